@@ -1,0 +1,130 @@
+/**
+ * The output of the front end: names resolved, safe, stratified. Input of `lower.ts`, of the naive
+ * reference evaluator and of nothing else. Variables are numbers, local to their rule.
+ *
+ * Guaranteed here and not checked again behind: arities agree, every rule is safe (an order of the
+ * body exists in which each negated atom and comparison has its variables bound, each computation its
+ * inputs), strata are in dependency order, negation and aggregation never stay inside a stratum.
+ */
+import type { Value } from '../value/value.ts';
+import type { Span } from './source-text.ts';
+
+export type ColumnType = 'string' | 'int' | 'float' | 'bool' | 'any';
+
+export interface Column {
+  readonly name: string;
+  readonly type: ColumnType;
+}
+
+export interface Table {
+  /** Policy, source or, for actions, `execute`. */
+  readonly owner: string;
+  /** Name without owner; for actions `service:action`. */
+  readonly name: string;
+  readonly arity: number;
+  readonly columns?: readonly Column[];
+  /** `unresolved`: named by a rule, nobody owns it yet; empty until it binds. */
+  readonly kind: 'policy' | 'source' | 'execute' | 'system' | 'unresolved';
+}
+
+/** `owner:name`; the identity of a table. */
+export type TableKey = string;
+
+export interface Variable {
+  readonly kind: 'variable';
+  readonly index: number;
+}
+export interface Constant {
+  readonly kind: 'constant';
+  readonly value: Value;
+}
+/** `_` and columns that a column reference leaves out: matches anything, existential inside `not`. */
+export interface Wildcard {
+  readonly kind: 'wildcard';
+}
+export type Operand = Variable | Constant;
+export type Term = Operand | Wildcard;
+
+export type AggregateFunction = 'count' | 'sum' | 'min' | 'max';
+export interface Aggregate {
+  readonly kind: 'aggregate';
+  readonly function: AggregateFunction;
+  /** Absent for `count()`: counts the distinct solutions of the rule's named variables. */
+  readonly argument?: Variable;
+}
+export type HeadTerm = Operand | Aggregate;
+
+export interface AtomLiteral {
+  readonly kind: 'atom';
+  readonly table: number;
+  readonly negated: boolean;
+  readonly terms: readonly Term[];
+  readonly span: Span;
+}
+/** `=` and `!=` are identity of type and value; the others compare by the total order, numbers by value. */
+export type ComparisonOperator = '=' | '!=' | '<' | '<=' | '>' | '>=';
+export interface ComparisonLiteral {
+  readonly kind: 'comparison';
+  /** `=` with one side unbound binds it. */
+  readonly operator: ComparisonOperator;
+  readonly left: Operand;
+  readonly right: Operand;
+  readonly span: Span;
+}
+export type ComputeOperator = '+' | '-' | '*' | '/' | '%';
+/** `output = left operator right`. A bound output is compared. May fail: overflow, division by zero, no number. */
+export interface ComputeLiteral {
+  readonly kind: 'compute';
+  readonly operator: ComputeOperator;
+  readonly left: Operand;
+  readonly right: Operand;
+  readonly output: Operand;
+  /** The literal of the text it comes from, as printed; shown in `system:errors`. */
+  readonly text: string;
+  readonly span: Span;
+}
+export type Literal = AtomLiteral | ComparisonLiteral | ComputeLiteral;
+
+export interface Rule {
+  readonly policy: string;
+  /** Position of the rule in its policy, from 1: the `rule` column of `system:errors`. */
+  readonly ordinal: number;
+  /** The rule as printed by `printer.ts`. */
+  readonly text: string;
+  readonly head: number;
+  readonly headTerms: readonly HeadTerm[];
+  readonly body: readonly Literal[];
+  /** Index → name. Temporaries of flattened expressions are named `$1`, `$2` … and are not "named variables". */
+  readonly variables: readonly string[];
+  readonly span: Span;
+}
+
+export interface Stratum {
+  /** Tables defined here; a single table unless they depend on each other. */
+  readonly tables: readonly number[];
+  readonly recursive: boolean;
+  /** Indexes into `rules`. */
+  readonly rules: readonly number[];
+}
+
+export interface StratifiedProgram {
+  readonly tables: readonly Table[];
+  readonly rules: readonly Rule[];
+  /** In dependency order. Tables without rules are in no stratum. */
+  readonly strata: readonly Stratum[];
+}
+
+/** A query or subscription: a body and the variables it shows, in the order of first appearance. */
+export interface StratifiedQuery {
+  readonly columns: readonly string[];
+  /** Variable index of each column. */
+  readonly outputs: readonly number[];
+  readonly body: readonly Literal[];
+  readonly variables: readonly string[];
+  /** Printed form with names resolved: equal text ⇒ equal query. */
+  readonly text: string;
+}
+
+export function tableKey(table: { readonly owner: string; readonly name: string }): TableKey {
+  return `${table.owner}:${table.name}`;
+}

@@ -1,0 +1,83 @@
+/**
+ * The contract of an engine: tables, rules, exact deltas. `wasm-engine.ts` implements it over the
+ * WASM core; the naive reference evaluator of the tests implements it too.
+ *
+ * Callers guarantee: one transaction at a time; blocks have the arity of their table. The engine
+ * guarantees: a transaction is applied whole or not at all; queries during one see the state before
+ * it; nothing a caller passes traps it (limits and memory come back as `TransactionFailure`).
+ */
+import type { Plan, QueryPlan } from '../compiler/plan.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import type { RowBlock } from '../value/row-block.ts';
+
+/** Base rows of one table. `replace` first removes every base row of the table. Deletes go before inserts. */
+export interface TableChange {
+  readonly table: TableKey;
+  readonly replace?: boolean;
+  readonly delete?: RowBlock;
+  readonly insert?: RowBlock;
+}
+
+/** What really changed in one watched table over one transaction; both blocks sorted, disjoint. */
+export interface TableDelta {
+  readonly table: TableKey;
+  readonly insert: RowBlock;
+  readonly delete: RowBlock;
+}
+
+export interface Transaction {
+  /** A new program; absent: the program stays. Base rows of tables that are in both stay. */
+  readonly plan?: Plan;
+  readonly changes: readonly TableChange[];
+}
+
+/** `table`: the table whose limit was exceeded, where one is to blame. The state is as before. */
+export interface TransactionFailure {
+  readonly ok: false;
+  readonly code: 'rows_per_table' | 'steps' | 'out_of_memory' | 'values' | 'bad_program';
+  readonly table?: TableKey;
+  readonly message: string;
+}
+export interface TransactionSuccess {
+  readonly ok: true;
+  /** Changed tables only; a table that a new plan begins to watch appears with all its rows as inserts. */
+  readonly deltas: readonly TableDelta[];
+}
+export type TransactionResult = TransactionSuccess | TransactionFailure;
+
+export interface QueryOptions {
+  /** At most so many result rows; `truncated` says that there were more. */
+  readonly rowsMax?: number;
+  /** Effort limit in engine steps (about 10 ns each); exceeded: throws `limit_exceeded`. */
+  readonly stepsMax?: number;
+}
+export interface QueryResult {
+  /** Distinct rows, sorted by the total order. */
+  readonly rows: RowBlock;
+  readonly truncated: boolean;
+}
+
+export interface EngineStats {
+  readonly tables: Readonly<Record<TableKey, number>>;
+  /** Bytes of WASM memory now, which only grows. */
+  readonly memoryBytes: number;
+  readonly liveValues: number;
+  /** Rows visited by maintenance in the last transaction (inserted, deleted, checked). */
+  readonly touchedRows: number;
+  readonly strata: readonly { readonly tables: readonly TableKey[]; readonly ms: number; readonly rounds: number }[];
+}
+
+export interface Engine {
+  /** Resolves once the transaction is committed or has failed; yields to the event loop between steps. */
+  transact(transaction: Transaction): Promise<TransactionResult>;
+  /** Read-only, at the last committed state; may run while a transaction is being computed. */
+  query(plan: QueryPlan, options?: QueryOptions): Promise<QueryResult>;
+  /** All rows of a table (`base`: base rows only), sorted. Read-only, like `query`. */
+  rows(table: TableKey, options?: { readonly base?: boolean }): Promise<RowBlock>;
+  /** Number of rows at the last committed state; 0 for a table that is not there. */
+  count(table: TableKey): number;
+  /** Order-independent sum over canonical values of the base rows and of the tables in `digestTables` of the plan; hex. */
+  digest(): string;
+  stats(): EngineStats;
+  close(): void;
+}

@@ -1,0 +1,97 @@
+/**
+ * The contract of a replica: what the API, the subscriptions, the command line and the drivers see.
+ * Errors are `CaucusError`s. A token is opaque to callers: log id and revision.
+ */
+import type { Diagnostic } from '../compiler/diagnostic.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import type { TableChange, TableDelta } from '../engine/engine.ts';
+import type { RowBlock } from '../value/row-block.ts';
+
+export type Consistency = 'any' | 'latest' | { readonly atLeast: string } | { readonly exact: string };
+
+/** State at a revision; every answer carries it. */
+export interface Position {
+  readonly revision: number;
+  readonly token: string;
+}
+
+export interface QueryRequest {
+  readonly query: string;
+  readonly policy?: string;
+  readonly consistency?: Consistency;
+  readonly rowsMax?: number;
+  /** Bound on waiting for a token, ms. Exceeded: `replica_behind`. */
+  readonly waitMs?: number;
+}
+export interface QueryAnswer extends Position {
+  readonly columns: readonly string[];
+  /** Sorted, distinct. A ground query has arity 0 and 0 or 1 rows. */
+  readonly rows: RowBlock;
+  readonly truncated: boolean;
+}
+
+/** One atomic batch for tables of one source. Table names are bare (`servers`, not `nova:servers`). */
+export interface Batch {
+  readonly source: string;
+  readonly changes: readonly TableChange[];
+  /** Idempotency key, at most 200 bytes, with the digest of the body it belongs to. */
+  readonly id?: { readonly key: string; readonly bodyDigest: string };
+}
+
+export interface PolicyWrite {
+  readonly name: string;
+  /** null deletes. */
+  readonly text: string | null;
+}
+export interface PolicyDryRun {
+  readonly diagnostics: readonly Diagnostic[];
+  /** Rows that would appear and vanish, by table; empty where there are errors. */
+  readonly deltas: readonly TableDelta[];
+}
+
+/** A query kept up to date. Views with equal text share one. */
+export interface View {
+  readonly columns: readonly string[];
+  /** The rows at `position`; nothing after it is missed by `onCommit`. */
+  readonly snapshot: RowBlock;
+  readonly position: Position;
+  /** Its table in `Commit.deltas`. */
+  readonly table: TableKey;
+  /** Changes after `from` up to `position`, where still held (for resume); else undefined. */
+  readonly since?: readonly ViewDelta[];
+  close(): void;
+}
+export interface ViewDelta extends Position {
+  readonly insert: RowBlock;
+  readonly delete: RowBlock;
+}
+
+export interface Commit extends Position {
+  readonly deltas: ReadonlyMap<TableKey, TableDelta>;
+}
+
+export interface ReplicaStatus extends Position {
+  readonly phase: 'starting' | 'restoring' | 'catching-up' | 'live' | 'read-only' | 'draining' | 'stopped';
+  readonly ready: boolean;
+  readonly logId: string;
+  readonly policies: readonly { readonly name: string; readonly rules: number; readonly failed: string | null }[];
+  readonly sources: readonly { readonly name: string; readonly tables: Readonly<Record<string, number>>; readonly stale: boolean }[];
+  readonly digest: string;
+}
+
+export interface Replica {
+  status(): ReplicaStatus;
+  query(request: QueryRequest): Promise<QueryAnswer>;
+  /** Resolves when durable and applied. */
+  writeBatch(batch: Batch): Promise<Position>;
+  readPolicy(name: string, consistency?: Consistency): Promise<Position & { readonly text: string }>;
+  /** All in one revision, or none: `invalid_policy` carries the diagnostics in `details`. Equal text changes nothing. */
+  writePolicies(writes: readonly PolicyWrite[]): Promise<Position>;
+  dryRun(write: PolicyWrite): Promise<PolicyDryRun>;
+  openView(request: { readonly query: string; readonly policy?: string; readonly from?: string }): Promise<View>;
+  /** Called after each revision, in order, in the same tick as the state changes. Returns the unsubscriber. */
+  onCommit(listener: (commit: Commit) => void): () => void;
+  /** A view that can no longer be kept (its policy went, a limit): closed with the error. */
+  onViewLost(listener: (table: TableKey, error: Error) => void): () => void;
+  close(): Promise<void>;
+}
