@@ -1,0 +1,65 @@
+/** The named limits of the host, one section a folder. `docs` and a test are held against this table. */
+
+// --- replica: part of the meaning of a log. Equal on every replica; a change needs a new semantics level ---
+
+/** Batch ids are kept at least so long, by the log's append time… */
+export const BATCH_ID_MS_MIN = 24 * 60 * 60 * 1000;
+/** …and at least so many a source, whichever keeps more. */
+export const BATCH_ID_COUNT_MIN = 100_000;
+/** A batch whose last record has not come within this span of append time is dropped. */
+export const UNFINISHED_BATCH_MS_MAX = 24 * 60 * 60 * 1000;
+
+// --- replica: of one process ---
+
+/** A batch id in UTF-8. */
+export const BATCH_ID_BYTES_MAX = 200;
+/** The rows of one batch; more is refused with `too_large`. */
+export const BATCH_BYTES_MAX = 1024 * 1024 * 1024;
+/** A batch is split into records of about this size. */
+export const RECORD_BYTES_TARGET = 1024 * 1024;
+/** Names of sources, tables and policies in UTF-8. */
+export const NAME_BYTES_MAX = 200;
+/** A policy text in UTF-8. */
+export const POLICY_BYTES_MAX = 8 * 1024 * 1024;
+/** What one cut takes at most from the queue of writers, unless a single batch is larger. */
+export const CUT_BYTES_TARGET = 32 * 1024 * 1024;
+/** Cuts appended and not yet applied; while there are so many, batches gather. */
+export const CUTS_IN_FLIGHT_MAX = 2;
+/** What may wait in the queue of writers; a batch that finds more there is refused (retry later). */
+export const QUEUED_BYTES_MAX = 512 * 1024 * 1024;
+
+/** Wait for a token or for the end of the log where the request names no bound. */
+export const WAIT_MS_DEFAULT = 2_000;
+/** No request waits longer. */
+export const WAIT_MS_MAX = 60_000;
+/** Rows of an answer where the request names no bound. */
+export const QUERY_ROWS_MAX = 1_000_000;
+/** Effort of one query, engine steps (about 10 ns each). */
+export const QUERY_STEPS_MAX = 3_000_000_000;
+/** Compiled queries kept. */
+export const QUERY_CACHE_COUNT_MAX = 1_000;
+/** A query text, UTF-16 units. */
+export const QUERY_UNITS_MAX = 1024 * 1024;
+/** A query is restarted so often when a commit overtakes it; then it runs between two commits. */
+export const QUERY_RESTARTS_MAX = 3;
+
+/** Views kept at a time, those without a user included. */
+export const VIEW_COUNT_MAX = 10_000;
+/** Deltas of one view kept for resuming, bytes of rows… */
+export const VIEW_HISTORY_BYTES_MAX = 4 * 1024 * 1024;
+/** …and changes. */
+export const VIEW_HISTORY_COUNT_MAX = 1_000;
+/** A view without a user is kept so long, for clients that come back… */
+export const VIEW_IDLE_MS_MAX = 30_000;
+/** …as long as no more than this many are idle. */
+export const VIEW_IDLE_COUNT_MAX = 16;
+
+/** A checkpoint is saved after so many revisions… */
+export const CHECKPOINT_REVISIONS = 20_000;
+/** …or after so many bytes of records, if that is first (and no less than a part of the last checkpoint). */
+export const CHECKPOINT_RECORD_BYTES = 64 * 1024 * 1024;
+/** Checkpoints kept; the log is trimmed below the oldest of them. */
+export const CHECKPOINTS_KEPT = 2;
+
+/** Between two tries to append to a log whose disk was full, ms. */
+export const DISK_PROBE_MS = 1_000;

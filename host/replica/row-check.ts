@@ -1,0 +1,121 @@
+/**
+ * Whether rows fit their table, before they go to the log and again when the fold reads them: the
+ * second check finds only what a change of the table in between made wrong.
+ */
+import type { Column, ColumnType } from '../compiler/stratified.ts';
+import {
+  TAG_FALSE,
+  TAG_FLOAT,
+  TAG_INT32,
+  TAG_INT64,
+  TAG_NULL,
+  TAG_SHORT_STRING,
+  TAG_STRING,
+  TAG_TRUE,
+  decodeRows,
+  verifyBlock,
+} from '../value/row-block.ts';
+import type { RowBlock } from '../value/row-block.ts';
+import { formatValue } from '../value/value.ts';
+import { CaucusError } from '../errors.ts';
+
+/** What is known of a table. Without `columns` any value fits. */
+export interface TableShape {
+  readonly arity: number;
+  readonly columns?: readonly Column[];
+}
+
+export interface RowMisfit {
+  readonly rowIndex: number;
+  readonly column: number;
+  readonly expected: ColumnType;
+}
+
+/** Throws `invalid_row` naming table, row and column. Verifies the block's bytes as well. */
+export function checkRows(table: string, shape: TableShape, block: RowBlock): void {
+  if (block.arity !== shape.arity) throw wrongArity(table, shape.arity, block);
+  verifyBlock(block);
+  const misfit = findMisfit(shape, block);
+  if (misfit !== undefined) throw wrongType(table, shape, block, misfit);
+}
+
+/** The first value that is not of its column's type; null fits every column. The block must be valid. */
+export function findMisfit(shape: TableShape, block: RowBlock): RowMisfit | undefined {
+  const { columns } = shape;
+  if (columns === undefined || columns.every((column) => column.type === 'any')) return undefined;
+  const types = columns.map((column) => column.type);
+  const { bytes } = block;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let offset = 0;
+  for (let rowIndex = 0; rowIndex < block.count; rowIndex++) {
+    for (let column = 0; column < block.arity; column++) {
+      const tag = bytes[offset] as number;
+      const expected = types[column] ?? 'any';
+      if (!tagFits(tag, expected)) return { rowIndex, column, expected };
+      offset += valueBytes(tag, view, offset);
+    }
+  }
+  return undefined;
+}
+
+function tagFits(tag: number, type: ColumnType): boolean {
+  if (tag === TAG_NULL) return true;
+  switch (type) {
+    case 'any':
+      return true;
+    case 'string':
+      return tag === TAG_STRING || tag === TAG_SHORT_STRING;
+    case 'int':
+      return tag === TAG_INT32 || tag === TAG_INT64;
+    case 'float':
+      return tag === TAG_FLOAT;
+    case 'bool':
+      return tag === TAG_TRUE || tag === TAG_FALSE;
+  }
+}
+
+function valueBytes(tag: number, view: DataView, offset: number): number {
+  switch (tag) {
+    case TAG_INT32:
+      return 5;
+    case TAG_INT64:
+    case TAG_FLOAT:
+      return 9;
+    case TAG_SHORT_STRING:
+      return 2 + view.getUint8(offset + 1);
+    case TAG_STRING:
+      return 5 + view.getUint32(offset + 1, true);
+    default:
+      return 1;
+  }
+}
+
+function wrongArity(table: string, arity: number, block: RowBlock): CaucusError {
+  return new CaucusError(
+    'invalid_row',
+    `table \`${table}\` has ${arity} columns, the rows have ${block.arity}`,
+    {
+      remedy: `send rows with ${arity} values`,
+      details: { table, rowIndex: 0, arity, columns: block.arity },
+    },
+  );
+}
+
+function wrongType(table: string, shape: TableShape, block: RowBlock, misfit: RowMisfit): CaucusError {
+  const value = decodeRows(block)[misfit.rowIndex]?.[misfit.column] ?? null;
+  const name = shape.columns?.[misfit.column]?.name ?? String(misfit.column);
+  const shown = typeof value === 'string' ? formatValue(value.slice(0, 80)) : formatValue(value);
+  return new CaucusError(
+    'invalid_row',
+    `row ${misfit.rowIndex} of \`${table}\`: column \`${name}\` is declared ${misfit.expected}, not ${shown}`,
+    {
+      remedy: remedyOf(misfit.expected),
+      details: { table, rowIndex: misfit.rowIndex, column: misfit.column, columnName: name },
+    },
+  );
+}
+
+function remedyOf(type: ColumnType): string {
+  if (type === 'float') return 'write the number with a point, such as `2.0`, or change the declaration';
+  return 'send a value of that type or null, or change the declaration';
+}
