@@ -63,3 +63,8 @@ export const CHECKPOINTS_KEPT = 2;
 
 /** Between two tries to append to a log whose disk was full, ms. */
 export const DISK_PROBE_MS = 1_000;
+
+// --- values ---
+
+/** Levels of arrays and objects inside each other that a JSON text may have. */
+export const JSON_DEPTH_MAX = 64;

@@ -17,6 +17,7 @@
  * writes such bytes; the reader verifies all it reads and names the byte where a block is broken.
  */
 import { CaucusError } from '../errors.ts';
+import { ASCII_LOOP_UNITS_MAX, isUtf8, textOf } from './utf8.ts';
 import { INT_MAX, INT_MIN, isWellFormed, normalizeFloat } from './value.ts';
 import type { Row, Value } from './value.ts';
 
@@ -36,15 +37,11 @@ export const TAG_INT32 = 6;
 export const TAG_SHORT_STRING = 7;
 
 const SHORT_STRING_BYTES_MAX = 255;
-/** Below this length a loop over ASCII units beats the call into the encoder. */
-const ASCII_LOOP_UNITS_MAX = 64;
 const INITIAL_BYTES = 256;
 /** V8 and WASM both address a block with 32 bits. */
 const BLOCK_BYTES_MAX = 2 ** 32 - 1;
 
 const encoder = new TextEncoder();
-// Without ignoreBOM a leading U+FEFF would vanish from the string.
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A block of no rows. */
 export function emptyBlock(arity: number): RowBlock {
@@ -465,49 +462,11 @@ export class RowBlockReader {
   }
 }
 
-/** The text of bytes known to be UTF-8. */
-export function textOf(bytes: Uint8Array, from: number, to: number): string {
-  if (to - from <= ASCII_LOOP_UNITS_MAX) {
-    let text = '';
-    let index = from;
-    for (; index < to; index++) {
-      const byte = bytes[index] as number;
-      if (byte >= 0x80) break;
-      text += String.fromCharCode(byte);
-    }
-    if (index === to) return text;
-  }
-  return decoder.decode(bytes.subarray(from, to));
-}
-
-/** Strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */
-export function isUtf8(bytes: Uint8Array, from: number, to: number): boolean {
-  let index = from;
-  while (index < to) {
-    const lead = bytes[index++] as number;
-    if (lead < 0x80) continue;
-    if (lead < 0xc2 || lead > 0xf4) return false;
-    const second = index < to ? (bytes[index++] as number) : 0;
-    if ((second & 0xc0) !== 0x80) return false;
-    if (lead < 0xe0) continue;
-    if (lead === 0xe0 && second < 0xa0) return false;
-    if (lead === 0xed && second >= 0xa0) return false;
-    if (lead === 0xf0 && second < 0x90) return false;
-    if (lead === 0xf4 && second >= 0x90) return false;
-    const rest = lead < 0xf0 ? 1 : 2;
-    for (let step = 0; step < rest; step++) {
-      const next = index < to ? (bytes[index++] as number) : 0;
-      if ((next & 0xc0) !== 0x80) return false;
-    }
-  }
-  return true;
-}
-
 function atCell(error: unknown, rowIndex: number, column: number): unknown {
   if (!(error instanceof CaucusError)) return error;
   return new CaucusError(error.code, `row ${rowIndex}, column ${column}: ${error.message}`, {
     ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-    details: { ...error.details, rowIndex, column },
+    details: { ...error.details, rowIndex, columnIndex: column },
     cause: error,
   });
 }
