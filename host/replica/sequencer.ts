@@ -1,0 +1,231 @@
+/**
+ * The writer of one replica: gathers what callers submit, appends it to its topics (all topics at
+ * once, so that the log can sync them together) and then appends one cut that names the new ends.
+ * It decides nothing: what a record did is the fold's verdict, which comes back through `cutApplied`.
+ *
+ * While a cut is being applied the next submissions gather, so small batches share cuts under load
+ * and a lone batch waits for nobody.
+ */
+import { CaucusError } from '../errors.ts';
+import { CUTS_IN_FLIGHT_MAX, CUT_BYTES_TARGET, QUEUED_BYTES_MAX } from '../limits.ts';
+import type { Log } from '../log/log.ts';
+
+/** Where a topic ends: one past its last record, and that record's checksum. */
+export interface TopicEnd {
+  readonly end: number;
+  readonly checksum: number;
+}
+
+/** What became of the first record of a submission, by the fold. */
+export type Verdict =
+  | { readonly kind: 'applied'; readonly revision: number }
+  | { readonly kind: 'rejected'; readonly error: CaucusError }
+  /** A policy record whose version or hash did not follow: another writer was first. */
+  | { readonly kind: 'superseded' };
+
+export interface SequencerOptions {
+  readonly log: Log;
+  readonly cutsTopic: string;
+  /** The bytes of a cut, given the ends of all topics. */
+  readonly encodeCut: (ends: ReadonlyMap<string, TopicEnd>) => Uint8Array;
+  readonly checksumOf: (record: Uint8Array) => number;
+  /** Called after each append: without an error it worked. */
+  readonly onAppend: (error?: unknown) => void;
+}
+
+interface Submission {
+  readonly topic: string;
+  readonly records: readonly Uint8Array[];
+  readonly bytes: number;
+  readonly resolve: (verdict: Verdict) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A submission that is in the log, with the key of its first record. */
+interface Landed {
+  readonly key: string;
+  readonly submission: Submission;
+}
+
+export class Sequencer {
+  readonly #options: SequencerOptions;
+  readonly #ends = new Map<string, TopicEnd>();
+  readonly #ensured = new Set<string>();
+  #queue: Submission[] = [];
+  #queuedBytes = 0;
+  /** By `topic@offset` of the first record. */
+  readonly #waiting = new Map<string, Submission>();
+  /** Cuts appended and not applied. */
+  readonly #inFlight = new Set<number>();
+  #appliedUpTo = -1;
+  #cutRequested = false;
+  #pump: Promise<void> | undefined;
+  #wakes: (() => void)[] = [];
+  #failure: unknown;
+
+  constructor(options: SequencerOptions) {
+    this.#options = options;
+  }
+
+  /** The end of a topic as found at start. */
+  adoptEnd(topic: string, end: TopicEnd): void {
+    this.#ends.set(topic, end);
+    this.#ensured.add(topic);
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Resolves with the verdict once the records are durable, cut and applied. */
+  submit(topic: string, records: readonly Uint8Array[]): Promise<Verdict> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#queuedBytes > QUEUED_BYTES_MAX) {
+      return Promise.reject(
+        new CaucusError('not_ready', 'too many writes are waiting', {
+          remedy: 'send the batch again in a moment',
+        }),
+      );
+    }
+    const bytes = records.reduce((sum, record) => sum + record.length, 0);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ topic, records, bytes, resolve, reject });
+      this.#queuedBytes += bytes;
+      this.#start();
+    });
+  }
+
+  /** Proposes a cut even if nothing is queued: for a tail without one, and to try a full disk. */
+  requestCut(): void {
+    this.#cutRequested = true;
+    this.#start();
+  }
+
+  /** The fold has applied the cut at `revision`. */
+  cutApplied(revision: number, verdicts: ReadonlyMap<string, Verdict>): void {
+    this.#appliedUpTo = revision;
+    for (const offset of this.#inFlight) if (offset <= revision) this.#inFlight.delete(offset);
+    for (const [key, verdict] of verdicts) {
+      this.#waiting.get(key)?.resolve(verdict);
+      this.#waiting.delete(key);
+    }
+    this.#wake();
+  }
+
+  /** The fold has stopped: nothing will be applied any more. */
+  fail(error: unknown): void {
+    this.#failure ??= error;
+    const lost = [...this.#waiting.values(), ...this.#queue];
+    this.#waiting.clear();
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#inFlight.clear();
+    for (const submission of lost) submission.reject(error);
+    this.#wake();
+  }
+
+  /** Resolves when all that was submitted has its verdict. */
+  async drain(): Promise<void> {
+    while (this.#pump !== undefined || this.#waiting.size > 0) await this.#nextWake();
+  }
+
+  #start(): void {
+    this.#pump ??= this.#run().finally(() => {
+      this.#pump = undefined;
+      // What came between the loop's last look and now must not wait for the next caller.
+      if (this.#failure === undefined && (this.#queue.length > 0 || this.#cutRequested)) {
+        this.#start();
+      }
+      this.#wake();
+    });
+  }
+
+  async #run(): Promise<void> {
+    // Callers of the same tick share the cut.
+    await Promise.resolve();
+    while (this.#failure === undefined && (this.#queue.length > 0 || this.#cutRequested)) {
+      if (this.#inFlight.size < CUTS_IN_FLIGHT_MAX) await this.#appendNext();
+      else await this.#nextWake();
+    }
+  }
+
+  /** Appends one cut's worth. Failures reach the submissions; nothing is thrown. */
+  async #appendNext(): Promise<void> {
+    this.#cutRequested = false;
+    const groups = this.#take();
+    const appends = [...groups].map(([topic, group]) => this.#appendTo(topic, group));
+    const landed = (await Promise.all(appends)).flat();
+    // Nothing landed and no tail: the log refused everything.
+    if (landed.length === 0 && groups.size > 0) return;
+    for (const { key, submission } of landed) this.#waiting.set(key, submission);
+    try {
+      const cut = this.#options.encodeCut(this.#ends);
+      const { first } = await this.#options.log.append(this.#options.cutsTopic, [cut]);
+      // The fold may have been faster than this continuation.
+      if (first > this.#appliedUpTo) this.#inFlight.add(first);
+      this.#options.onAppend();
+    } catch (error) {
+      // The records stay in the log: the next cut names them, whenever it comes.
+      for (const { key, submission } of landed) {
+        this.#waiting.delete(key);
+        submission.reject(error);
+      }
+      this.#options.onAppend(error);
+    }
+    if (this.#failure !== undefined) this.fail(this.#failure);
+  }
+
+  /** Appends one topic's submissions as one append, and says where each begins. */
+  async #appendTo(topic: string, group: readonly Submission[]): Promise<Landed[]> {
+    const { log, checksumOf, onAppend } = this.#options;
+    try {
+      if (!this.#ensured.has(topic)) {
+        await log.ensureTopic(topic);
+        this.#ensured.add(topic);
+      }
+      const records = group.flatMap((submission) => submission.records);
+      let { first: offset } = await log.append(topic, records);
+      const last = records.at(-1) as Uint8Array;
+      this.#ends.set(topic, { end: offset + records.length, checksum: checksumOf(last) });
+      return group.map((submission) => {
+        const key = `${topic}@${offset}`;
+        offset += submission.records.length;
+        return { key, submission };
+      });
+    } catch (error) {
+      for (const submission of group) submission.reject(error);
+      onAppend(error);
+      return [];
+    }
+  }
+
+  /** Takes what fits a cut off the queue, by topic; at least one submission if there is any. */
+  #take(): Map<string, Submission[]> {
+    const groups = new Map<string, Submission[]>();
+    let bytes = 0;
+    let count = 0;
+    for (const submission of this.#queue) {
+      if (count > 0 && bytes + submission.bytes > CUT_BYTES_TARGET) break;
+      const group = groups.get(submission.topic);
+      if (group === undefined) groups.set(submission.topic, [submission]);
+      else group.push(submission);
+      bytes += submission.bytes;
+      count++;
+    }
+    this.#queue = this.#queue.slice(count);
+    this.#queuedBytes -= bytes;
+    return groups;
+  }
+
+  #nextWake(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wakes.push(resolve);
+    });
+  }
+
+  #wake(): void {
+    const wakes = this.#wakes;
+    this.#wakes = [];
+    for (const wake of wakes) wake();
+  }
+}

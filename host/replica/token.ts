@@ -1,0 +1,70 @@
+/**
+ * Tokens: where in which log an answer was. Opaque to clients.
+ *
+ *   version u8 = 1 | log id: u8 length, UTF-8 | revision f64 big-endian | checksum u32 of all before
+ *
+ * in base64url without padding. The checksum tells a mangled token from one of another log.
+ */
+import { CaucusError } from '../errors.ts';
+
+const TOKEN_VERSION = 1;
+const TOKEN_UNITS_MAX = 512;
+const LOG_ID_BYTES_MAX = 255;
+const FIXED_BYTES = 1 + 1 + 8 + 4;
+
+export function encodeToken(logId: string, revision: number): string {
+  const id = new TextEncoder().encode(logId);
+  if (id.length > LOG_ID_BYTES_MAX) throw new Error('encodeToken: the log id is too long');
+  const bytes = new Uint8Array(FIXED_BYTES + id.length);
+  const view = new DataView(bytes.buffer);
+  bytes[0] = TOKEN_VERSION;
+  bytes[1] = id.length;
+  bytes.set(id, 2);
+  view.setFloat64(2 + id.length, revision);
+  view.setUint32(bytes.length - 4, fnv1a(bytes.subarray(0, -4)));
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replace(/=+$/, '');
+}
+
+/** The revision in a token of this log. Throws `token_invalid` or `token_foreign`. */
+export function decodeToken(logId: string, token: string): number {
+  const bytes = fromBase64Url(token);
+  if (bytes === undefined || bytes.length < FIXED_BYTES) throw invalidToken();
+  const view = new DataView(bytes.buffer);
+  const idLength = bytes[1] as number;
+  if (bytes[0] !== TOKEN_VERSION || bytes.length !== FIXED_BYTES + idLength) throw invalidToken();
+  if (view.getUint32(bytes.length - 4) !== fnv1a(bytes.subarray(0, -4))) throw invalidToken();
+  const revision = view.getFloat64(2 + idLength);
+  if (!Number.isSafeInteger(revision) || revision < 0) throw invalidToken();
+  if (new TextDecoder().decode(bytes.subarray(2, 2 + idLength)) !== logId) {
+    throw new CaucusError('token_foreign', 'the token belongs to another log', {
+      remedy: 'drop the token: it was given by another server or before the data was replaced',
+    });
+  }
+  return revision;
+}
+
+function invalidToken(): CaucusError {
+  return new CaucusError('token_invalid', 'the token cannot be read', {
+    remedy: 'send a token exactly as an answer gave it',
+  });
+}
+
+function fromBase64Url(token: string): Uint8Array<ArrayBuffer> | undefined {
+  if (token.length > TOKEN_UNITS_MAX || !/^[A-Za-z0-9_-]+$/.test(token)) return undefined;
+  let binary: string;
+  try {
+    binary = atob(token.replaceAll('-', '+').replaceAll('_', '/'));
+  } catch {
+    return undefined;
+  }
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+}
+
+function fnv1a(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
