@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { isInside, readTree, treeOf, type Findings, type SourceTree } from './source-tree.ts';
+
+const FILE_LINES_MAX = 500;
+const LINE_COLUMNS_MAX = 100;
+/** The formatter cannot break a text. */
+const TEXT_LINE_COLUMNS_MAX = 140;
+
+/** Files that are longer, and why they are better in one piece. */
+const LONG_FILES: Readonly<Record<string, string>> = {};
+
+const CODE = /\.(ts|dl)$/;
+
+function tooLong(tree: SourceTree, exceptions: Readonly<Record<string, string>>): Findings {
+  const findings: string[] = [];
+  for (const [file, text] of tree) {
+    if (!CODE.test(file)) continue;
+    const lines = text.split('\n');
+    const count = lines.length - 1;
+    if (count > FILE_LINES_MAX && exceptions[file] === undefined) {
+      findings.push(`${file} has ${count} lines; split it, or say in LONG_FILES why not`);
+    }
+    for (const [index, line] of lines.entries()) {
+      // A column is a code point here. Addresses cannot be broken.
+      const isComment = /^\s*(\*|\/\*|\/\/)/.test(line);
+      const hasText = !isComment && /['"`\/].{30,}['"`\/]/.test(line);
+      const max = hasText ? TEXT_LINE_COLUMNS_MAX : LINE_COLUMNS_MAX;
+      if ([...line].length > max && !/https?:\/\/\S+$/.test(line)) {
+        findings.push(`${file}:${index + 1} is longer than ${max} columns`);
+      }
+    }
+  }
+  for (const file of Object.keys(exceptions)) {
+    const lines = tree.get(file)?.split('\n').length ?? 0;
+    if (lines <= FILE_LINES_MAX) findings.push(`${file} needs no entry in LONG_FILES`);
+  }
+  return findings;
+}
+
+test('files and lines stay short', () => {
+  const tree = new Map([...readTree()].filter(([file]) => !isInside(file, 'test/language')));
+  assert.deepEqual(tooLong(tree, LONG_FILES), []);
+});
+
+test('control: a long file, a long line, an entry without need', () => {
+  const long = treeOf({ 'host/a.ts': '\n'.repeat(501) });
+  assert.equal(tooLong(long, {}).length, 1);
+  assert.equal(tooLong(long, { 'host/a.ts': 'a table' }).length, 0);
+  assert.equal(tooLong(treeOf({ 'host/a.ts': '//\n' }), { 'host/a.ts': 'a table' }).length, 1);
+  assert.equal(tooLong(treeOf({ 'host/a.ts': `// ${'é'.repeat(97)}\n` }), {}).length, 0);
+  assert.equal(tooLong(treeOf({ 'host/a.ts': `// ${'é'.repeat(98)}\n` }), {}).length, 1);
+  assert.equal(tooLong(treeOf({ 'host/a.ts': `f('${'e'.repeat(130)}');\n` }), {}).length, 0);
+  assert.equal(tooLong(treeOf({ 'host/a.ts': `f('${'e'.repeat(140)}');\n` }), {}).length, 1);
+});
