@@ -68,3 +68,31 @@ export const DISK_PROBE_MS = 1_000;
 
 /** Levels of arrays and objects inside each other that a JSON text may have. */
 export const JSON_DEPTH_MAX = 64;
+
+// --- log: the record limit is part of the meaning of a log ---
+
+/** A record with its envelope. A row or policy text that does not fit is refused before the log. */
+export const RECORD_BYTES_MAX = 16 * 1024 * 1024;
+
+// --- compiler: texts. Checked before anything grows with them ---
+
+/** Facts, rules and declarations of one policy. */
+export const STATEMENTS_MAX = 250_000;
+/** Literals of one body, those that expressions are flattened into included. */
+export const BODY_LITERALS_MAX = 256;
+/** Columns of a table. */
+export const ARITY_MAX = 64;
+/** Open parentheses around one token, signs and negations included. */
+export const NESTING_MAX = 64;
+/** Operators of one expression. */
+export const EXPRESSION_OPERATORS_MAX = 256;
+/** Characters of one identifier. */
+export const IDENTIFIER_CHARS_MAX = 255;
+/** A string constant in UTF-8. */
+export const STRING_BYTES_MAX = 1024 * 1024;
+/** Diagnostics reported for one text; the rest is counted. */
+export const DIAGNOSTICS_MAX = 1_000;
+/** Cycles through negation that are reported of one component. */
+export const CYCLES_REPORTED_MAX = 10;
+/** Unknown names for which a nearest name is looked up in one compilation. */
+export const SUGGESTIONS_MAX = 100;
