@@ -24,7 +24,7 @@ function tooLong(tree: SourceTree, exceptions: Readonly<Record<string, string>>)
     for (const [index, line] of lines.entries()) {
       // A column is a code point here. Addresses cannot be broken.
       const isComment = /^\s*(\*|\/\*|\/\/)/.test(line);
-      const hasText = !isComment && /['"`\/].{30,}['"`\/]/.test(line);
+      const hasText = !isComment && /['"`/].{30,}['"`/]/.test(line);
       const max = hasText ? TEXT_LINE_COLUMNS_MAX : LINE_COLUMNS_MAX;
       if ([...line].length > max && !/https?:\/\/\S+$/.test(line)) {
         findings.push(`${file}:${index + 1} is longer than ${max} columns`);
