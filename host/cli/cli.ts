@@ -1,0 +1,394 @@
+/**
+ * Flags → commands. Each command is loaded when it is asked for, so that `caucus fmt` does not wait for
+ * a server's parts. What can be decided from the command line alone is decided here: exit code 2.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ConfigError, parseServeConfig, SERVE_SETTINGS } from '../config.ts';
+import type { ServeFlags } from '../config.ts';
+import { CaucusError } from '../errors.ts';
+import { packageVersion } from './core-wasm.ts';
+import {
+  EXIT_BAD_INPUT,
+  EXIT_BAD_USAGE,
+  EXIT_DEFECT,
+  EXIT_INTERRUPTED,
+  EXIT_OK,
+  EXIT_UNAVAILABLE,
+} from './exit-code.ts';
+import { problemsOfError, UnavailableError, UsageError } from './problem.ts';
+import { Terminal } from './terminal.ts';
+
+/** Where clients look for a server without `--url`. */
+const URL_DEFAULT = 'http://127.0.0.1:1789';
+const URL_VARIABLE = 'CAUCUS_URL';
+
+/** What every command may be given. */
+interface GlobalFlags {
+  readonly json?: boolean;
+  readonly color?: boolean;
+}
+
+/** Runs one command line (without `node` and script); resolves with the exit code. */
+export async function runCli(args: readonly string[]): Promise<number> {
+  const cli = new Cli();
+  const removeHandlers = handleSignals();
+  try {
+    return await cli.run(args);
+  } finally {
+    removeHandlers();
+  }
+}
+
+class Cli {
+  private readonly program = new Command('caucus');
+  private terminal = new Terminal({ color: 'auto', json: false });
+  private exitCode = EXIT_OK;
+
+  constructor() {
+    const { program } = this;
+    program
+      .description('A Datalog policy engine: live tables, recursive rules, exact streaming deltas.')
+      .version(packageVersion(), '--version', 'print the version')
+      .option('--json', 'for machines: answers and errors as JSON')
+      .option('--color', 'colours even where no terminal reads')
+      .option('--no-color', 'no colours (also with NO_COLOR in the environment)')
+      .helpOption('-h, --help', 'show help')
+      .helpCommand('help [command]', 'show help for a command')
+      .showHelpAfterError('(`caucus help` lists the commands)')
+      .configureHelp({ sortSubcommands: false, showGlobalOptions: true });
+    this.serve();
+    this.check();
+    this.fmt();
+    this.runProgram();
+    this.query();
+    this.subscribe();
+    this.load();
+    this.repl();
+    this.status();
+    for (const command of [program, ...program.commands]) {
+      command.exitOverride();
+      command.configureOutput({ outputError: (text, write) => write(this.usageText(text)) });
+    }
+  }
+
+  async run(args: readonly string[]): Promise<number> {
+    this.terminal = terminalOf({
+      json: args.includes('--json'),
+      ...(args.includes('--no-color') ? { color: false } : {}),
+      ...(args.includes('--color') ? { color: true } : {}),
+    });
+    try {
+      await this.program.parseAsync(args, { from: 'user' });
+      return this.exitCode;
+    } catch (error) {
+      return this.failed(error);
+    }
+  }
+
+  private serve(): void {
+    const command = this.program
+      .command('serve')
+      .description('run the server: HTTP and WebSocket API, log, store, file sources');
+    for (const setting of SERVE_SETTINGS) {
+      const notes = [
+        setting.defaultText === undefined ? '' : `default: ${setting.defaultText}`,
+        setting.variable === undefined ? '' : `env: ${setting.variable}`,
+      ].filter((note) => note !== '');
+      const tail = notes.length === 0 ? '' : ` (${notes.join(', ')})`;
+      command.option(setting.flag, setting.meaning + tail);
+    }
+    command
+      .addHelpText(
+        'after',
+        examples([
+          'caucus serve --policy inventory.policy',
+          'caucus serve --data /var/lib/caucus --source inv=data/ --port 8080',
+        ]),
+      )
+      .action(async (flags: ServeFlags) => {
+        const config = parseServeConfig(flags, process.env);
+        const { serve } = await import('./serve.ts');
+        this.exitCode = await serve(config, this.terminal);
+      });
+  }
+
+  private check(): void {
+    this.program
+      .command('check')
+      .description('check policy files together; all errors of all files are shown')
+      .argument('<file...>', 'policy files; `-` reads standard input')
+      .addHelpText('after', examples(['caucus check *.policy', 'caucus check --json net.policy']))
+      .action(async (files: string[]) => {
+        const { check } = await import('./check.ts');
+        this.exitCode = await check(files, this.terminal);
+      });
+  }
+
+  private fmt(): void {
+    this.program
+      .command('fmt')
+      .description('write policy files in the standard layout')
+      .argument('<file...>', 'policy files; `-` reads standard input and writes standard output')
+      .option('--check', 'change nothing; exit with 1 where a file is not in the standard layout')
+      .addHelpText('after', examples(['caucus fmt *.policy', 'caucus fmt --check *.policy']))
+      .action(async (files: string[], flags: { check?: boolean }) => {
+        const { format } = await import('./fmt.ts');
+        this.exitCode = await format(files, { check: flags.check === true }, this.terminal);
+      });
+  }
+
+  private runProgram(): void {
+    this.program
+      .command('run')
+      .description('evaluate a program over files of facts')
+      .argument('<program>', 'policy file; its base name is the name of the policy')
+      .requiredOption('--facts <dir>', 'directory with `<table>.facts`, tab separated, no header')
+      .option('--out <dir>', 'write `<table>.csv` there; without it nothing is written')
+      .option('--output <tables>', 'tables to write instead of those with rules, as `t1,p:t2`', tableList)
+      .option('--updates <file>', 'batches of `+table` and `-table` lines, ended by blank lines')
+      .option('--stats', 'print sizes and times; JSON with `--json`')
+      .option('--batch-only', 'keep nothing that only updates need; not together with `--updates`')
+      .addHelpText(
+        'after',
+        examples([
+          'caucus run paths.dl --facts data --out result',
+          'caucus run paths.dl --facts data --out result --updates changes.txt --stats',
+        ]),
+      )
+      .action(async (program: string, flags: RunFlags) => {
+        const { run } = await import('./run.ts');
+        await run(program, flags, this.terminal);
+      });
+  }
+
+  private query(): void {
+    const command = this.program
+      .command('query')
+      .description('ask a server')
+      .argument('<text>', 'the query, such as `inv:vm(x, host), not down(host)`');
+    this.clientOptions(command)
+      .option('--policy <name>', 'policy that unqualified names belong to')
+      .option('--consistency <level>', '`any`, `latest`, `atLeast:TOKEN` or `exact:TOKEN`', consistency)
+      .addHelpText(
+        'after',
+        examples(["caucus query 'path(x, y)'", "caucus query --json --policy net 'path(\"a\", y)'"]),
+      )
+      .action(async (text: string, flags: ClientFlags & { policy?: string; consistency?: Consistency }) => {
+        const { query } = await import('./query.ts');
+        await query(text, { ...flags, url: serverUrl(flags) }, this.terminal);
+      });
+  }
+
+  private subscribe(): void {
+    const command = this.program
+      .command('subscribe')
+      .description('follow a query: its rows, then every change')
+      .argument('<text>', 'the query');
+    this.clientOptions(command)
+      .option('--policy <name>', 'policy that unqualified names belong to')
+      .option('--from <token>', 'go on after this token instead of a snapshot')
+      .addOption(
+        new Option('--view <kind>', 'for people: `log` of changes or `table` that follows them')
+          .choices(['log', 'table']),
+      )
+      .addHelpText(
+        'after',
+        `${examples(["caucus subscribe 'path(x, y)'", "caucus subscribe --json 'down(host)' | jq -c .changes"])}
+With --json each transaction is one line:
+  {"revision":7,"token":"…","snapshot":false,"changes":[["+",["a",1]],["-",["b",2]]]}
+A lost connection is taken up again where it ended.`,
+      )
+      .action(async (text: string, flags: ClientFlags & SubscribeFlags) => {
+        const { subscribe } = await import('./subscribe.ts');
+        this.exitCode = await subscribe(text, { ...flags, url: serverUrl(flags) }, this.terminal);
+      });
+  }
+
+  private load(): void {
+    const command = this.program
+      .command('load')
+      .description('send the rows of a file to a source, as one batch')
+      .argument('<source>', 'the source whose table is filled')
+      .argument('<file>', 'CSV, TSV, JSON, NDJSON or .facts; `-` reads standard input (with `--format`)');
+    this.clientOptions(command)
+      .option('--table <name>', 'the table; without it the base name of the file')
+      .addOption(
+        new Option('--format <format>', 'instead of the one that the file name ends in').choices([
+          'csv',
+          'tsv',
+          'json',
+          'ndjson',
+          'facts',
+        ]),
+      )
+      .addOption(
+        new Option('--snapshot', 'the file is the whole table (default)').conflicts(['insert', 'delete']),
+      )
+      .addOption(new Option('--insert', 'add the rows').conflicts(['snapshot', 'delete']))
+      .addOption(new Option('--delete', 'remove the rows').conflicts(['snapshot', 'insert']))
+      .option('--id <key>', 'idempotency id; without it a random one')
+      .addHelpText(
+        'after',
+        examples(['caucus load inv servers.csv', 'caucus load inv changes.ndjson --table vm --insert']),
+      )
+      .action(async (source: string, file: string, flags: ClientFlags & LoadFlags) => {
+        const { load } = await import('./load.ts');
+        await load(source, file, { ...flags, url: serverUrl(flags) }, this.terminal);
+      });
+  }
+
+  private repl(): void {
+    this.program
+      .command('repl')
+      .description('define facts and rules and ask, line by line; over files or against a server')
+      .argument('[file...]', 'policy files to start with')
+      .option('--facts <dir>', 'directory with `<table>.facts`')
+      .option('--url <url>', 'ask this server instead')
+      .addHelpText('after', examples(['caucus repl paths.dl --facts data', `caucus repl --url ${URL_DEFAULT}`]))
+      .action(async (files: string[], flags: { facts?: string; url?: string }) => {
+        if (flags.url !== undefined && (files.length > 0 || flags.facts !== undefined)) {
+          throw new UsageError(
+            '`--url` and files exclude each other',
+            'write the policy to the server with `caucus serve --policy`, or leave `--url` out',
+          );
+        }
+        const url = flags.url === undefined ? undefined : serverUrl(flags);
+        const { repl } = await import('./repl.ts');
+        this.exitCode = await repl(
+          { files, ...(flags.facts === undefined ? {} : { facts: flags.facts }), ...(url === undefined ? {} : { url }) },
+          this.terminal,
+        );
+      });
+  }
+
+  private status(): void {
+    const command = this.program.command('status').description('show what a server serves and whether it is ready');
+    this.clientOptions(command)
+      .addHelpText('after', examples(['caucus status', 'caucus status --json']))
+      .action(async (flags: ClientFlags) => {
+        const { status } = await import('./status.ts');
+        this.exitCode = await status({ url: serverUrl(flags) }, this.terminal);
+      });
+  }
+
+  private clientOptions(command: Command): Command {
+    return command.option('--url <url>', `the server (default: ${URL_DEFAULT}, env: ${URL_VARIABLE})`);
+  }
+
+  private usageText(text: string): string {
+    const { err } = this.terminal;
+    const [first = '', ...rest] = text.trimEnd().split('\n');
+    const message = first.replace(/^error: /, '').replace(/'([^']*)'/g, '`$1`').replace(/\.$/, '');
+    if (this.terminal.json) {
+      return `${JSON.stringify({ severity: 'error', code: 'usage', message, ...(rest.length === 0 ? {} : { note: rest.join(' ') }) })}\n`;
+    }
+    return [`${err.red('error')}: ${message}`, ...rest, ''].join('\n');
+  }
+
+  private failed(error: unknown): number {
+    const { terminal } = this;
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? EXIT_OK : EXIT_BAD_USAGE;
+    }
+    if (error instanceof UsageError || error instanceof ConfigError) {
+      const note = error.remedy === undefined ? {} : { note: error.remedy };
+      terminal.problems([{ severity: 'error', code: 'usage', message: error.message, ...note }]);
+      return EXIT_BAD_USAGE;
+    }
+    const problems = problemsOfError(error);
+    if (problems === undefined) {
+      terminal.note(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      terminal.note('this is a defect of Caucus; please report it with the lines above');
+      return EXIT_DEFECT;
+    }
+    terminal.problems(problems);
+    const later =
+      error instanceof UnavailableError || (error instanceof CaucusError && error.retry !== 'never');
+    return later ? EXIT_UNAVAILABLE : EXIT_BAD_INPUT;
+  }
+}
+
+interface RunFlags {
+  readonly facts: string;
+  readonly out?: string;
+  readonly output?: readonly string[];
+  readonly updates?: string;
+  readonly stats?: boolean;
+  readonly batchOnly?: boolean;
+}
+interface ClientFlags {
+  readonly url?: string;
+}
+interface SubscribeFlags {
+  readonly policy?: string;
+  readonly from?: string;
+  readonly view?: 'log' | 'table';
+}
+interface LoadFlags {
+  readonly table?: string;
+  readonly format?: 'csv' | 'tsv' | 'json' | 'ndjson' | 'facts';
+  readonly snapshot?: boolean;
+  readonly insert?: boolean;
+  readonly delete?: boolean;
+  readonly id?: string;
+}
+type Consistency = 'any' | 'latest' | { readonly atLeast: string } | { readonly exact: string };
+
+function terminalOf(flags: GlobalFlags): Terminal {
+  const color = flags.color === undefined ? 'auto' : flags.color ? 'always' : 'never';
+  return new Terminal({ color, json: flags.json === true });
+}
+
+function tableList(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.some((name) => name === '')) {
+    throw new InvalidArgumentError('give names of tables separated by commas, such as `path,inv:vm`');
+  }
+  return names;
+}
+
+function consistency(text: string): Consistency {
+  if (text === 'any' || text === 'latest') return text;
+  const colon = text.indexOf(':');
+  const kind = text.slice(0, Math.max(0, colon));
+  const token = text.slice(colon + 1);
+  if (token !== '' && kind === 'atLeast') return { atLeast: token };
+  if (token !== '' && kind === 'exact') return { exact: token };
+  throw new InvalidArgumentError('give `any`, `latest`, `atLeast:TOKEN` or `exact:TOKEN`');
+}
+
+function serverUrl(flags: ClientFlags): string {
+  const variable = process.env[URL_VARIABLE] ?? '';
+  const text = flags.url ?? (variable === '' ? URL_DEFAULT : variable);
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new UsageError(`\`${text}\` is no URL`, `write it as \`${URL_DEFAULT}\``);
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new UsageError(`\`${text}\` is no URL of a server`, `begin it with \`http://\` or \`https://\``);
+  }
+  return url.href.replace(/\/$/, '');
+}
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
+}
+
+/** SIGINT ends any command that does not handle it itself; a reader that went away ends it quietly. */
+function handleSignals(): () => void {
+  const onInterrupt = (): void => {
+    // A command that wants to end in its own way has its own listener.
+    if (process.listenerCount('SIGINT') === 1) process.exit(EXIT_INTERRUPTED);
+  };
+  const onPipeError = (error: NodeJS.ErrnoException): void => {
+    if (error.code === 'EPIPE') process.exit(EXIT_OK);
+    throw error;
+  };
+  process.on('SIGINT', onInterrupt);
+  process.stdout.on('error', onPipeError);
+  return () => {
+    process.off('SIGINT', onInterrupt);
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * What is wrong with a file, flag or answer, as the command line shows it: with a place, the line of
+ * the text with a caret below it, and what to do. Diagnostics of the compiler become problems too, so
+ * that all commands print errors one way.
+ */
+import type { Diagnostic } from '../compiler/diagnostic.ts';
+import { CaucusError } from '../errors.ts';
+
+export interface Problem {
+  readonly severity: 'error' | 'warning';
+  /** Stable and kebab-case or a code of `ERROR_KINDS`. */
+  readonly code: string;
+  readonly message: string;
+  readonly file?: string;
+  /** From 1. */
+  readonly line?: number;
+  /** From 1, in Unicode code points of the line. */
+  readonly column?: number;
+  /** Code points to underline; 1 without it. */
+  readonly length?: number;
+  /** The line of the text, without its end. */
+  readonly excerpt?: string;
+  readonly note?: string;
+}
+
+/** Bad input: exit code 1. Carries everything that was found, not only the first. */
+export class ProblemsError extends Error {
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(problems[0]?.message ?? 'bad input');
+    this.name = 'ProblemsError';
+    this.problems = problems;
+  }
+}
+
+/** The server cannot be reached or cannot answer now: exit code 3. */
+export class UnavailableError extends ProblemsError {}
+
+/** Bad usage: exit code 2. What can be decided from the command line alone. */
+export class UsageError extends Error {
+  readonly remedy: string | undefined;
+
+  constructor(message: string, remedy?: string) {
+    super(message);
+    this.name = 'UsageError';
+    this.remedy = remedy;
+  }
+}
+
+export function inputError(code: string, message: string, more: Partial<Problem> = {}): ProblemsError {
+  return new ProblemsError([{ severity: 'error', code, message, ...more }]);
+}
+
+export function problemOfDiagnostic(diagnostic: Diagnostic, file: string, text: string): Problem {
+  const lineStart = text.lastIndexOf('\n', Math.max(0, diagnostic.span.start - 1)) + 1;
+  const start = diagnostic.span.start < lineStart ? diagnostic.span.start : lineStart;
+  const newline = text.indexOf('\n', diagnostic.span.start);
+  const lineEnd = newline < 0 ? text.length : newline;
+  const spanEnd = Math.min(diagnostic.span.end, lineEnd);
+  const underlined = text.slice(diagnostic.span.start, spanEnd);
+  return {
+    severity: diagnostic.severity,
+    code: diagnostic.code,
+    message: diagnostic.message,
+    file,
+    line: diagnostic.line,
+    column: diagnostic.column,
+    length: Math.max(1, [...underlined].length),
+    excerpt: text.slice(start, lineEnd).replace(/\r$/, ''),
+    ...(diagnostic.note === undefined ? {} : { note: diagnostic.note }),
+  };
+}
+
+/** The problems that an error stands for; undefined for a defect of the program. */
+export function problemsOfError(error: unknown): readonly Problem[] | undefined {
+  if (error instanceof ProblemsError) return error.problems;
+  if (error instanceof CaucusError && error.code !== 'internal') {
+    return [
+      {
+        severity: 'error',
+        code: error.code,
+        message: error.message,
+        ...(error.remedy === undefined ? {} : { note: error.remedy }),
+      },
+    ];
+  }
+  const system = error as NodeJS.ErrnoException;
+  if (error instanceof Error && typeof system.code === 'string' && system.syscall !== undefined) {
+    return [systemProblem(system)];
+  }
+  return undefined;
+}
+
+const SYSTEM_MEANINGS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be accessed by this user',
+  EPERM: 'may not be accessed by this user',
+  EISDIR: 'is a directory, not a file',
+  ENOTDIR: 'is not a directory',
+  EEXIST: 'exists already',
+  ENOSPC: 'cannot be written: the disk is full',
+  EROFS: 'cannot be written: the file system is read-only',
+};
+
+function systemProblem(error: NodeJS.ErrnoException): Problem {
+  const meaning = SYSTEM_MEANINGS[error.code ?? ''];
+  const subject = error.path === undefined ? '' : `\`${error.path}\` `;
+  return {
+    severity: 'error',
+    code: (error.code ?? 'io').toLowerCase(),
+    message: meaning === undefined || subject === '' ? error.message : `${subject}${meaning}`,
+  };
+}

@@ -1,0 +1,329 @@
+/**
+ * `caucus run PROGRAM --facts DIR`: one program over files, evaluated once, then batch by batch.
+ * The formats are in docs/CLI.md; nothing here knows a policy engine beyond `Engine`.
+ */
+import { readFile, readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { lower } from '../compiler/lower.ts';
+import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
+import type { Engine, EngineStats, TableChange, TransactionResult } from '../engine/engine.ts';
+import { compileProgramFile } from './compile-files.ts';
+import { createEngine } from './core-engine.ts';
+import { readFactsFile } from './facts-file.ts';
+import { inputError, ProblemsError, UsageError } from './problem.ts';
+import type { Problem } from './problem.ts';
+import { OutputDirectory, writeDeltas, writeTable } from './run-output.ts';
+import { renderRunStats, runStatsJson } from './run-stats.ts';
+import { nearestName, TableNames } from './table-names.ts';
+import type { NamedTable } from './table-names.ts';
+import type { Progress, Terminal } from './terminal.ts';
+import { readUpdatesFile } from './updates-file.ts';
+import type { FindTable, UpdateBatch } from './updates-file.ts';
+
+export interface RunOptions {
+  readonly facts: string;
+  readonly out?: string;
+  /** Names of tables, as given. */
+  readonly output?: readonly string[];
+  readonly updates?: string;
+  readonly stats?: boolean;
+  readonly batchOnly?: boolean;
+}
+
+export interface RunResult {
+  /** Wall time of the first evaluation, without start-up and reading of files, ms. */
+  readonly evaluateMs: number;
+  readonly updateMs: readonly number[];
+  readonly stats: EngineStats;
+}
+
+/** Makes the engine; replaced in tests. */
+export type EngineFactory = () => Promise<Engine>;
+
+const FACTS_SUFFIX = '.facts';
+
+export async function run(
+  programFile: string,
+  options: RunOptions,
+  terminal: Terminal,
+  engineFactory: EngineFactory = createEngine,
+): Promise<void> {
+  if (options.batchOnly === true && options.updates !== undefined) {
+    throw new UsageError(
+      '`--batch-only` and `--updates` exclude each other',
+      'a program evaluated with `--batch-only` cannot be kept up to date; leave one of them out',
+    );
+  }
+  const progress = terminal.progress();
+  try {
+    await new Run(programFile, options, terminal, progress).execute(engineFactory);
+  } finally {
+    progress.done();
+  }
+}
+
+class Run {
+  private readonly programFile: string;
+  private readonly options: RunOptions;
+  private readonly terminal: Terminal;
+  private readonly progress: Progress;
+
+  constructor(programFile: string, options: RunOptions, terminal: Terminal, progress: Progress) {
+    this.programFile = programFile;
+    this.options = options;
+    this.terminal = terminal;
+    this.progress = progress;
+  }
+
+  async execute(engineFactory: EngineFactory): Promise<void> {
+    const { options, terminal } = this;
+    const policy = policyNameOfFile(this.programFile);
+    const files = await listFacts(options.facts);
+    const text = await readFile(this.programFile);
+    const compiled = compileProgramFile(this.programFile, policy, text);
+    terminal.problems(compiled.warnings);
+    const names = new TableNames(compiled.program, policy);
+    const shown = shownTables(names, options.output);
+    names.checkFiles(shown);
+    const output = options.out === undefined ? undefined : await OutputDirectory.open(options.out);
+
+    const facts = await this.readFacts(files, names);
+    const batches = await this.readUpdates(names);
+    const engine = await engineFactory();
+    const abandon = (): void => output?.discardNow();
+    process.once('exit', abandon);
+    try {
+      const result = await this.evaluate(engine, compiled.program, shown, facts, batches, output);
+      await this.warnOfFailures(engine, names);
+      if (output !== undefined) {
+        for (const table of shown) await writeTable(output, table, await engine.rows(table.key));
+        await output.commit();
+      }
+      this.report(result, names);
+    } catch (error) {
+      await output?.discard();
+      throw error;
+    } finally {
+      process.off('exit', abandon);
+      engine.close();
+    }
+  }
+
+  private async evaluate(
+    engine: Engine,
+    program: StratifiedProgram,
+    shown: readonly NamedTable[],
+    facts: readonly TableChange[],
+    batches: readonly UpdateBatch[],
+    output: OutputDirectory | undefined,
+  ): Promise<RunResult> {
+    const watched = new Set(this.options.updates === undefined ? [] : shown.map((table) => table.key));
+    const plan = lower(program, { watched, batchOnly: this.options.batchOnly === true });
+    this.progress.update('evaluating');
+    const start = performance.now();
+    const first = await engine.transact({ plan, changes: facts });
+    const evaluateMs = performance.now() - start;
+    expectSuccess(first, this.programFile);
+
+    const deltas = this.options.updates === undefined ? undefined : await output?.create('deltas.tsv');
+    const updateMs: number[] = [];
+    try {
+      for (const [index, changes] of batches.entries()) {
+        const batch = index + 1;
+        this.progress.update(`batch ${batch} of ${batches.length}`);
+        const startMs = performance.now();
+        const result = await engine.transact({ changes });
+        updateMs.push(performance.now() - startMs);
+        const changed = expectSuccess(result, this.options.updates ?? '', batch);
+        if (deltas !== undefined) await writeDeltas(deltas, batch, inNameOrder(changed, shown));
+      }
+    } finally {
+      await deltas?.close();
+    }
+    return { evaluateMs, updateMs, stats: engine.stats() };
+  }
+
+  private async readFacts(files: readonly string[], names: TableNames): Promise<TableChange[]> {
+    const changes: TableChange[] = [];
+    const problems: Problem[] = [];
+    for (const name of files) {
+      const file = path.join(this.options.facts, name);
+      const table = names.findByFile(name.slice(0, -FACTS_SUFFIX.length));
+      if (table === undefined) {
+        problems.push(warningOfUnused(file, name, names));
+        continue;
+      }
+      if (table.kind === 'system') {
+        problems.push(systemTable(table, { file }));
+        continue;
+      }
+      const { size } = await stat(file);
+      const read = await readFactsFile(file, shapeOf(table), (bytes) => {
+        this.progress.update(`reading ${file} ${percent(bytes, size)}`);
+      });
+      problems.push(...read.problems);
+      changes.push({ table: table.key, insert: read.content });
+    }
+    this.checkProblems(problems);
+    return changes;
+  }
+
+  private async readUpdates(names: TableNames): Promise<readonly UpdateBatch[]> {
+    const file = this.options.updates;
+    if (file === undefined) return [];
+    const { size } = await stat(file);
+    const find: FindTable = (name) => {
+      const table = names.find(name);
+      if (table === undefined) {
+        return {
+          message: `the program has no table \`${name}\``,
+          note: nearestNote(name, names.tables, 'name a table that the program declares or uses'),
+        };
+      }
+      if (table.kind === 'system') return systemTable(table, {});
+      return { ...shapeOf(table), key: table.key };
+    };
+    const read = await readUpdatesFile(file, find, (bytes) => {
+      this.progress.update(`reading ${file} ${percent(bytes, size)}`);
+    });
+    this.checkProblems(read.problems);
+    return read.content;
+  }
+
+  private checkProblems(problems: readonly Problem[]): void {
+    const errors = problems.filter((problem) => problem.severity === 'error');
+    if (errors.length > 0) throw new ProblemsError(problems);
+    this.progress.done();
+    this.terminal.problems(problems);
+  }
+
+  /** Calls that failed give no row; said here, or nobody would look. */
+  private async warnOfFailures(engine: Engine, names: TableNames): Promise<void> {
+    const failures = engine.count(ERRORS_TABLE);
+    if (failures === 0 || this.options.output?.some((name) => name === ERRORS_TABLE)) return;
+    this.progress.done();
+    const seen = names.find(ERRORS_TABLE) === undefined ? '' : ` and \`--output ${ERRORS_TABLE}\``;
+    this.terminal.problems([
+      {
+        severity: 'warning',
+        code: 'failed-calls',
+        message: `${failures} ${failures === 1 ? 'call' : 'calls'} failed (overflow, division by zero or no number) and gave no row`,
+        note: `see which with \`--stats\`${seen}; guard the call with a comparison`,
+      },
+    ]);
+  }
+
+  private report(result: RunResult, names: TableNames): void {
+    const { options, terminal, progress } = this;
+    progress.done();
+    if (options.stats !== true) return;
+    const withUpdates = options.updates !== undefined;
+    if (terminal.json) terminal.print(runStatsJson(result, names, withUpdates));
+    else terminal.print(renderRunStats(result, names, withUpdates, terminal.out));
+  }
+}
+
+const ERRORS_TABLE: TableKey = 'system:errors';
+
+/** The file's base name without its last extension. */
+export function policyNameOfFile(file: string): string {
+  return path.basename(file, path.extname(file));
+}
+
+async function listFacts(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.name.endsWith(FACTS_SUFFIX) && !entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** Tables with rules or facts in the text and those of `--output`, in the order of their printed names. */
+function shownTables(names: TableNames, output: readonly string[] | undefined): NamedTable[] {
+  if (output === undefined) return inPrintedOrder(names.tables.filter((table) => table.defined));
+  const shown = new Set<NamedTable>();
+  const problems: Problem[] = [];
+  for (const name of output) {
+    const table = names.find(name);
+    if (table !== undefined) shown.add(table);
+    else {
+      problems.push({
+        severity: 'error',
+        code: 'unknown-table',
+        message: `\`--output\` names \`${name}\`, which is no table of the program`,
+        note: nearestNote(name, names.tables, 'name tables that the program declares or uses'),
+      });
+    }
+  }
+  if (problems.length > 0) throw new ProblemsError(problems);
+  return inPrintedOrder([...shown]);
+}
+
+function inPrintedOrder(tables: NamedTable[]): NamedTable[] {
+  return tables.sort((a, b) => Buffer.compare(Buffer.from(a.printed), Buffer.from(b.printed)));
+}
+
+type Deltas = (TransactionResult & { readonly ok: true })['deltas'];
+
+function inNameOrder(
+  deltas: Deltas,
+  shown: readonly NamedTable[],
+): { readonly printed: string; readonly delta: Deltas[number] }[] {
+  const byKey = new Map(deltas.map((delta) => [delta.table, delta]));
+  return shown.flatMap((table) => {
+    const delta = byKey.get(table.key);
+    return delta === undefined ? [] : [{ printed: table.printed, delta }];
+  });
+}
+
+function expectSuccess(result: TransactionResult, file: string, batch?: number): Deltas {
+  if (result.ok) return result.deltas;
+  const where = batch === undefined ? '' : ` in batch ${batch}`;
+  throw inputError(result.code.replaceAll('_', '-'), `${result.message}${where}`, {
+    file,
+    note: 'evaluate fewer rows, or split the program; see docs/LIMITS.md',
+  });
+}
+
+function shapeOf(table: NamedTable): { name: string; arity: number; columns?: NamedTable['columns'] & {} } {
+  return {
+    name: table.printed,
+    arity: table.arity,
+    ...(table.columns === undefined ? {} : { columns: table.columns }),
+  };
+}
+
+function systemTable(table: NamedTable, place: Partial<Problem>): Problem {
+  return {
+    severity: 'error',
+    code: 'system-table',
+    message: `\`${table.printed}\` is kept by the engine and takes no rows`,
+    note: 'leave it out',
+    ...place,
+  };
+}
+
+function warningOfUnused(file: string, name: string, names: TableNames): Problem {
+  const table = name.slice(0, -FACTS_SUFFIX.length);
+  const files = names.tables.map((known) => known.file);
+  const nearest = nearestName(table, files);
+  return {
+    severity: 'warning',
+    code: 'unused-file',
+    file,
+    message: `the program has no table for \`${name}\`, which is not read`,
+    ...(nearest === undefined ? {} : { note: `did you mean \`${nearest}${FACTS_SUFFIX}\`?` }),
+  };
+}
+
+function nearestNote(name: string, tables: readonly NamedTable[], otherwise: string): string {
+  const nearest = nearestName(
+    name,
+    tables.map((table) => table.printed),
+  );
+  return nearest === undefined ? otherwise : `did you mean \`${nearest}\`?`;
+}
+
+function percent(bytes: number, size: number): string {
+  return size === 0 ? '' : `${Math.floor((bytes / size) * 100)} %`;
+}
