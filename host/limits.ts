@@ -96,3 +96,69 @@ export const DIAGNOSTICS_MAX = 1_000;
 export const CYCLES_REPORTED_MAX = 10;
 /** Unknown names for which a nearest name is looked up in one compilation. */
 export const SUGGESTIONS_MAX = 100;
+
+// --- api: HTTP ---
+
+/** A JSON body; larger batches go as NDJSON. */
+export const JSON_BODY_BYTES_MAX = 32 * 1024 * 1024;
+/** An NDJSON body. Its rows are bounded by `BATCH_BYTES_MAX` besides. */
+export const NDJSON_BODY_BYTES_MAX = 4 * 1024 * 1024 * 1024;
+/** One line of an NDJSON body. */
+export const NDJSON_LINE_BYTES_MAX = 16 * 1024 * 1024;
+/** Tables of one batch. */
+export const BATCH_TABLES_MAX = 10_000;
+/** Request line and headers. */
+export const HEADER_BYTES_MAX = 16 * 1024;
+/** From the first byte of a request to the end of its headers. */
+export const HEADERS_MS_MAX = 10_000;
+/** Between two pieces of a body. */
+export const BODY_IDLE_MS_MAX = 30_000;
+/** A whole request body. */
+export const BODY_MS_MAX = 10 * 60_000;
+/** A connection without a request. */
+export const KEEP_ALIVE_MS = 30_000;
+/** Open connections, WebSockets included; more are closed at once. */
+export const CONNECTIONS_MAX = 20_000;
+/** Running requests and sockets get so long to finish when the server closes. */
+export const DRAIN_MS = 5_000;
+/** Rows of an answer are turned into JSON and sent in pieces of about this size. */
+export const ANSWER_PIECE_BYTES = 256 * 1024;
+
+// --- api: WebSocket ---
+
+/** A frame from a client. */
+export const FRAME_BYTES_MAX = 1024 * 1024;
+/** An id that a client chooses, in characters. */
+export const FRAME_ID_CHARS_MAX = 128;
+/** From the upgrade to `hello`. */
+export const HELLO_MS_MAX = 10_000;
+/** A connection with nothing else to send sends `progress` this often. */
+export const HEARTBEAT_MS = 10_000;
+/** A connection from which nothing came in so many heartbeats, pongs included, is cut. */
+export const HEARTBEATS_MISSED_MAX = 6;
+/** Subscriptions of one connection. */
+export const SUBSCRIPTIONS_MAX = 1_000;
+/** Prepared queries of one connection. */
+export const PREPARED_MAX = 1_000;
+/** Queries of one batch frame. */
+export const BATCH_ITEMS_MAX = 1_000;
+/** Requests that run at a time for one connection; further frames wait unread. */
+export const REQUESTS_IN_FLIGHT_MAX = 64;
+/** The queries of a batch frame are asked again so often until they stand at one revision. */
+export const BATCH_TRIES_MAX = 8;
+/** Bad frames after which a connection is closed. */
+export const BAD_FRAMES_MAX = 100;
+/** Written to a socket and not yet taken by the network; no more is written, nor read, above it. */
+export const SOCKET_BUFFER_BYTES_MAX = 1024 * 1024;
+/** A client that lost its server waits at least and at most so long, at random, before it comes back. */
+export const RECONNECT_MS_MIN = 100;
+export const RECONNECT_MS_MAX = 5_000;
+
+// --- subscriptions ---
+
+/** Changes that wait for a slow connection; above it they are dropped and the client is told of a gap. */
+export const BACKLOG_BYTES_MAX = 16 * 1024 * 1024;
+/** Snapshots that wait for a slow connection; further ones are read when those are sent. */
+export const SNAPSHOT_BYTES_MAX = 256 * 1024 * 1024;
+/** Rows of one `rows` frame, in bytes of the row block. */
+export const ROWS_FRAME_BYTES = 64 * 1024;
