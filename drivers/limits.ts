@@ -1,0 +1,20 @@
+/** The limits and intervals of drivers: each a constant with its unit, explained in docs/DRIVERS.md. */
+
+/** First pause after a failure, ms; doubled by each further one. */
+export const BACKOFF_FIRST_MS = 500;
+/** Longest pause between two tries, ms. */
+export const BACKOFF_MAX_MS = 60_000;
+/** How often a file driver looks at its files even if no watch event came, ms. */
+export const FILE_POLL_MS = 1000;
+/** A file is read once its size and time have not changed for so long, ms. */
+export const FILE_SETTLE_MS = 100;
+/** A file that keeps changing for so long is reported stale, ms. */
+export const FILE_SETTLE_MAX_MS = 10_000;
+/** Longest record (line, CSV record, JSON element) of a file, in UTF-16 units. */
+export const RECORD_UNITS_MAX = 1 << 20;
+/** Problems that are reported of one file; the rest is counted. */
+export const FILE_PROBLEMS_MAX = 10;
+/** How often a package index is looked at, ms. */
+export const PACKAGES_POLL_MS = 2000;
+/** Largest `.json` file, which is held as bytes while it is read; `.ndjson` streams and has no limit. */
+export const JSON_FILE_BYTES_MAX = 1 << 30;

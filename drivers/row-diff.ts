@@ -1,0 +1,151 @@
+/**
+ * The difference between two states of a table, on the bytes of row blocks. A value has exactly one
+ * encoding, so equal rows are equal bytes and no row is ever decoded here.
+ *
+ * A driver keeps the previous rows of each table for as long as it runs, so what is kept is small:
+ * the block itself, 4 bytes a row for where it starts, 8 to 16 bytes a row of hash slots:
+ *
+ *   slots   u32[2^k]     row index + 1, or 0; open addressing, linear probing, at most half full
+ *   starts  u32[rows]    offset of each distinct row
+ *   bytes   u8[…]        the block as it came (a repeated row stays in it and is not referred to)
+ */
+import type { RowBlock } from '../host/value/row-block.ts';
+
+export interface RowDifference {
+  readonly insert: RowBlock;
+  readonly delete: RowBlock;
+}
+
+/** The distinct rows of a block. */
+export class RowSet {
+  readonly arity: number;
+  /** Distinct rows. */
+  readonly count: number;
+  readonly #bytes: Uint8Array;
+  readonly #starts: Uint32Array;
+  readonly #slots: Uint32Array;
+
+  constructor(block: RowBlock) {
+    this.arity = block.arity;
+    this.#bytes = block.bytes;
+    this.#slots = new Uint32Array(slotCountFor(block.count));
+    const starts = new Uint32Array(block.count);
+    let count = 0;
+    let start = 0;
+    for (let row = 0; row < block.count; row++) {
+      const end = rowEnd(block.bytes, start, block.arity);
+      starts[count] = start;
+      const slot = this.#probe(starts, block.bytes, start, end);
+      if (this.#slots[slot] === 0) this.#slots[slot] = ++count;
+      start = end;
+    }
+    this.count = count;
+    this.#starts = count === block.count ? starts : starts.slice(0, count);
+  }
+
+  /** Index of the row `bytes[start, end)`, or −1. */
+  indexOf(bytes: Uint8Array, start: number, end: number): number {
+    return (this.#slots[this.#probe(this.#starts, bytes, start, end)] as number) - 1;
+  }
+
+  /** The rows that `other` does not have, in their order. Both have the same arity. */
+  without(other: RowSet): RowBlock {
+    return this.#select((start, end) => other.indexOf(this.#bytes, start, end) < 0);
+  }
+
+  /** The distinct rows as a block. */
+  block(): RowBlock {
+    return this.#select(() => true);
+  }
+
+  #select(wanted: (start: number, end: number) => boolean): RowBlock {
+    const chosen: number[] = [];
+    let byteCount = 0;
+    for (let row = 0; row < this.count; row++) {
+      const start = this.#starts[row] as number;
+      const end = rowEnd(this.#bytes, start, this.arity);
+      if (!wanted(start, end)) continue;
+      chosen.push(start, end);
+      byteCount += end - start;
+    }
+    const count = chosen.length / 2;
+    if (byteCount === this.#bytes.byteLength)
+      return { arity: this.arity, count, bytes: this.#bytes };
+    const bytes = new Uint8Array(byteCount);
+    let at = 0;
+    for (let index = 0; index < chosen.length; index += 2) {
+      const start = chosen[index] as number;
+      const end = chosen[index + 1] as number;
+      bytes.set(this.#bytes.subarray(start, end), at);
+      at += end - start;
+    }
+    return { arity: this.arity, count, bytes };
+  }
+
+  /** The slot that holds the row, or the empty one where it belongs. */
+  #probe(starts: Uint32Array, bytes: Uint8Array, start: number, end: number): number {
+    const mask = this.#slots.length - 1;
+    let slot = hashBytes(bytes, start, end) & mask;
+    for (;;) {
+      const entry = this.#slots[slot] as number;
+      if (entry === 0) return slot;
+      if (this.#rowEquals(starts[entry - 1] as number, bytes, start, end)) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  /** No row is a proper prefix of another of the same arity, so comparing `end − start` bytes is enough. */
+  #rowEquals(own: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const mine = this.#bytes;
+    for (let at = start, to = own; at < end; at++, to++) {
+      if (mine[to] !== bytes[at]) return false;
+    }
+    return true;
+  }
+}
+
+/** What turns `previous` into `next`. A change of arity deletes every old row and inserts every new one. */
+export function diffRows(previous: RowSet, next: RowSet): RowDifference {
+  if (previous.arity !== next.arity) return { insert: next.block(), delete: previous.block() };
+  return { insert: next.without(previous), delete: previous.without(next) };
+}
+
+const FIXED_PAYLOAD_BYTES = [0, 0, 0, 8, 8, 0, 4, 0] as const;
+const TAG_LONG_STRING = 5;
+const TAG_SHORT_STRING = 7;
+
+/** Offset behind the row that starts at `start`. The layout is that of `host/value/row-block.ts`. */
+function rowEnd(bytes: Uint8Array, start: number, arity: number): number {
+  let at = start;
+  for (let column = 0; column < arity; column++) {
+    const tag = bytes[at] as number;
+    if (tag === TAG_SHORT_STRING) {
+      at += 2 + (bytes[at + 1] as number);
+    } else if (tag === TAG_LONG_STRING) {
+      at += 5 + readLength(bytes, at + 1);
+    } else {
+      at += 1 + (FIXED_PAYLOAD_BYTES[tag] as number);
+    }
+  }
+  return at;
+}
+
+function readLength(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+  const high = (bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8);
+  return low + high * 0x10000;
+}
+
+/** FNV-1a with a final mix; rows are short and come from our own encoder, so no keyed hash is needed. */
+function hashBytes(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0x811c9dc5;
+  for (let at = start; at < end; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}
+
+function slotCountFor(rowCount: number): number {
+  let slots = 8;
+  while (slots < rowCount * 2) slots *= 2;
+  return slots;
+}
