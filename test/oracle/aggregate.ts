@@ -1,0 +1,69 @@
+/** Aggregates of the reference: one row a group of solutions, or a failure in its place. */
+import type { Aggregate, Operand, Rule } from '../../host/compiler/stratified.ts';
+import { compareValues } from '../../host/value/value.ts';
+import type { Row, Value } from '../../host/value/value.ts';
+import { exactSum } from './arithmetic.ts';
+import { rowKey } from './row-set.ts';
+
+/** An aggregate that has no value, as printed (`sum(x)`), and the head's other arguments. */
+export interface AggregateFailure {
+  readonly text: string;
+  readonly group: Row;
+}
+
+/** `solutions`: distinct in the rule's named variables; value by variable index. */
+export function aggregateGroups(
+  rule: Rule,
+  solutions: readonly Row[],
+): { rows: Row[]; failures: AggregateFailure[] } {
+  const groupTerms = rule.headTerms.filter((term) => term.kind !== 'aggregate') as Operand[];
+  const groups = new Map<string, Row[]>();
+  for (const solution of solutions) {
+    const key = rowKey(groupTerms.map((term) => valueIn(solution, term)));
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [solution]);
+    else group.push(solution);
+  }
+  const rows: Row[] = [];
+  const failures: AggregateFailure[] = [];
+  for (const group of groups.values()) {
+    const first = group[0] as Row;
+    const row = rule.headTerms.map((term) => {
+      if (term.kind !== 'aggregate') return valueIn(first, term);
+      const value = aggregate(term, group);
+      if (value === undefined) {
+        const keys = groupTerms.map((one) => valueIn(first, one));
+        failures.push({ text: aggregateText(rule, term), group: keys });
+      }
+      return value;
+    });
+    if (!row.includes(undefined)) rows.push(row as Row);
+  }
+  return { rows, failures };
+}
+
+function aggregate(
+  { function: name, argument }: Aggregate,
+  group: readonly Row[],
+): Value | undefined {
+  if (argument === undefined) return BigInt(group.length);
+  const values = group.map((solution) => valueIn(solution, argument));
+  switch (name) {
+    case 'count':
+      return BigInt(group.length);
+    case 'sum':
+      return exactSum(values);
+    case 'min':
+      return values.reduce((a, b) => (compareValues(b, a) < 0 ? b : a));
+    case 'max':
+      return values.reduce((a, b) => (compareValues(b, a) > 0 ? b : a));
+  }
+}
+
+function aggregateText(rule: Rule, { function: name, argument }: Aggregate): string {
+  return `${name}(${argument === undefined ? '' : rule.variables[argument.index]})`;
+}
+
+function valueIn(solution: Row, operand: Operand): Value {
+  return operand.kind === 'constant' ? operand.value : (solution[operand.index] as Value);
+}

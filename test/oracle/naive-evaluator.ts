@@ -1,0 +1,312 @@
+/**
+ * The reference: what a program means, written to be read, not to be fast. It shares nothing with
+ * the engine but the compiler's output and the order of values.
+ *
+ * Stratum by stratum, all rules are applied to whole tables until nothing is added. A rule's body is
+ * solved by nested loops. Failures (`system:errors`) are found afterwards, when every table is
+ * complete, by solving a rule's body once more for each of its computations, without what depends on it.
+ */
+import { tableKey } from '../../host/compiler/stratified.ts';
+import type {
+  AtomLiteral,
+  ComparisonLiteral,
+  ComputeLiteral,
+  Literal,
+  Operand,
+  Rule,
+  StratifiedProgram,
+  StratifiedQuery,
+  TableKey,
+  Term,
+} from '../../host/compiler/stratified.ts';
+import { compareValues, formatValue } from '../../host/value/value.ts';
+import type { Row, Value } from '../../host/value/value.ts';
+import { aggregateGroups } from './aggregate.ts';
+import { compute } from './arithmetic.ts';
+import { RowSet } from './row-set.ts';
+
+export type Tables = ReadonlyMap<TableKey, RowSet>;
+/** Value by variable index; `undefined` while unbound. */
+type Binding = (Value | undefined)[];
+
+export const ERRORS_TABLE: TableKey = 'system:errors';
+
+/** All tables of the program over these base rows: base rows, derived rows, facts, `system:errors`. */
+export function evaluate(program: StratifiedProgram, base: Tables): Map<TableKey, RowSet> {
+  const tables = new Map<TableKey, RowSet>();
+  for (const table of program.tables) {
+    tables.set(tableKey(table), new RowSet(base.get(tableKey(table)) ?? []));
+  }
+  const evaluation = new Evaluation(program, tables);
+  for (const stratum of program.strata) {
+    let isChanged = true;
+    while (isChanged) {
+      isChanged = false;
+      for (const index of stratum.rules) {
+        const rule = program.rules[index] as Rule;
+        const head = evaluation.table(rule.head);
+        for (const row of evaluation.derive(rule)) isChanged = head.add(row) || isChanged;
+      }
+    }
+  }
+  tables.set(ERRORS_TABLE, new RowSet(program.rules.flatMap((rule) => evaluation.failures(rule))));
+  return tables;
+}
+
+/** The distinct rows of a query over complete tables, sorted. A computation that fails gives no row. */
+export function evaluateQuery(
+  program: StratifiedProgram,
+  query: StratifiedQuery,
+  tables: Tables,
+): Row[] {
+  const rows = new RowSet();
+  new Evaluation(program, tables).solve(query.body, (binding) => {
+    rows.add(query.outputs.map((index) => binding[index] as Value));
+  });
+  return rows.sorted();
+}
+
+class Evaluation {
+  readonly #program: StratifiedProgram;
+  readonly #tables: Tables;
+
+  constructor(program: StratifiedProgram, tables: Tables) {
+    this.#program = program;
+    this.#tables = tables;
+  }
+
+  table(index: number): RowSet {
+    const table = this.#program.tables[index];
+    if (table === undefined) throw new Error(`no table ${index}`);
+    return this.#tables.get(tableKey(table)) ?? new RowSet();
+  }
+
+  derive(rule: Rule): Row[] {
+    if (hasAggregate(rule)) return this.#aggregate(rule).rows;
+    const rows: Row[] = [];
+    this.solve(rule.body, (binding) => {
+      rows.push(rule.headTerms.map((term) => valueOf(term as Operand, binding)));
+    });
+    return rows;
+  }
+
+  /** Rows of `system:errors`: policy, rule, literal, inputs. */
+  failures(rule: Rule): Row[] {
+    const rows: Row[] = [];
+    const fail = (literal: string, inputs: readonly Value[]): void => {
+      rows.push([
+        rule.policy,
+        BigInt(rule.ordinal),
+        literal,
+        `[${inputs.map(formatJson).join(',')}]`,
+      ]);
+    };
+    for (const call of rule.body) {
+      if (call.kind !== 'compute') continue;
+      this.solve(literalsBefore(call, rule.body), (binding) => {
+        const inputs = [valueOf(call.left, binding), valueOf(call.right, binding)] as const;
+        if (compute(call.operator, ...inputs) === undefined) fail(call.text, inputs);
+      });
+    }
+    if (hasAggregate(rule)) {
+      for (const { text, group } of this.#aggregate(rule).failures) fail(text, group);
+    }
+    return rows;
+  }
+
+  /** Calls `found` for each binding that satisfies all literals; one binding may come several times. */
+  solve(body: readonly Literal[], found: (binding: Binding) => void): void {
+    const ordered = evaluationOrder(body);
+    const step = (position: number, binding: Binding): void => {
+      const literal = ordered[position];
+      if (literal === undefined) found(binding);
+      else this.#satisfy(literal, binding, (next) => step(position + 1, next));
+    };
+    step(0, []);
+  }
+
+  #satisfy(literal: Literal, binding: Binding, next: (binding: Binding) => void): void {
+    switch (literal.kind) {
+      case 'atom':
+        return this.#satisfyAtom(literal, binding, next);
+      case 'comparison':
+        return satisfyComparison(literal, binding, next);
+      case 'compute': {
+        const [left, right] = [valueOf(literal.left, binding), valueOf(literal.right, binding)];
+        const output = compute(literal.operator, left, right);
+        if (output === undefined) return;
+        const extended = match(literal.output, output, binding);
+        if (extended !== undefined) next(extended);
+      }
+    }
+  }
+
+  #satisfyAtom(atom: AtomLiteral, binding: Binding, next: (binding: Binding) => void): void {
+    for (const row of this.table(atom.table)) {
+      let extended: Binding | undefined = binding;
+      for (let column = 0; column < row.length && extended !== undefined; column++) {
+        extended = match(atom.terms[column] as Term, row[column] as Value, extended);
+      }
+      if (extended === undefined) continue;
+      if (atom.negated) return;
+      next(extended);
+    }
+    if (atom.negated) next(binding);
+  }
+
+  #aggregate(rule: Rule): ReturnType<typeof aggregateGroups> {
+    const named = rule.variables.flatMap((name, index) => (name.startsWith('$') ? [] : [index]));
+    const seen = new RowSet();
+    const solutions: Binding[] = [];
+    this.solve(rule.body, (binding) => {
+      if (seen.add(named.map((index) => binding[index] as Value))) solutions.push(binding);
+    });
+    return aggregateGroups(rule, solutions as Value[][]);
+  }
+}
+
+function satisfyComparison(
+  { operator, left, right }: ComparisonLiteral,
+  binding: Binding,
+  next: (binding: Binding) => void,
+): void {
+  if (operator === '=') {
+    // One side may be unbound; the order of evaluation sees to it that the other is bound.
+    const isLeftBound = isBound(left, binding);
+    const value = valueOf(isLeftBound ? left : right, binding);
+    const extended = match(isLeftBound ? right : left, value, binding);
+    if (extended !== undefined) next(extended);
+    return;
+  }
+  const [a, b] = [valueOf(left, binding), valueOf(right, binding)];
+  const order = compareForOperators(a, b);
+  const holds = {
+    '!=': a !== b,
+    '<': order < 0,
+    '<=': order <= 0,
+    '>': order > 0,
+    '>=': order >= 0,
+  }[operator];
+  if (holds) next(binding);
+}
+
+/** The total order, but for numbers by value alone: neither of 1 and 1.0 is less than the other. */
+function compareForOperators(a: Value, b: Value): number {
+  if (!isNumber(a) || !isNumber(b)) return compareValues(a, b);
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The binding under which the term is the value, or nothing. */
+function match(term: Term, value: Value, binding: Binding): Binding | undefined {
+  if (term.kind === 'wildcard') return binding;
+  if (term.kind === 'constant') return term.value === value ? binding : undefined;
+  const bound = binding[term.index];
+  if (bound !== undefined) return bound === value ? binding : undefined;
+  const extended = binding.slice();
+  extended[term.index] = value;
+  return extended;
+}
+
+/** Literals in an order in which each has what it needs; those that bind no row first. */
+function evaluationOrder(body: readonly Literal[]): Literal[] {
+  const waiting = [...body];
+  const ordered: Literal[] = [];
+  const bound = new Set<number>();
+  while (waiting.length > 0) {
+    const isReady = (literal: Literal): boolean =>
+      inputsOf(literal, bound).every((v) => bound.has(v));
+    const isGenerator = (literal: Literal): boolean => literal.kind === 'atom' && !literal.negated;
+    let at = waiting.findIndex((literal) => !isGenerator(literal) && isReady(literal));
+    if (at < 0) at = waiting.findIndex(isGenerator);
+    const literal = waiting[at];
+    if (literal === undefined) throw new Error('the rule is not safe');
+    waiting.splice(at, 1);
+    ordered.push(literal);
+    for (const variable of variablesOf(literal)) bound.add(variable);
+  }
+  return ordered;
+}
+
+/** Variables that must be bound before a literal can be evaluated. */
+function inputsOf(literal: Literal, bound: ReadonlySet<number>): number[] {
+  if (literal.kind === 'compute') return indexes([literal.left, literal.right]);
+  if (literal.kind === 'atom') return literal.negated ? indexes(literal.terms) : [];
+  const sides = [literal.left, literal.right].map((side) => indexes([side]));
+  if (literal.operator !== '=') return sides.flat();
+  const isEitherBound = sides.some((side) => side.every((variable) => bound.has(variable)));
+  return isEitherBound ? [] : sides.flat();
+}
+
+/**
+ * What a binding must satisfy for `call` to be made: all other literals but those that use its
+ * output, directly or through what can be bound only by such literals. A variable of a positive atom is
+ * nobody's output: there the computation only compares.
+ */
+function literalsBefore(call: ComputeLiteral, body: readonly Literal[]): Literal[] {
+  const inRows = new Set<number>();
+  for (const literal of body) {
+    if (literal.kind === 'atom' && !literal.negated) {
+      for (const variable of indexes(literal.terms)) inRows.add(variable);
+    }
+  }
+  let rest = body.filter((literal) => literal !== call);
+  const output = indexes([call.output]).filter((variable) => !inRows.has(variable));
+  if (output.length === 0) return rest;
+  const checked = rest;
+  rest = rest.filter((literal) => !variablesOf(literal).includes(output[0] as number));
+  for (;;) {
+    const bound = bindable(rest);
+    const kept = rest.filter((literal) => variablesOf(literal).every((v) => bound.has(v)));
+    if (kept.length === rest.length) {
+      // A call whose inputs come from its own output is a check of what others bind.
+      return inputsOf(call, bound).every((variable) => bound.has(variable)) ? rest : checked;
+    }
+    rest = kept;
+  }
+}
+
+/** Variables that these literals can bind on their own. */
+function bindable(literals: readonly Literal[]): Set<number> {
+  const bound = new Set<number>();
+  for (let size = -1; size !== bound.size;) {
+    size = bound.size;
+    for (const literal of literals) {
+      if (!inputsOf(literal, bound).every((variable) => bound.has(variable))) continue;
+      for (const variable of variablesOf(literal)) bound.add(variable);
+    }
+  }
+  return bound;
+}
+
+function variablesOf(literal: Literal): number[] {
+  if (literal.kind === 'atom') return indexes(literal.terms);
+  const operands = [literal.left, literal.right];
+  return indexes(literal.kind === 'compute' ? [...operands, literal.output] : operands);
+}
+
+function indexes(terms: readonly Term[]): number[] {
+  return terms.flatMap((term) => (term.kind === 'variable' ? [term.index] : []));
+}
+
+function isBound(operand: Operand, binding: Binding): boolean {
+  return operand.kind === 'constant' || binding[operand.index] !== undefined;
+}
+
+function valueOf(operand: Operand, binding: Binding): Value {
+  if (operand.kind === 'constant') return operand.value;
+  const value = binding[operand.index];
+  if (value === undefined) throw new Error(`variable ${operand.index} is not bound`);
+  return value;
+}
+
+function isNumber(value: Value): value is bigint | number {
+  return typeof value === 'bigint' || typeof value === 'number';
+}
+
+function hasAggregate(rule: Rule): boolean {
+  return rule.headTerms.some((term) => term.kind === 'aggregate');
+}
+
+function formatJson(value: Value): string {
+  return typeof value === 'string' ? JSON.stringify(value) : formatValue(value);
+}
