@@ -28,7 +28,10 @@ export interface TableDelta {
 export interface Transaction {
   /** A new program; absent: the program stays. Base rows of tables that are in both stay. */
   readonly plan?: Plan;
+  /** Applied in order: a table may have several. */
   readonly changes: readonly TableChange[];
+  /** Compute, return the deltas, and roll everything back: nobody sees the state. */
+  readonly dryRun?: boolean;
 }
 
 /** `table`: the table whose limit was exceeded, where one is to blame. The state is as before. */
