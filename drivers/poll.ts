@@ -115,8 +115,10 @@ async function publishDifference(
 }
 
 function changeOf(table: string, previous: RowSet | undefined, next: RowSet): RowChange | null {
-  if (previous === undefined || previous.arity !== next.arity) {
-    return { table, replace: true, insert: next.block() };
+  // An empty file does not say how wide its rows would be, so the arity of no rows means nothing.
+  const incomparable = previous !== undefined && previous.arity !== next.arity;
+  if (previous === undefined || (incomparable && previous.count > 0 && next.count > 0)) {
+    return { table, replace: true, ...(next.count === 0 ? {} : { insert: next.block() }) };
   }
   const difference = diffRows(previous, next);
   if (difference.insert.count === 0 && difference.delete.count === 0) return null;

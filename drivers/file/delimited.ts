@@ -116,8 +116,10 @@ function csvProblem(path: string, error: CsvError): SourceProblem {
 export async function readTsv(path: string, rows: TypedRows, signal: AbortSignal): Promise<void> {
   await readLines(path, RECORD_UNITS_MAX, signal, (text, line) => {
     const parts = text.split('\t');
-    const columnOf = (field: number): number =>
-      [...parts.slice(0, field).join('\t')].length + (field === 0 ? 1 : 2);
+    const columnOf = (field: number): number => {
+      if (field === 0 || field >= parts.length) return (field === 0 ? 0 : [...text].length) + 1;
+      return [...parts.slice(0, field).join('\t')].length + 2;
+    };
     const fields: (string | null)[] = parts;
     if (text.includes('\\')) {
       for (const [index, part] of parts.entries()) {

@@ -4,8 +4,9 @@
  * What is there is decided by looking, not by watch events: every `FILE_POLL_MS`, and sooner when a
  * watch event hints at it, sizes and times are compared with those last read. So editors that replace
  * files, network disks without events and lost events all come to the same. A file is read once it has
- * not changed for `FILE_SETTLE_MS`, and again if it changed while it was read. A file that cannot be
- * read, or is gone, keeps its rows and makes the source stale.
+ * not changed for `FILE_SETTLE_MS`, and again if it changed while it was read; files that change within
+ * that span travel in one batch. A file that cannot be read, or is gone, keeps its rows and makes the
+ * source stale.
  */
 import type { FSWatcher, Stats } from 'node:fs';
 import { watch } from 'node:fs';
@@ -105,10 +106,13 @@ class Files implements PollSource {
     if (!signal.aborted) this.#watch();
     this.#unsettled = false;
     const tables = new Map<string, RowBlock>();
+    const ready: Seen[] = [];
     for (const path of files) {
       const seen = this.#entry(path, problems);
-      if (seen !== undefined && (await this.#look(seen))) await this.#read(seen, tables, signal);
+      if (seen !== undefined && (await this.#look(seen))) ready.push(seen);
     }
+    // What is written together shall become visible together: one batch, once all of it is at rest.
+    if (!this.#unsettled) for (const seen of ready) await this.#read(seen, tables, signal);
     for (const seen of this.#seen.values()) {
       if (!files.includes(seen.path)) {
         seen.stamp = seen.readStamp = '';
@@ -208,9 +212,10 @@ class Files implements PollSource {
       seen.unsettledSinceMs = 0;
       return true;
     }
-    this.#unsettled = true;
     seen.unsettledSinceMs ||= now;
-    if (now - seen.unsettledSinceMs >= FILE_SETTLE_MAX_MS) {
+    if (now - seen.unsettledSinceMs < FILE_SETTLE_MAX_MS) {
+      this.#unsettled = true;
+    } else {
       seen.problems = [
         {
           message: `\`${seen.path}\` is being written without a pause`,

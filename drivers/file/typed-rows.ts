@@ -155,7 +155,8 @@ export class TypedRows {
       place,
       Math.min(fieldCount, expected),
       {
-        remedy: 'quote fields that contain the separator',
+        remedy:
+          'give every record the same number of fields; in CSV, quote a field that holds a comma',
       },
     );
     return -1;
