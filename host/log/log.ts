@@ -30,7 +30,10 @@ export interface Bounds {
 export interface Log {
   ensureTopic(topic: string): Promise<void>;
   /** Appends in order; resolves with the first offset when all are durable. Concurrent calls share one fsync. */
-  append(topic: string, records: readonly Uint8Array[]): Promise<{ first: number; appendTimeMs: number }>;
+  append(
+    topic: string,
+    records: readonly Uint8Array[],
+  ): Promise<{ first: number; appendTimeMs: number }>;
   /** Durable records from `from` on, for ever, until `signal` aborts; `from` below start throws `revision_expired`. */
   read(topic: string, from: number, signal: AbortSignal): AsyncIterable<Chunk>;
   bounds(topic: string): Promise<Bounds>;
