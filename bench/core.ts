@@ -1,0 +1,1 @@
+/** Compiles the programs of the benches and opens fresh engines for them. */

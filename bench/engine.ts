@@ -1,0 +1,108 @@
+/**
+ * From rows to a fixpoint: every workload in maintained mode (ready for updates) and batch-only mode.
+ *
+ * A workload and mode is a process of its own (`main.ts` starts it), a repetition a fresh engine.
+ * `first` is the first repetition of the process, with cold code; `time` the median of the others.
+ * A time covers one transaction: program in, rows in, everything derived; no start-up, no files.
+ */
+import { openEngine, planOf } from './core.ts';
+import { generate, toBlock } from './generate.ts';
+import { closureWithBits, closureWithSet, graphOf, type Graph } from './kernels.ts';
+import { median, timed, timedAsync } from './measure.ts';
+import type { Entry, Figure } from './report.ts';
+import { inputOf, programText, WORKLOADS, type Workload } from './workloads.ts';
+
+export type Mode = 'maintained' | 'batch';
+export const MODES: readonly Mode[] = ['maintained', 'batch'];
+
+/** At least this many repetitions after the first, and more while they are short. */
+const REPETITIONS_MIN = 3;
+const REPETITIONS_MAX = 15;
+const REPETITIONS_MS = 3000;
+
+interface Repetition {
+  readonly ms: number;
+  readonly memoryBytes: number;
+  readonly rows: number;
+}
+
+export async function measureEngine(workload: Workload, mode: Mode): Promise<Entry> {
+  const plan = planOf(workload.program, programText(workload.program), mode === 'batch');
+  const changes = Object.entries(inputOf(workload)).map(([table, rows]) => ({
+    table: `${workload.program}:${table}`,
+    insert: toBlock(rows),
+  }));
+  const repeat = async (): Promise<Repetition> => {
+    const engine = await openEngine();
+    try {
+      const { ms, result } = await timedAsync(() => engine.transact({ plan, changes }));
+      if (!result.ok) throw new Error(`${workload.name}: ${result.message}`);
+      for (const [table, expected] of Object.entries(workload.sizes)) {
+        const count = engine.count(`${workload.program}:${table}`);
+        if (count !== expected) {
+          throw new Error(`${workload.name}: \`${table}\` has ${count} rows, not ${expected}`);
+        }
+      }
+      const stats = engine.stats();
+      const rows = Object.values(stats.tables).reduce((sum, count) => sum + count, 0);
+      return { ms, memoryBytes: stats.memoryBytes, rows };
+    } finally {
+      engine.close();
+    }
+  };
+
+  const first = await repeat();
+  const repetitions: Repetition[] = [];
+  for (let spent = 0; ;) {
+    const repetition = await repeat();
+    repetitions.push(repetition);
+    spent += repetition.ms;
+    const enough = repetitions.length >= REPETITIONS_MIN && spent > REPETITIONS_MS;
+    if (enough || repetitions.length >= REPETITIONS_MAX) break;
+  }
+  const ms = median(repetitions.map((repetition) => repetition.ms));
+  return { name: `${workload.name} ${mode}`, figures: figuresOf(workload, first, ms) };
+}
+
+function figuresOf(workload: Workload, first: Repetition, ms: number): Entry['figures'] {
+  const derived = Object.values(workload.sizes).reduce((sum, count) => sum + count, 0);
+  const figures: Record<string, Figure> = {
+    rows: { value: derived, unit: 'count' },
+    first: { value: first.ms, unit: 'ms' },
+    time: { value: ms, unit: 'ms' },
+    'rows/s': { value: derived / (ms / 1000), unit: 'perSecond' },
+    'bytes/row': { value: first.memoryBytes / first.rows, unit: 'bytes', compared: true },
+    memory: { value: first.memoryBytes, unit: 'bytes' },
+    yardsticks: { value: ms / yardstick(), unit: 'ratio', compared: true },
+  };
+  if (workload.program === 'tc') {
+    const graph = graphOf(inputOf(workload)['edge'] ?? []);
+    // A `Set` holds 2^24 entries at most.
+    if (derived < 2 ** 24) {
+      figures['set loop'] = { value: kernelTime(closureWithSet, graph) / ms, unit: 'ratio' };
+    }
+    figures['bit search'] = { value: kernelTime(closureWithBits, graph) / ms, unit: 'ratio' };
+  }
+  return figures;
+}
+
+/**
+ * The hand-written closure of one fixed graph, measured in the same process: a time divided by it
+ * compares between machines and between quiet and busy hours.
+ */
+function yardstick(): number {
+  return kernelTime(closureWithSet, graphOf(generate('rand', 300, 900)['edge'] ?? []));
+}
+
+/** Median of three, after one to warm up. */
+function kernelTime(kernel: (graph: Graph) => number, graph: Graph): number {
+  kernel(graph);
+  return median([0, 1, 2].map(() => timed(() => kernel(graph)).ms));
+}
+
+/** The workload of that name, for the process that measures it. */
+export function workloadNamed(name: string): Workload {
+  const workload = WORKLOADS.find((one) => one.name === name);
+  if (workload === undefined) throw new Error(`no workload is named \`${name}\``);
+  return workload;
+}

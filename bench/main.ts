@@ -1,0 +1,145 @@
+/**
+ * `npm run bench [-- word… --large --accept --json]`: runs the suites, shows how far it is, prints
+ * each suite beside the accepted results of this kind of machine, and writes `build/bench/results.json`.
+ *
+ * A word is a suite (`engine`, `deletes`, `ingest`, `micro`) or the beginning of a workload (`tc`,
+ * `tc grid`). Everything measured runs in a process of its own: this file, started with `--measure`.
+ */
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { deletePlan, openEngine } from './core.ts';
+import { DELETE_CASES, measureDeletes } from './deletes.ts';
+import { measureEngine, MODES, workloadNamed, type Mode } from './engine.ts';
+import { measureIngest } from './ingest.ts';
+import { measureMicro } from './micro.ts';
+import {
+  accept,
+  formatSuite,
+  readAccepted,
+  thisMachine,
+  writeResults,
+  type Entry,
+  type Results,
+} from './report.ts';
+import { WORKLOADS } from './workloads.ts';
+
+const OUTPUT = 'build/bench/results.json';
+
+const SUITES = ['engine', 'deletes', 'ingest', 'micro'] as const;
+type SuiteName = (typeof SUITES)[number];
+
+/** What one process measures. */
+interface Job {
+  readonly suite: SuiteName;
+  readonly name: string;
+  readonly mode?: Mode;
+}
+
+type Outcome = { readonly entries: readonly Entry[] } | { readonly error: string };
+
+async function measure(job: Job): Promise<readonly Entry[]> {
+  switch (job.suite) {
+    case 'engine':
+      return [await measureEngine(workloadNamed(job.name), job.mode ?? 'maintained')];
+    case 'deletes': {
+      const one = DELETE_CASES.find(({ name }) => name === job.name);
+      if (one === undefined) throw new Error(`no graph is named \`${job.name}\``);
+      return [await measureDeletes({ plan: deletePlan(), openEngine }, one)];
+    }
+    case 'ingest':
+      return measureIngest();
+    case 'micro':
+      return measureMicro();
+  }
+}
+
+function jobsFor(words: readonly string[], large: boolean): Job[] {
+  const jobs: Job[] = [];
+  for (const { name, scale } of WORKLOADS) {
+    if (scale !== 'large' || large) {
+      for (const mode of MODES) jobs.push({ suite: 'engine', name, mode });
+    }
+  }
+  for (const { name } of DELETE_CASES) jobs.push({ suite: 'deletes', name });
+  jobs.push({ suite: 'ingest', name: 'ingest' }, { suite: 'micro', name: 'micro' });
+  if (words.length === 0) return jobs;
+  const matches = ({ suite, name }: Job, word: string): boolean =>
+    suite === word || (suite === 'engine' && `${name} `.startsWith(word));
+  for (const word of words) {
+    if (!jobs.some((job) => matches(job, word))) {
+      console.error(`\`${word}\` is neither a suite (${SUITES.join(', ')}) nor a workload`);
+      process.exit(2);
+    }
+  }
+  return jobs.filter((job) => words.some((word) => matches(job, word)));
+}
+
+function run(job: Job): Promise<Outcome> {
+  const child = fork(fileURLToPath(import.meta.url), ['--measure', JSON.stringify(job)], {
+    execArgv: ['--enable-source-maps', '--max-old-space-size=4096'],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  return new Promise((resolve) => {
+    let outcome: Outcome = { error: 'the process ended without a result' };
+    child.on('message', (message) => {
+      outcome = message as Outcome;
+    });
+    child.on('exit', () => resolve(outcome));
+  });
+}
+
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+  else if (text !== '') process.stderr.write(`${text}\n`);
+}
+
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      large: { type: 'boolean', default: false },
+      accept: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const machine = thisMachine();
+  const accepted = readAccepted(machine.kind);
+  const jobs = jobsFor(positionals, values.large);
+  const entries = new Map<SuiteName, Entry[]>();
+  for (const [index, job] of jobs.entries()) {
+    const name = [job.suite, job.name, job.mode].filter((part) => part !== undefined).join(' ');
+    progress(`[${index + 1}/${jobs.length}] ${name}`);
+    const outcome = await run(job);
+    if ('error' in outcome) {
+      progress('');
+      console.error(`${name}: ${outcome.error}`);
+      process.exitCode = 1;
+    } else entries.set(job.suite, [...(entries.get(job.suite) ?? []), ...outcome.entries]);
+  }
+  progress('');
+
+  const suites = [...entries].map(([suite, found]) => ({ suite, entries: found }));
+  const results: Results = { machine, suites };
+  writeResults(OUTPUT, results);
+  if (values.json) console.log(JSON.stringify(results));
+  else {
+    console.log(`${machine.processor}, ${machine.cores} cores, Node ${machine.node}`);
+    console.log(accepted === undefined ? 'no accepted results of this kind of machine' : '');
+    for (const suite of suites) {
+      const before = accepted?.suites.find((one) => one.suite === suite.suite);
+      console.log(formatSuite(suite, before));
+    }
+  }
+  if (values.accept && process.exitCode === undefined) console.log(`wrote ${accept(results)}`);
+}
+
+const [flag, job] = process.argv.slice(2);
+if (flag === '--measure' && process.send !== undefined) {
+  const outcome: Outcome = await measure(JSON.parse(job ?? '') as Job).then(
+    (entries) => ({ entries }),
+    (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
+  );
+  process.send(outcome, () => process.exit());
+} else await main(process.argv.slice(2));
