@@ -2,11 +2,10 @@
  * HTTP client of the commands. Numbers stay what the server sent: ints are `bigint`, floats `number`.
  * What the server refuses comes back as problems with the server's own words.
  */
-import type { Diagnostic } from '../compiler/diagnostic.ts';
 import { ERROR_KINDS } from '../errors.ts';
 import { parseJson, stringifyJson } from '../value/json.ts';
 import type { JsonInput, JsonObject, JsonValue } from '../value/json.ts';
-import { inputError, problemOfDiagnostic, ProblemsError, UnavailableError } from './problem.ts';
+import { inputError, ProblemsError, UnavailableError } from './problem.ts';
 import type { Problem } from './problem.ts';
 
 /** Depth of nesting that an answer may have; rows are two levels deep. */
@@ -19,7 +18,12 @@ export interface HttpRequest {
   /** Instead of `body`: pieces of NDJSON, sent as they come. */
   readonly stream?: AsyncIterable<Uint8Array>;
   /** Text that positions in errors refer to: the query or policy that was sent. */
-  readonly text?: { readonly name: string; readonly content: string };
+  readonly text?: SentText;
+}
+
+export interface SentText {
+  readonly name: string;
+  readonly content: string;
 }
 
 export interface HttpAnswer {
@@ -76,17 +80,11 @@ function refusal(answer: HttpAnswer, url: string, options: HttpRequest): Problem
   return retry === 'never' ? new ProblemsError(problems) : new UnavailableError(problems);
 }
 
-/** Problems of an error object, as in HTTP answers and in error frames. */
-export function problemsOfAnswer(
-  error: JsonObject,
-  text?: { readonly name: string; readonly content: string },
-): Problem[] {
+/** Problems of an error object, as in HTTP answers and in error frames. `text` is what was sent. */
+export function problemsOfAnswer(error: JsonObject, text?: SentText): Problem[] {
   const diagnostics = error['diagnostics'];
-  if (Array.isArray(diagnostics) && diagnostics.length > 0 && text !== undefined) {
-    const found = diagnostics.flatMap((item: JsonValue) => {
-      const diagnostic = diagnosticOf(item);
-      return diagnostic === undefined ? [] : [problemOfDiagnostic(diagnostic, text.name, text.content)];
-    });
+  if (Array.isArray(diagnostics)) {
+    const found = diagnostics.filter(isObject).map((item) => problemOfItem(item, text));
     if (found.length > 0) return found;
   }
   const note = textOf(error['remedy']) ?? textOf(error['note']);
@@ -100,26 +98,30 @@ export function problemsOfAnswer(
   ];
 }
 
+/** A diagnostic of an answer: line and column, no span. */
+function problemOfItem(item: JsonObject, text: SentText | undefined): Problem {
+  const line = Number(item['line'] ?? 1);
+  const note = textOf(item['note']);
+  const rendered = textOf(item['rendered']);
+  const excerpt = text?.content.split(/\r?\n/)[line - 1];
+  return {
+    severity: item['severity'] === 'warning' ? 'warning' : 'error',
+    code: textOf(item['code']) ?? 'error',
+    message: textOf(item['message']) ?? '',
+    file: textOf(item['source']) ?? text?.name ?? 'text',
+    line,
+    column: Number(item['column'] ?? 1),
+    ...(excerpt === undefined ? {} : { excerpt }),
+    ...(note === undefined ? {} : { note }),
+    ...(rendered === undefined ? {} : { rendered }),
+  };
+}
+
 export function retryOf(error: JsonObject): string {
   const retry = textOf(error['retry']);
   if (retry !== undefined) return retry;
   const code = textOf(error['code']) ?? '';
   return Object.hasOwn(ERROR_KINDS, code) ? ERROR_KINDS[code as keyof typeof ERROR_KINDS].retry : 'never';
-}
-
-function diagnosticOf(item: JsonValue): Diagnostic | undefined {
-  if (!isObject(item)) return undefined;
-  const span = isObject(item['span']) ? item['span'] : {};
-  const note = textOf(item['note']);
-  return {
-    severity: item['severity'] === 'warning' ? 'warning' : 'error',
-    code: textOf(item['code']) ?? 'error',
-    message: textOf(item['message']) ?? '',
-    span: { start: Number(span['start'] ?? 0), end: Number(span['end'] ?? 0) },
-    line: Number(item['line'] ?? 1),
-    column: Number(item['column'] ?? 1),
-    ...(note === undefined ? {} : { note }),
-  };
 }
 
 export function unreachable(url: string, error: unknown): UnavailableError {

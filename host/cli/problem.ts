@@ -21,6 +21,8 @@ export interface Problem {
   /** The line of the text, without its end. */
   readonly excerpt?: string;
   readonly note?: string;
+  /** As another program shows it already; printed instead of all else. */
+  readonly rendered?: string;
 }
 
 /** Bad input: exit code 1. Carries everything that was found, not only the first. */

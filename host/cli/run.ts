@@ -2,19 +2,21 @@
  * `caucus run PROGRAM --facts DIR`: one program over files, evaluated once, then batch by batch.
  * The formats are in docs/CLI.md; nothing here knows a policy engine beyond `Engine`.
  */
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { lower } from '../compiler/lower.ts';
+import { nearestName } from '../compiler/nearest-name.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
 import type { Engine, EngineStats, TableChange, TransactionResult } from '../engine/engine.ts';
-import { compileProgramFile } from './compile-files.ts';
+import { compileProgram } from './compile-files.ts';
+import { readPolicyText } from './policy-file.ts';
 import { createEngine } from './core-engine.ts';
 import { readFactsFile } from './facts-file.ts';
 import { inputError, ProblemsError, UsageError } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { OutputDirectory, writeDeltas, writeTable } from './run-output.ts';
 import { renderRunStats, runStatsJson } from './run-stats.ts';
-import { nearestName, TableNames } from './table-names.ts';
+import { TableNames } from './table-names.ts';
 import type { NamedTable } from './table-names.ts';
 import type { Progress, Terminal } from './terminal.ts';
 import { readUpdatesFile } from './updates-file.ts';
@@ -77,12 +79,11 @@ class Run {
 
   async execute(engineFactory: EngineFactory): Promise<void> {
     const { options, terminal } = this;
-    const policy = policyNameOfFile(this.programFile);
     const files = await listFacts(options.facts);
-    const text = await readFile(this.programFile);
-    const compiled = compileProgramFile(this.programFile, policy, text);
+    const source = await readPolicyText(this.programFile);
+    const compiled = compileProgram(source, externalTables(source.name, files));
     terminal.problems(compiled.warnings);
-    const names = new TableNames(compiled.program, policy);
+    const names = new TableNames(compiled.program, source.name);
     const shown = shownTables(names, options.output);
     names.checkFiles(shown);
     const output = options.out === undefined ? undefined : await OutputDirectory.open(options.out);
@@ -225,10 +226,6 @@ class Run {
 
 const ERRORS_TABLE: TableKey = 'system:errors';
 
-/** The file's base name without its last extension. */
-export function policyNameOfFile(file: string): string {
-  return path.basename(file, path.extname(file));
-}
 
 async function listFacts(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true });
@@ -326,4 +323,17 @@ function nearestNote(name: string, tables: readonly NamedTable[], otherwise: str
 
 function percent(bytes: number, size: number): string {
   return size === 0 ? '' : `${Math.floor((bytes / size) * 100)} %`;
+}
+
+/** Tables that the files may fill; the program need not say more of them than to use them. */
+function externalTables(policy: string, files: readonly string[]): Set<TableKey> {
+  const keys = new Set<TableKey>();
+  for (const file of files) {
+    const name = file.slice(0, -FACTS_SUFFIX.length);
+    keys.add(`${policy}:${name}`);
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+      keys.add(`${name.slice(0, dot)}:${name.slice(dot + 1)}`);
+    }
+  }
+  return keys;
 }

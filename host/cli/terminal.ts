@@ -6,15 +6,14 @@
  */
 import Table from 'cli-table3';
 import pc from 'picocolors';
-import stringWidth from 'string-width';
+import { caretLines, printable, SourceText } from '../compiler/source-text.ts';
+import type { Span } from '../compiler/source-text.ts';
 import type { Problem } from './problem.ts';
 
 export type Colors = ReturnType<typeof pc.createColors>;
 
 /** Least time between two redraws of the progress line, ms. */
 const PROGRESS_INTERVAL_MS = 100;
-/** Longest part of a source line that is shown around a caret, in columns. */
-const EXCERPT_WIDTH_MAX = 100;
 
 export interface Progress {
   /** Redraws at most ten times a second; costs a clock read otherwise. */
@@ -80,56 +79,43 @@ export class Terminal {
 }
 
 export function problemJson(problem: Problem): string {
-  const { excerpt: _excerpt, length: _length, ...rest } = problem;
+  const { excerpt: _excerpt, length: _length, rendered: _rendered, ...rest } = problem;
   return JSON.stringify(rest);
 }
 
-/** `file:line:column: error: message`, the line with a caret, the note. */
+/** The layout of the compiler's own diagnostics: what, where, the line with carets, what to do. */
 export function renderProblem(problem: Problem, colors: Colors): string {
-  const lines: string[] = [];
-  const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined);
-  const severity =
-    problem.severity === 'error' ? colors.red('error') : colors.yellow('warning');
-  const prefix = place.length === 0 ? '' : `${colors.bold(place.join(':'))}: `;
-  lines.push(`${prefix}${severity}: ${problem.message} ${colors.dim(`[${problem.code}]`)}`);
-  if (problem.excerpt !== undefined && problem.line !== undefined) {
-    lines.push(...renderExcerpt(problem, problem.excerpt, problem.line, colors));
+  const { severity, code, file, line } = problem;
+  if (problem.rendered !== undefined) return problem.rendered.split('\n').map(printable).join('\n');
+  const paint = severity === 'error' ? colors.red : colors.yellow;
+  const title = paint(`${severity}[${code}]`);
+  const gutter = ' '.repeat(line === undefined ? 1 : String(line).length);
+  const lines = [`${title}: ${colors.bold(printable(problem.message))}`];
+  if (file !== undefined) {
+    const place = [file, line, problem.column].filter((part) => part !== undefined).join(':');
+    lines.push(`${gutter} ${colors.dim('-->')} ${printable(place)}`);
   }
-  if (problem.note !== undefined) lines.push(`  ${colors.cyan('note')}: ${problem.note}`);
+  if (problem.excerpt !== undefined && line !== undefined) {
+    const shown = caretLines(new SourceText(problem.excerpt), excerptSpan(problem, problem.excerpt));
+    lines.push(
+      `${gutter} ${colors.dim('|')}`,
+      `${colors.dim(`${line} |`)} ${shown.line}`,
+      `${gutter} ${colors.dim('|')} ${paint(shown.carets)}`,
+    );
+  }
+  if (problem.note !== undefined) {
+    lines.push(`${gutter} ${colors.dim('=')} ${printable(problem.note)}`);
+  }
   return lines.join('\n');
 }
 
-function renderExcerpt(problem: Problem, text: string, line: number, colors: Colors): string[] {
-  const points = [...text].map(visible);
-  const column = Math.min((problem.column ?? 1) - 1, points.length);
-  const from = Math.max(0, Math.min(column - EXCERPT_WIDTH_MAX / 2, points.length - EXCERPT_WIDTH_MAX));
-  const shown = points.slice(from, from + EXCERPT_WIDTH_MAX);
-  const before = stringWidth(shown.slice(0, column - from).join(''));
-  const marked = shown.slice(column - from, column - from + (problem.length ?? 1)).join('');
-  const gutter = String(line);
-  const pad = ' '.repeat(gutter.length);
-  const caret = '^'.repeat(Math.max(1, stringWidth(marked)));
-  return [
-    `  ${colors.dim(`${gutter} |`)} ${shown.join('')}`,
-    `  ${colors.dim(`${pad} |`)} ${' '.repeat(before)}${colors.red(caret)}`,
-  ];
-}
-
-/** One visible character for one code point, so that a caret stands below it and nothing drives the terminal. */
-function visible(point: string): string {
-  if (point === '\t') return '→';
-  const code = point.codePointAt(0) ?? 0;
-  return code < 0x20 || (code >= 0x7f && code < 0xa0) ? '�' : point;
-}
-
-/** Text of a value or name for a terminal: control characters become visible. */
-export function printable(text: string): string {
-  let plain = true;
-  for (let i = 0; i < text.length && plain; i++) {
-    const code = text.charCodeAt(i);
-    plain = code >= 0x20 && (code < 0x7f || code >= 0xa0);
-  }
-  return plain ? text : [...text].map(visible).join('');
+/** Code points of the problem → UTF-16 units of the line. */
+function excerptSpan(problem: Problem, excerpt: string): Span {
+  const points = [...excerpt];
+  const from = (problem.column ?? 1) - 1;
+  const start = points.slice(0, from).join('').length;
+  const marked = points.slice(from, from + (problem.length ?? 1)).join('');
+  return { start, end: start + marked.length };
 }
 
 export interface TableStyle {
@@ -144,17 +130,22 @@ export function renderTable(
   style: TableStyle = {},
 ): string {
   const table = new Table({
-    head: head.map((name) => colors.bold(printable(name))),
+    head: head.map((name) => colors.bold(oneLine(name))),
     chars: EMPTY_FRAME,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
     colAligns: head.map((_name, index) => style.align?.[index] ?? 'left'),
   });
-  for (const row of rows) table.push(row.map(printable));
+  for (const row of rows) table.push(row.map(oneLine));
   return table
     .toString()
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
+}
+
+/** A cell is one line, and cannot write to the terminal. */
+function oneLine(text: string): string {
+  return printable(text.replaceAll('\t', '\ufffd'));
 }
 
 const EMPTY_FRAME = {

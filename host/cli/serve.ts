@@ -1,0 +1,92 @@
+/** `caucus serve`: starts the parts, says where they are, stops them on a signal. */
+import type { ServeConfig } from '../config.ts';
+import { startServer } from '../main.ts';
+import type { RunningServer } from '../main.ts';
+import { createLogger } from '../observe/log.ts';
+import type { Logger, LogLevel } from '../observe/log.ts';
+import { EXIT_BAD_INPUT, EXIT_OK } from './exit-code.ts';
+import { packageVersion, readCoreWasm } from './core-wasm.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Resolves when the server has stopped. A second signal ends the process at once. */
+export async function serve(config: ServeConfig, terminal: Terminal): Promise<number> {
+  const logger = loggerOf(terminal);
+  const stop = stopSignal();
+  const server = await startServer(config, {
+    coreWasm: await readCoreWasm(),
+    logger,
+    version: packageVersion(),
+    signal: stop.signal,
+  });
+  if (server === undefined) return EXIT_OK;
+  if (!terminal.json) printBanner(server, config, terminal);
+  const reason = await Promise.race([stop.received, server.failed]);
+  if (typeof reason === 'string') {
+    logger.info('server-draining', `${reason}: finishing what was begun`, { signal: reason });
+  }
+  await server.close();
+  stop.release();
+  logger.info('server-stopped', 'stopped', { revision: server.revision() });
+  return typeof reason === 'string' ? EXIT_OK : EXIT_BAD_INPUT;
+}
+
+interface StopSignal {
+  readonly received: Promise<NodeJS.Signals>;
+  readonly signal: AbortSignal;
+  release(): void;
+}
+
+function stopSignal(): StopSignal {
+  const abort = new AbortController();
+  let onSignal: (signal: NodeJS.Signals) => void = () => {};
+  const received = new Promise<NodeJS.Signals>((resolve) => {
+    onSignal = (signal) => {
+      if (abort.signal.aborted) process.exit(130);
+      abort.abort();
+      resolve(signal);
+    };
+  });
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return {
+    received,
+    signal: abort.signal,
+    release: () => {
+      process.off('SIGTERM', onSignal);
+      process.off('SIGINT', onSignal);
+    },
+  };
+}
+
+function loggerOf(terminal: Terminal): Logger {
+  const { err } = terminal;
+  const paints: Readonly<Record<LogLevel, (text: string) => string>> = {
+    debug: err.dim,
+    info: err.green,
+    warn: err.yellow,
+    error: err.red,
+  };
+  return createLogger({
+    format: terminal.json ? 'json' : 'text',
+    level: 'info',
+    // Machines read the log as the command's answer.
+    write: (line) => (terminal.json ? process.stdout : process.stderr).write(line),
+    now: Date.now,
+    paint: (level, text) => paints[level](text),
+  });
+}
+
+function printBanner(server: RunningServer, config: ServeConfig, terminal: Terminal): void {
+  const { out } = terminal;
+  const { policies, sources } = server.status();
+  const names = policies.map((policy) => `${policy.name} (${policy.rules})`).join(', ');
+  const lines = [
+    `${out.bold('caucus')} ${packageVersion()} listens on ${out.cyan(server.url)}`,
+    `  data      ${config.dataDirectory}`,
+    `  policies  ${names === '' ? 'none; load one with `--policy FILE`' : names}`,
+    `  sources   ${sources.map((source) => source.name).join(', ') || 'none yet'}`,
+    `  follow    caucus subscribe --url ${server.url} 'policy:table(x, y)'`,
+    `  stop      Ctrl-C`,
+  ];
+  terminal.print(lines.join('\n'));
+}
