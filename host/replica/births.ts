@@ -4,6 +4,7 @@
  */
 import type { TableKey } from '../compiler/stratified.ts';
 import type { TableDelta } from '../engine/engine.ts';
+import { crc32c } from '../log/crc32c.ts';
 import { RowBlockReader } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 
@@ -12,18 +13,33 @@ type RowBirths = Map<string, number>;
 
 export class Births {
   readonly #tables = new Map<TableKey, RowBirths>();
+  #sum = 0;
 
   apply(delta: TableDelta, revision: number): void {
-    let rows = this.#tables.get(delta.table);
-    if (rows === undefined) this.#tables.set(delta.table, (rows = new Map()));
-    for (const key of rowKeys(delta.delete)) rows.delete(key);
-    for (const key of rowKeys(delta.insert)) rows.set(key, revision);
-    if (rows.size === 0) this.#tables.delete(delta.table);
+    const { table } = delta;
+    let rows = this.#tables.get(table);
+    if (rows === undefined) this.#tables.set(table, (rows = new Map()));
+    for (const key of rowKeys(delta.delete)) {
+      const born = rows.get(key);
+      if (born === undefined) continue;
+      this.#sum = (this.#sum - birthHash(table, key, born)) >>> 0;
+      rows.delete(key);
+    }
+    for (const key of rowKeys(delta.insert)) this.#add(table, rows, key, revision);
+    if (rows.size === 0) this.#tables.delete(table);
   }
 
   /** Forgets a table that is no longer derived. */
   dropTable(table: TableKey): void {
+    for (const [key, born] of this.#tables.get(table) ?? []) {
+      this.#sum = (this.#sum - birthHash(table, key, born)) >>> 0;
+    }
     this.#tables.delete(table);
+  }
+
+  /** A sum that does not depend on the order in which rows were born. */
+  digest(): number {
+    return this.#sum;
   }
 
   tables(): TableKey[] {
@@ -42,7 +58,9 @@ export class Births {
   }
 
   restore(table: TableKey, rows: Iterable<readonly [key: string, revision: number]>): void {
-    this.#tables.set(table, new Map(rows));
+    const restored: RowBirths = new Map();
+    this.#tables.set(table, restored);
+    for (const [key, revision] of rows) this.#add(table, restored, key, revision);
   }
 
   /** Whether exactly the rows of `block` have births in `table`. */
@@ -52,6 +70,17 @@ export class Births {
     for (const key of rowKeys(block)) if (rows?.has(key) !== true) return false;
     return true;
   }
+
+  /** A row that is there keeps its birth. */
+  #add(table: TableKey, rows: RowBirths, key: string, revision: number): void {
+    if (rows.has(key)) return;
+    rows.set(key, revision);
+    this.#sum = (this.#sum + birthHash(table, key, revision)) >>> 0;
+  }
+}
+
+function birthHash(table: TableKey, key: string, revision: number): number {
+  return crc32c(new TextEncoder().encode(`${table}\n${revision}\n${key}`));
 }
 
 /** Each row's bytes as a string: rows have one encoding, so equal rows have equal keys. */

@@ -34,6 +34,8 @@ export interface QueryAnswer extends Position {
 export interface Batch {
   readonly source: string;
   readonly changes: readonly TableChange[];
+  /** The batch is all that the source has: tables that `changes` does not name become empty. */
+  readonly snapshot?: boolean;
   /** Idempotency key, at most 200 bytes, with the digest of the body it belongs to. */
   readonly id?: { readonly key: string; readonly bodyDigest: string };
 }

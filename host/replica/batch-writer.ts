@@ -1,0 +1,122 @@
+/** Rows of clients: checked, made into records, written once per batch id. */
+import { tableKey } from '../compiler/stratified.ts';
+import { CaucusError } from '../errors.ts';
+import { BATCH_BYTES_MAX, BATCH_ID_BYTES_MAX } from '../limits.ts';
+import { encodePushBatch } from '../log/batch-parts.ts';
+import { idConflict, nameTaken } from './cut-draft.ts';
+import type { Compiled } from './program.ts';
+import type { ReplicatedState, SourceState } from './replicated-state.ts';
+import type { Batch } from './replica.ts';
+import { checkRows } from './row-check.ts';
+import type { TableShape } from './row-check.ts';
+import type { Verdict } from './sequencer.ts';
+import { checkName, sourceTopic } from './topics.ts';
+
+export interface BatchWriterOptions {
+  readonly state: ReplicatedState;
+  readonly compiled: () => Compiled;
+  readonly submit: (topic: string, records: readonly Uint8Array[]) => Promise<Verdict>;
+  /** Makes the source known; resolves when it is. */
+  readonly addSource: (name: string) => Promise<void>;
+  /** Random per start. */
+  readonly owner: string;
+}
+
+interface Pending {
+  readonly bodyDigest: string;
+  readonly revision: Promise<number>;
+}
+
+export class BatchWriter {
+  readonly #options: BatchWriterOptions;
+  /** Batches on their way, by source and id. */
+  readonly #pending = new Map<string, Pending>();
+  #written = 0;
+
+  constructor(options: BatchWriterOptions) {
+    this.#options = options;
+  }
+
+  /** The revision in which the batch, or the first one with its id, was applied. */
+  async write(batch: Batch): Promise<number> {
+    checkName('source', batch.source);
+    if (batch.id === undefined) return await this.#writeOnce(batch);
+    const { key, bodyDigest } = batch.id;
+    const bytes = new TextEncoder().encode(key).length;
+    if (bytes === 0 || bytes > BATCH_ID_BYTES_MAX) {
+      throw new CaucusError('invalid_request', `the batch id has ${bytes} bytes`, {
+        remedy: `use 1 to ${BATCH_ID_BYTES_MAX} bytes`,
+      });
+    }
+    const slot = `${batch.source}\n${key}`;
+    for (;;) {
+      const known = this.#options.state.sources.get(batch.source)?.batchIds.find(key);
+      if (known !== undefined) {
+        if (known.bodyDigest !== bodyDigest) throw idConflict(key);
+        return known.revision;
+      }
+      const pending = this.#pending.get(slot);
+      if (pending === undefined) break;
+      if (pending.bodyDigest === bodyDigest) return await pending.revision;
+      // The other batch may yet be refused; then its id is free.
+      await pending.revision.catch(() => undefined);
+    }
+    const revision = this.#writeOnce(batch);
+    this.#pending.set(slot, { bodyDigest, revision });
+    try {
+      return await revision;
+    } finally {
+      this.#pending.delete(slot);
+    }
+  }
+
+  async #writeOnce(batch: Batch): Promise<number> {
+    const { state, submit, addSource, owner } = this.#options;
+    if (state.policies.has(batch.source)) throw nameTaken('source', batch.source, 'policy');
+    this.#check(batch, state.sources.get(batch.source));
+    const records = encodePushBatch({
+      owner,
+      batch: ++this.#written,
+      batchId: batch.id?.key ?? null,
+      bodyDigest: batch.id?.bodyDigest ?? null,
+      snapshot: batch.snapshot === true,
+      changes: batch.changes,
+    });
+    if (!state.sources.has(batch.source)) await addSource(batch.source);
+    const source = state.sources.get(batch.source);
+    if (source === undefined) throw new Error(`source ${batch.source} was added and is not there`);
+    const verdict = await submit(sourceTopic(source.name, source.incarnation), records);
+    if (verdict.kind === 'applied') return verdict.revision;
+    if (verdict.kind === 'rejected') throw verdict.error;
+    throw new Error('a batch was superseded');
+  }
+
+  /** What the fold will check again, so that nothing unfit reaches the log. */
+  #check(batch: Batch, source: SourceState | undefined): void {
+    const fixed = new Map<string, number>();
+    let bytes = 0;
+    for (const change of batch.changes) {
+      checkName('table', change.table);
+      for (const block of [change.delete, change.insert]) {
+        if (block === undefined || block.count === 0) continue;
+        bytes += block.bytes.length;
+        const shape = this.#shapeOf(batch.source, change.table, source);
+        const arity = shape?.arity ?? fixed.get(change.table) ?? block.arity;
+        checkRows(`${batch.source}:${change.table}`, shape ?? { arity }, block);
+        fixed.set(change.table, arity);
+      }
+    }
+    if (bytes > BATCH_BYTES_MAX) {
+      throw new CaucusError('too_large', `the batch has ${bytes} bytes of rows`, {
+        remedy: `send at most ${BATCH_BYTES_MAX} bytes at once`,
+      });
+    }
+  }
+
+  #shapeOf(owner: string, name: string, source: SourceState | undefined): TableShape | undefined {
+    const arity = source?.tables.get(name);
+    const shape = this.#options.compiled().shapes.get(tableKey({ owner, name }));
+    if (shape?.columns !== undefined && (arity === undefined || arity === shape.arity)) return shape;
+    return arity === undefined ? undefined : { arity };
+  }
+}

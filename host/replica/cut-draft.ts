@@ -1,0 +1,403 @@
+/**
+ * What a cut would make of the state, before the engine has agreed: which policy records follow,
+ * which batches count, what was fixed for the first time. Reads the state, changes nothing in it;
+ * `commitDraft` does when the engine has committed.
+ */
+import { tableKey } from '../compiler/stratified.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import type { TableChange } from '../engine/engine.ts';
+import { CaucusError } from '../errors.ts';
+import { UNFINISHED_BATCH_MS_MAX } from '../limits.ts';
+import { joinChanges } from '../log/batch-parts.ts';
+import { policyHash } from '../log/policy-hash.ts';
+import type { PolicyRecord, PushRecord } from '../log/records.ts';
+import type { RowBlock } from '../value/row-block.ts';
+import type { CutContent, LoggedRecord } from './cut-reader.ts';
+import type { FailureRoot } from './failures.ts';
+import { retryRevision } from './failures.ts';
+import { compilePolicies, errorsOf, invalidPolicy } from './program.ts';
+import type { CatalogInput, Compiled, PolicyCompiler } from './program.ts';
+import { newSource } from './replicated-state.ts';
+import type { PolicyState, ReplicatedState, SourceState, UnfinishedBatch } from './replicated-state.ts';
+import { checkRows, findMisfit } from './row-check.ts';
+import type { TableShape } from './row-check.ts';
+import type { Verdict } from './sequencer.ts';
+import { sourceTopic } from './topics.ts';
+
+export interface AcceptedBatch {
+  /** `topic@offset` of its first record. */
+  readonly key: string;
+  readonly source: string;
+  readonly changes: readonly TableChange[];
+  readonly id: { readonly key: string; readonly bodyDigest: string } | undefined;
+  readonly appendTimeMs: number;
+}
+
+export interface DraftInput {
+  readonly state: ReplicatedState;
+  readonly revision: number;
+  readonly timeMs: number;
+  readonly content: CutContent;
+  readonly compiled: Compiled;
+  readonly compiler: PolicyCompiler;
+  /** Base rows stored before this cut. */
+  readonly baseRows: (table: TableKey) => Promise<RowBlock>;
+}
+
+export class CutDraft {
+  readonly revision: number;
+  readonly timeMs: number;
+  readonly content: CutContent;
+  readonly policies: Map<string, PolicyState>;
+  readonly sources: Map<string, SourceState>;
+  readonly roots: Map<string, FailureRoot>;
+  /** Arity of tables seen for the first time, by source. */
+  readonly arities = new Map<string, Map<string, number>>();
+  /** By topic and writer; only topics that this cut reads. */
+  readonly unfinished = new Map<string, Map<string, UnfinishedBatch>>();
+  readonly verdicts = new Map<string, Verdict>();
+  batches: AcceptedBatch[] = [];
+  policyVersion: number;
+  policyHash: string;
+  ignoredPolicyRecords = 0;
+  rejectedPolicyRecords = 0;
+  rejectedBatches = 0;
+  compiled: Compiled;
+  /** Policies that this cut wrote: blamed first when the engine cannot say whom to blame. */
+  readonly written = new Set<string>();
+  readonly #input: DraftInput;
+  /** Failed policies that are tried again in this cut. */
+  readonly #retried = new Map<string, FailureRoot>();
+  /** Batches by source and id, with the key of the first. */
+  readonly #ids = new Map<string, { readonly key: string; readonly bodyDigest: string }>();
+  /** Repeats inside this cut: they get the verdict of the first. */
+  readonly #repeats: { readonly key: string; readonly firstKey: string }[] = [];
+
+  constructor(input: DraftInput) {
+    const { state } = input;
+    this.#input = input;
+    this.revision = input.revision;
+    this.timeMs = input.timeMs;
+    this.content = input.content;
+    this.policies = new Map(state.policies);
+    this.sources = new Map(state.sources);
+    this.roots = new Map(state.failures);
+    this.policyVersion = state.policyVersion;
+    this.policyHash = state.policyHash;
+    this.compiled = input.compiled;
+  }
+
+  async decide(): Promise<void> {
+    for (const logged of this.content.policies) {
+      this.verdicts.set(keyOf(logged), await this.#decidePolicy(logged.record));
+    }
+    for (const root of this.roots.values()) {
+      if (retryRevision(root) > this.revision) continue;
+      this.roots.delete(root.policy);
+      this.#retried.set(root.policy, root);
+    }
+    this.#decidePushes();
+    if (this.arities.size > 0 || [...this.#retried.values()].some(isInvalid)) this.#recompile();
+  }
+
+  /** The policy cannot be kept at this revision. */
+  fail(policy: string, table: TableKey | null, code: string, message: string): void {
+    const before = this.#retried.get(policy);
+    if (before === undefined) {
+      const failedAt = this.revision;
+      this.roots.set(policy, { policy, table, code, message, failedAt, retries: 0 });
+      return;
+    }
+    let root: FailureRoot = { ...before, table, code, message };
+    while (retryRevision(root) <= this.revision) root = { ...root, retries: root.retries + 1 };
+    this.roots.set(policy, root);
+  }
+
+  /** Leaves a batch out: it does not fit, whatever policies are left out. */
+  reject(batch: AcceptedBatch, error: CaucusError): void {
+    this.batches = this.batches.filter((other) => other !== batch);
+    this.verdicts.set(batch.key, { kind: 'rejected', error });
+    this.rejectedBatches++;
+  }
+
+  /** The verdict of every record that a writer may wait for. */
+  finalVerdicts(): ReadonlyMap<string, Verdict> {
+    for (const { key } of this.batches) this.verdicts.set(key, this.#applied());
+    for (const { key, firstKey } of this.#repeats) {
+      this.verdicts.set(key, this.verdicts.get(firstKey) ?? this.#applied());
+    }
+    return this.verdicts;
+  }
+
+  async #decidePolicy(record: PolicyRecord): Promise<Verdict> {
+    const follows =
+      record.version === this.policyVersion + 1 &&
+      record.previousHash === this.policyHash &&
+      record.hash === policyHash(record);
+    if (!follows) {
+      this.ignoredPolicyRecords++;
+      return { kind: 'superseded' };
+    }
+    // The record takes its place in the chain even when what it says is rejected.
+    this.policyVersion = record.version;
+    this.policyHash = record.hash;
+    try {
+      if (record.op === 'source') this.#addSources(record);
+      else await this.#changePolicies(record);
+      return this.#applied();
+    } catch (error) {
+      if (!(error instanceof CaucusError)) throw error;
+      this.rejectedPolicyRecords++;
+      return { kind: 'rejected', error };
+    }
+  }
+
+  #addSources(record: PolicyRecord): void {
+    for (const { name, text } of record.changes) {
+      if (this.policies.has(name)) throw nameTaken('source', name, 'policy');
+      if (!this.sources.has(name)) this.sources.set(name, newSource(name, Number(text)));
+    }
+  }
+
+  async #changePolicies(record: PolicyRecord): Promise<void> {
+    const next = new Map(this.policies);
+    const written = new Set<string>();
+    for (const { name, text } of record.changes) {
+      if (this.sources.has(name)) throw nameTaken('policy', name, 'source');
+      written.add(name);
+      if (text === null) next.delete(name);
+      else next.set(name, { name, text });
+    }
+    const roots = [...this.roots.values()].filter((root) => !written.has(root.policy));
+    const catalog = this.#catalog(next, roots);
+    const { program, diagnostics } = this.#input.compiler.compile(catalog);
+    if (errorsOf(diagnostics).length > 0) throw invalidPolicy('the policy', diagnostics);
+    const compiled = compilePolicies(this.#input.compiler, catalog);
+    await this.#checkStoredRows(compiled);
+    this.policies.clear();
+    for (const [name, policy] of next) this.policies.set(name, policy);
+    for (const name of written) {
+      this.roots.delete(name);
+      this.#retried.delete(name);
+      this.written.add(name);
+    }
+    this.compiled = { ...compiled, program };
+  }
+
+  /** A declaration that stored rows violate is refused, and names one. */
+  async #checkStoredRows(compiled: Compiled): Promise<void> {
+    for (const [table, shape] of compiled.shapes) {
+      if (shape.columns === undefined) continue;
+      const before = this.compiled.shapes.get(table)?.columns;
+      if (JSON.stringify(before) === JSON.stringify(shape.columns)) continue;
+      const stored = await this.#input.baseRows(table);
+      if (stored.count > 0) checkRows(table, shape, stored);
+    }
+  }
+
+  #decidePushes(): void {
+    const byTopic = new Map<string, SourceState>();
+    for (const source of this.sources.values()) {
+      byTopic.set(sourceTopic(source.name, source.incarnation), source);
+    }
+    for (const logged of this.content.pushes) {
+      const source = byTopic.get(logged.topic);
+      if (source === undefined) {
+        throw new CaucusError('log_damaged', `topic \`${logged.topic}\` is of no known source`, {
+          remedy: 'restore the data directory from a copy',
+        });
+      }
+      const complete = this.#collect(source, logged);
+      if (complete !== undefined) this.#decideBatch(source, complete, logged);
+    }
+  }
+
+  /** The batch that this record completes. */
+  #collect(source: SourceState, logged: LoggedRecord<PushRecord>): UnfinishedBatch | undefined {
+    const { record, topic, offset, appendTimeMs } = logged;
+    let unfinished = this.unfinished.get(topic);
+    if (unfinished === undefined) {
+      unfinished = new Map(source.unfinished);
+      this.unfinished.set(topic, unfinished);
+    }
+    for (const [owner, batch] of unfinished) {
+      if (batch.appendTimeMs < appendTimeMs - UNFINISHED_BATCH_MS_MAX) unfinished.delete(owner);
+    }
+    const before = unfinished.get(record.owner);
+    unfinished.delete(record.owner);
+    let batch: UnfinishedBatch;
+    if (record.part === 0) {
+      batch = { first: offset, head: record, parts: 1, changes: record.changes, appendTimeMs };
+    } else if (before?.head.batch === record.batch && before.parts === record.part) {
+      const changes = [...before.changes, ...record.changes];
+      batch = { ...before, parts: before.parts + 1, changes };
+    } else {
+      // The rest of a batch whose beginning is not there: it never counts.
+      return undefined;
+    }
+    if (record.lastOfBatch) return batch;
+    unfinished.set(record.owner, batch);
+    return undefined;
+  }
+
+  #decideBatch(
+    source: SourceState,
+    { first, head, changes }: UnfinishedBatch,
+    { topic, appendTimeMs }: LoggedRecord<PushRecord>,
+  ): void {
+    const key = `${topic}@${first}`;
+    const id =
+      head.batchId === null ? undefined : { key: head.batchId, bodyDigest: head.bodyDigest ?? '' };
+    try {
+      if (id !== undefined && this.#isRepeat(source, key, id)) return;
+      const joined = joinChanges(changes);
+      const arities = this.#checkChanges(source, joined);
+      for (const [table, arity] of arities) this.#fixArity(source, table, arity);
+      const tables = this.#engineChanges(source, joined, head.snapshot);
+      this.batches.push({ key, source: source.name, changes: tables, id, appendTimeMs });
+      if (id !== undefined) this.#ids.set(`${source.name}\n${id.key}`, { key, bodyDigest: id.bodyDigest });
+    } catch (error) {
+      if (!(error instanceof CaucusError)) throw error;
+      this.verdicts.set(key, { kind: 'rejected', error });
+      this.rejectedBatches++;
+    }
+  }
+
+  #isRepeat(
+    source: SourceState,
+    key: string,
+    id: { readonly key: string; readonly bodyDigest: string },
+  ): boolean {
+    const stored = source.batchIds.find(id.key);
+    const inCut = this.#ids.get(`${source.name}\n${id.key}`);
+    const bodyDigest = stored?.bodyDigest ?? inCut?.bodyDigest;
+    if (bodyDigest === undefined) return false;
+    if (bodyDigest !== id.bodyDigest) throw idConflict(id.key);
+    if (stored !== undefined) {
+      this.verdicts.set(key, { kind: 'applied', revision: stored.revision });
+    } else if (inCut !== undefined) {
+      this.#repeats.push({ key, firstKey: inCut.key });
+    }
+    return true;
+  }
+
+  /** The arities that the batch fixes; throws `invalid_row` where it does not fit. */
+  #checkChanges(source: SourceState, changes: readonly TableChange[]): Map<string, number> {
+    const fixed = new Map<string, number>();
+    for (const change of changes) {
+      for (const block of [change.delete, change.insert]) {
+        if (block === undefined || block.count === 0) continue;
+        const table = tableKey({ owner: source.name, name: change.table });
+        const arity = this.#arityOf(source, change.table) ?? fixed.get(change.table) ?? block.arity;
+        const shape = this.compiled.shapes.get(table);
+        const columns = shape?.arity === arity ? shape.columns : undefined;
+        checkDecodedRows(table, columns === undefined ? { arity } : { arity, columns }, block);
+        fixed.set(change.table, arity);
+      }
+    }
+    return fixed;
+  }
+
+  /** A declaration counts as much as rows; the mere use in a rule does not. */
+  #arityOf(source: SourceState, table: string): number | undefined {
+    const pushed = source.tables.get(table) ?? this.arities.get(source.name)?.get(table);
+    if (pushed !== undefined) return pushed;
+    const shape = this.compiled.shapes.get(tableKey({ owner: source.name, name: table }));
+    return shape?.columns === undefined ? undefined : shape.arity;
+  }
+
+  #fixArity(source: SourceState, table: string, arity: number): void {
+    if (source.tables.has(table)) return;
+    let tables = this.arities.get(source.name);
+    if (tables === undefined) this.arities.set(source.name, (tables = new Map()));
+    tables.set(table, arity);
+  }
+
+  /** With full table names; a snapshot also empties the tables that it does not name. */
+  #engineChanges(
+    source: SourceState,
+    changes: readonly TableChange[],
+    snapshot: boolean,
+  ): TableChange[] {
+    const known = new Set([...source.tables.keys(), ...(this.arities.get(source.name)?.keys() ?? [])]);
+    const result: TableChange[] = [];
+    for (const change of changes) {
+      // An empty snapshot of a table that never had a row: nothing is known of it, nothing changes.
+      if (!known.has(change.table)) continue;
+      result.push({ ...change, table: tableKey({ owner: source.name, name: change.table }) });
+    }
+    if (!snapshot) return result;
+    const named = new Set(changes.map((change) => change.table));
+    for (const name of known) {
+      if (!named.has(name)) result.push({ table: tableKey({ owner: source.name, name }), replace: true });
+    }
+    return result;
+  }
+
+  #recompile(): void {
+    const catalog = this.#catalog(this.policies, [...this.roots.values()]);
+    this.compiled = compilePolicies(this.#input.compiler, catalog);
+    for (const [policy, message] of this.compiled.invalid) {
+      this.fail(policy, null, 'invalid_policy', message);
+    }
+  }
+
+  #catalog(policies: ReadonlyMap<string, PolicyState>, roots: readonly FailureRoot[]): CatalogInput {
+    return catalogOf(policies, this.sources, roots, this.arities);
+  }
+
+  #applied(): Verdict {
+    return { kind: 'applied', revision: this.revision };
+  }
+}
+
+/** Policies that do not compile are left out; the others take part, failed or not. */
+export function catalogOf(
+  policies: ReadonlyMap<string, PolicyState>,
+  sources: ReadonlyMap<string, SourceState>,
+  roots: readonly FailureRoot[],
+  arities: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map(),
+): CatalogInput {
+  const invalid = new Set(roots.filter(isInvalid).map((root) => root.policy));
+  return {
+    policies: [...policies.values()].filter(({ name }) => !invalid.has(name)).sort(byName),
+    sources: [...sources.values()].sort(byName).map((source) => ({
+      name: source.name,
+      tables: [...source.tables, ...(arities.get(source.name) ?? [])]
+        .map(([name, arity]) => ({ name, arity }))
+        .sort(byName),
+    })),
+  };
+}
+
+function isInvalid(root: FailureRoot): boolean {
+  return root.code === 'invalid_policy';
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
+/** As `checkRows`, for a block that the record's decoder has verified. */
+function checkDecodedRows(table: TableKey, shape: TableShape, block: RowBlock): void {
+  if (block.arity === shape.arity && findMisfit(shape, block) === undefined) return;
+  checkRows(table, shape, block);
+}
+
+export function idConflict(key: string): CaucusError {
+  return new CaucusError('conflict', `batch id \`${key}\` was used with another body`, {
+    remedy: 'use a new id for a new body; repeat the same body to get the first answer',
+    details: { id: key },
+  });
+}
+
+export function nameTaken(what: 'policy' | 'source', name: string, other: string): CaucusError {
+  return new CaucusError('conflict', `\`${name}\` is already the name of a ${other}`, {
+    remedy: `choose another name for the ${what}: tables of both would be \`${name}:…\``,
+    details: { name },
+  });
+}
+
+function keyOf(logged: { readonly topic: string; readonly offset: number }): string {
+  return `${logged.topic}@${logged.offset}`;
+}

@@ -1,0 +1,108 @@
+/** Collects what one cut makes visible: the records of every topic up to the ends that it names. */
+import { CaucusError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import { decodeRecord, recordChecksum } from '../log/records.ts';
+import type { CutRecord, PolicyRecord, PushRecord, Vector } from '../log/records.ts';
+import { compareStrings } from '../value/value.ts';
+import type { TopicEnd } from './sequencer.ts';
+import { LOG_REMEDY, TopicReader } from './topic-reader.ts';
+import { POLICY_TOPIC } from './topics.ts';
+
+export interface LoggedRecord<T> {
+  readonly topic: string;
+  readonly offset: number;
+  readonly appendTimeMs: number;
+  readonly record: T;
+}
+
+export interface CutContent {
+  readonly policies: readonly LoggedRecord<PolicyRecord>[];
+  /** By topic name, then by offset: an order that does not depend on arrival. */
+  readonly pushes: readonly LoggedRecord<PushRecord>[];
+  /** Topics that moved. */
+  readonly ends: ReadonlyMap<string, TopicEnd>;
+  readonly recordBytes: number;
+}
+
+export class CutReader {
+  readonly #log: Log;
+  readonly #readers = new Map<string, TopicReader>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** `applied`: how far each topic was read before. Ends below it are older cuts and change nothing. */
+  async read(cut: CutRecord, applied: ReadonlyMap<string, TopicEnd>): Promise<CutContent> {
+    const policies: LoggedRecord<PolicyRecord>[] = [];
+    const pushes: LoggedRecord<PushRecord>[] = [];
+    const ends = new Map<string, TopicEnd>();
+    let recordBytes = 0;
+    for (const [topic, wanted] of inForce(cut)) {
+      const from = applied.get(topic)?.end ?? 0;
+      if (wanted.end <= from) continue;
+      let checksum = 0;
+      for await (const { offset, bytes, appendTimeMs } of this.#reader(topic, from).readTo(wanted.end)) {
+        const record = decodeRecord(bytes);
+        checksum = recordChecksum(bytes);
+        recordBytes += bytes.length;
+        if (topic === POLICY_TOPIC && record.kind === 'policy') {
+          policies.push({ topic, offset, appendTimeMs, record });
+        } else if (topic !== POLICY_TOPIC && record.kind === 'push') {
+          pushes.push({ topic, offset, appendTimeMs, record });
+        } else {
+          throw unexpectedRecord(topic, offset, record.kind);
+        }
+      }
+      if (checksum !== wanted.checksum) throw diverged(topic, wanted.end - 1);
+      ends.set(topic, wanted);
+    }
+    return { policies, pushes, ends, recordBytes };
+  }
+
+  close(): void {
+    for (const reader of this.#readers.values()) reader.close();
+  }
+
+  #reader(topic: string, from: number): TopicReader {
+    let reader = this.#readers.get(topic);
+    if (reader === undefined) {
+      reader = new TopicReader(this.#log, topic, from);
+      this.#readers.set(topic, reader);
+    }
+    return reader;
+  }
+}
+
+/** The ends that a cut names, by topic in one fixed order: the larger of what it saw and what it adds. */
+export function inForce(cut: CutRecord): [topic: string, end: TopicEnd][] {
+  const ends = new Map<string, TopicEnd>();
+  const raise = (vector: Vector): void => {
+    for (const { topic, end, checksum } of vector) {
+      if (end > (ends.get(topic)?.end ?? -1)) ends.set(topic, { end, checksum });
+    }
+  };
+  if (cut.asOf !== null) raise(cut.asOf.vector);
+  raise(cut.vector);
+  return [...ends].sort((a, b) => compareStrings(a[0], b[0]));
+}
+
+/** The record at `end − 1` of a topic is not the one that was applied or that a cut names. */
+export function diverged(topic: string, offset: number): CaucusError {
+  return new CaucusError(
+    'log_damaged',
+    `the record at offset ${offset} of topic \`${topic}\` is not the one that was acknowledged`,
+    { remedy: LOG_REMEDY, details: { topic, offset } },
+  );
+}
+
+function unexpectedRecord(topic: string, offset: number, kind: string): CaucusError {
+  return new CaucusError(
+    'unsupported_record',
+    `topic \`${topic}\` holds a \`${kind}\` record at offset ${offset}`,
+    {
+      remedy: 'run the version of caucus that wrote it, or a later one',
+      details: { topic, offset, kind },
+    },
+  );
+}

@@ -1,0 +1,20 @@
+/**
+ * One text for the replicated state at a revision: equal states, equal digests. The engine sums up
+ * the rows; here comes what is not in the engine.
+ */
+import { crc32c } from '../log/crc32c.ts';
+import type { ReplicatedState } from './replicated-state.ts';
+
+export function stateDigest(state: ReplicatedState, engineDigest: string): string {
+  const parts = [
+    state.logId,
+    state.policyVersion,
+    state.policyHash,
+    [...state.policies.keys()].sort(),
+    [...state.sources.values()].map((source) => [source.name, ...source.tables]).sort(),
+    [...state.failures.values()].sort((a, b) => (a.policy < b.policy ? -1 : 1)),
+    state.births.digest(),
+  ];
+  const rest = crc32c(new TextEncoder().encode(JSON.stringify(parts)));
+  return `${engineDigest}-${rest.toString(16).padStart(8, '0')}`;
+}

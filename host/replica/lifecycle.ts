@@ -1,0 +1,86 @@
+/** The phases of a replica as a table; SPEC.md says what each means and a test holds the two together. */
+import { CaucusError } from '../errors.ts';
+import type { ReplicaStatus } from './replica.ts';
+
+export type Phase = ReplicaStatus['phase'];
+
+export type LifecycleEvent =
+  | 'genesis-read'
+  | 'restored'
+  | 'caught-up'
+  | 'append-failed'
+  | 'append-worked'
+  | 'stalled'
+  | 'close'
+  | 'drained';
+
+/** Phase → event → next phase. An event that is not listed changes nothing. */
+export const TRANSITIONS: Readonly<Record<Phase, Partial<Record<LifecycleEvent, Phase>>>> = {
+  starting: { 'genesis-read': 'restoring', close: 'draining' },
+  restoring: { restored: 'catching-up', stalled: 'read-only', close: 'draining' },
+  'catching-up': { 'caught-up': 'live', stalled: 'read-only', close: 'draining' },
+  live: { 'append-failed': 'read-only', stalled: 'read-only', close: 'draining' },
+  'read-only': { 'append-worked': 'live', close: 'draining' },
+  draining: { drained: 'stopped' },
+  stopped: {},
+};
+
+export class Lifecycle {
+  #phase: Phase = 'starting';
+  /** Why nothing can be applied any more; `append-worked` does not heal it. */
+  #stall: CaucusError | undefined;
+  readonly #onPhase: (phase: Phase) => void;
+
+  constructor(onPhase: (phase: Phase) => void) {
+    this.#onPhase = onPhase;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get ready(): boolean {
+    return this.#phase === 'live';
+  }
+
+  get stall(): CaucusError | undefined {
+    return this.#stall;
+  }
+
+  on(event: Exclude<LifecycleEvent, 'stalled'>): void {
+    if (event === 'append-worked' && this.#stall !== undefined) return;
+    this.#move(event);
+  }
+
+  stallWith(error: CaucusError): void {
+    this.#stall ??= error;
+    this.#move('stalled');
+  }
+
+  /** Reads are answered while there is a state. */
+  expectReadable(): void {
+    if (this.#phase === 'live' || this.#phase === 'read-only') return;
+    throw this.#notReady();
+  }
+
+  /** Writes are tried on a full disk as well: that is how it is found to have room again. */
+  expectWritable(): void {
+    if (this.#stall !== undefined) throw this.#stall;
+    if (this.#phase === 'live' || this.#phase === 'read-only') return;
+    throw this.#notReady();
+  }
+
+  #notReady(): CaucusError {
+    return new CaucusError('not_ready', `the replica is ${this.#phase}`, {
+      remedy: 'try again in a moment, or at another replica',
+      details: { phase: this.#phase },
+    });
+  }
+
+  #move(event: LifecycleEvent): void {
+    const next = TRANSITIONS[this.#phase][event];
+    if (next === undefined || next === this.#phase) return;
+    this.#phase = next;
+    this.#onPhase(next);
+  }
+}

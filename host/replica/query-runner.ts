@@ -1,0 +1,153 @@
+/** Questions of clients: which revision they may see, compiled once, answered by the engine. */
+import type { QueryPlan } from '../compiler/plan.ts';
+import type { Plan } from '../compiler/plan.ts';
+import type { StratifiedQuery } from '../compiler/stratified.ts';
+import { CaucusError } from '../errors.ts';
+import {
+  QUERY_CACHE_COUNT_MAX,
+  QUERY_ROWS_MAX,
+  QUERY_STEPS_MAX,
+  QUERY_UNITS_MAX,
+  WAIT_MS_DEFAULT,
+  WAIT_MS_MAX,
+} from '../limits.ts';
+import { failedTableOf } from './failures.ts';
+import type { Failures } from './failures.ts';
+import type { LiveEngine, Running } from './live-engine.ts';
+import { policyFailed } from './planner.ts';
+import { errorsOf, invalidPolicy } from './program.ts';
+import type { Compiled, PolicyCompiler } from './program.ts';
+import type { Consistency, Position, QueryAnswer, QueryRequest } from './replica.ts';
+import type { RevisionWaiters } from './revision-waiters.ts';
+import { decodeToken } from './token.ts';
+
+export interface QueryRunnerOptions {
+  readonly logId: string;
+  readonly live: LiveEngine;
+  readonly compiler: PolicyCompiler;
+  readonly lowerQuery: (plan: Plan, query: StratifiedQuery) => QueryPlan;
+  readonly waiters: RevisionWaiters;
+  readonly compiled: () => Compiled;
+  readonly position: () => Position;
+  /** The revision of the newest cut in the log. */
+  readonly newestRevision: () => Promise<number>;
+}
+
+interface CompiledQuery {
+  readonly query: StratifiedQuery;
+  readonly plan: QueryPlan;
+}
+
+export class QueryRunner {
+  readonly #options: QueryRunnerOptions;
+  /** Of one generation of the program; oldest use first. */
+  readonly #cache = new Map<string, CompiledQuery>();
+  #cachedGeneration = -1;
+
+  constructor(options: QueryRunnerOptions) {
+    this.#options = options;
+  }
+
+  async query(request: QueryRequest): Promise<QueryAnswer> {
+    const { live, position } = this.#options;
+    const exact = await this.settle(request.consistency, request.waitMs);
+    return await live.read(async (running) => {
+      const at = position();
+      if (exact !== undefined && at.revision !== exact) throw expired(exact, at.revision);
+      const { query, plan } = this.#compiledQuery(running, request.query, request.policy);
+      const { rows, truncated } = await live.engine.query(plan, {
+        rowsMax: request.rowsMax ?? QUERY_ROWS_MAX,
+        stepsMax: QUERY_STEPS_MAX,
+      });
+      return { columns: query.columns, rows, truncated, ...at };
+    });
+  }
+
+  /** Waits until the state is new enough; the revision that it must be exactly, if one was named. */
+  async settle(consistency: Consistency = 'any', waitMs?: number): Promise<number | undefined> {
+    if (consistency === 'any') return undefined;
+    if (consistency === 'latest') {
+      await this.waitFor(await this.#options.newestRevision(), waitMs);
+      return undefined;
+    }
+    const isExact = 'exact' in consistency;
+    const token = isExact ? consistency.exact : consistency.atLeast;
+    const revision = decodeToken(this.#options.logId, token);
+    const { revision: current } = this.#options.position();
+    if (isExact && revision < current) throw expired(revision, current);
+    await this.waitFor(revision, waitMs);
+    return isExact ? revision : undefined;
+  }
+
+  async waitFor(revision: number, waitMs = WAIT_MS_DEFAULT): Promise<void> {
+    const { position, waiters } = this.#options;
+    if (position().revision >= revision) return;
+    await waiters.wait(revision, Math.min(waitMs, WAIT_MS_MAX), () => {
+      const current = position().revision;
+      return new CaucusError('replica_behind', `this replica is at revision ${current}, not ${revision}`, {
+        remedy: 'ask another replica, or again in a moment',
+        details: { revision: current, wanted: revision },
+      });
+    });
+  }
+
+  /** Names resolved, checked against failures. Throws what is wrong with the text. */
+  compile(
+    compiled: Compiled,
+    failures: Failures,
+    text: string,
+    policy: string | undefined,
+  ): StratifiedQuery {
+    if (text.length > QUERY_UNITS_MAX) {
+      throw new CaucusError('too_large', `the query has ${text.length} characters`, {
+        remedy: `use at most ${QUERY_UNITS_MAX}`,
+      });
+    }
+    const failedPolicy = policy === undefined ? undefined : failures.policies.get(policy);
+    if (policy !== undefined && failedPolicy?.code === 'invalid_policy') {
+      throw policyFailed({ policy, table: `${policy}:`, code: failedPolicy.code });
+    }
+    const { program, catalog } = compiled;
+    const { query, diagnostics } = this.#options.compiler.compileQuery(program, catalog, text, policy);
+    if (query === undefined || errorsOf(diagnostics).length > 0) {
+      // A policy that no longer compiles has no tables: say that, not that the name is unknown.
+      for (const [name, { code }] of failures.policies) {
+        if (code !== 'invalid_policy' || !text.includes(`${name}:`)) continue;
+        throw policyFailed({ policy: name, table: `${name}:`, code });
+      }
+      throw invalidPolicy('the query', diagnostics);
+    }
+    const failed = failedTableOf(program, query.body, failures);
+    if (failed !== undefined) throw policyFailed(failed);
+    return query;
+  }
+
+  #compiledQuery(running: Running, text: string, policy: string | undefined): CompiledQuery {
+    if (running.generation !== this.#cachedGeneration) {
+      this.#cache.clear();
+      this.#cachedGeneration = running.generation;
+    }
+    const key = `${policy ?? ''}\n${text}`;
+    let compiled = this.#cache.get(key);
+    if (compiled === undefined) {
+      const query = this.compile(this.#options.compiled(), running.failures, text, policy);
+      compiled = { query, plan: this.#options.lowerQuery(running.plan, query) };
+    }
+    this.#cache.delete(key);
+    this.#cache.set(key, compiled);
+    if (this.#cache.size > QUERY_CACHE_COUNT_MAX) {
+      for (const oldest of this.#cache.keys()) {
+        this.#cache.delete(oldest);
+        break;
+      }
+    }
+    return compiled;
+  }
+}
+
+function expired(wanted: number, current: number): CaucusError {
+  return new CaucusError('revision_expired', `revision ${wanted} is no longer held`, {
+    remedy: 'ask with `atLeast`: only the newest revision can be asked for exactly',
+    details: { wanted, revision: current },
+  });
+}

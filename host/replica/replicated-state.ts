@@ -1,0 +1,96 @@
+/**
+ * What is equal on every replica at a revision, besides the rows in the engine. Only the fold
+ * writes it, only when a cut is committed; a checkpoint is this and the base rows.
+ */
+import { BATCH_ID_COUNT_MIN, BATCH_ID_MS_MIN } from '../limits.ts';
+import { NO_HASH } from '../log/policy-hash.ts';
+import type { PushRecord, RecordChange } from '../log/records.ts';
+import { BatchIds } from './batch-ids.ts';
+import type { BatchIdLimits } from './batch-ids.ts';
+import { Births } from './births.ts';
+import type { FailureRoot } from './failures.ts';
+import type { TopicEnd } from './sequencer.ts';
+
+export interface PolicyState {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A batch whose last record has not come yet: the records so far. */
+export interface UnfinishedBatch {
+  /** Offset of its first record. */
+  readonly first: number;
+  readonly head: PushRecord;
+  readonly parts: number;
+  readonly changes: readonly RecordChange[];
+  readonly appendTimeMs: number;
+}
+
+export interface SourceState {
+  readonly name: string;
+  readonly incarnation: number;
+  /** Arity of each table that rows were pushed to, in the order in which they came. */
+  readonly tables: Map<string, number>;
+  readonly batchIds: BatchIds;
+  /** By the writer's id. */
+  readonly unfinished: Map<string, UnfinishedBatch>;
+}
+
+export interface ReplicatedState {
+  readonly logId: string;
+  /** Offset of the cut that made this state. */
+  revision: number;
+  /** The time in force, milliseconds since the epoch: never goes back. */
+  timeMs: number;
+  /** How far each topic is applied: the next offset, and the checksum of the record before it. */
+  readonly ends: Map<string, TopicEnd>;
+  /** Version and hash of the last policy record that was accepted as the next one. */
+  policyVersion: number;
+  policyHash: string;
+  readonly policies: Map<string, PolicyState>;
+  readonly sources: Map<string, SourceState>;
+  /** Policies that failed by themselves. */
+  readonly failures: Map<string, FailureRoot>;
+  readonly births: Births;
+  /** Policy records that did not follow, and those that were rejected. */
+  ignoredPolicyRecords: number;
+  rejectedPolicyRecords: number;
+  rejectedBatches: number;
+}
+
+export const BATCH_ID_LIMITS: BatchIdLimits = {
+  ageMsMin: BATCH_ID_MS_MIN,
+  countMin: BATCH_ID_COUNT_MIN,
+};
+
+export function initialState(logId: string): ReplicatedState {
+  return {
+    logId,
+    revision: 0,
+    timeMs: 0,
+    ends: new Map(),
+    policyVersion: 0,
+    policyHash: NO_HASH,
+    policies: new Map(),
+    sources: new Map(),
+    failures: new Map(),
+    births: new Births(),
+    ignoredPolicyRecords: 0,
+    rejectedPolicyRecords: 0,
+    rejectedBatches: 0,
+  };
+}
+
+export function newSource(
+  name: string,
+  incarnation: number,
+  limits: BatchIdLimits = BATCH_ID_LIMITS,
+): SourceState {
+  return {
+    name,
+    incarnation,
+    tables: new Map(),
+    batchIds: new BatchIds(limits),
+    unfinished: new Map(),
+  };
+}
