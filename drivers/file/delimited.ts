@@ -18,6 +18,7 @@ interface CsvRecord {
 export async function readCsv(path: string, rows: TypedRows, signal: AbortSignal): Promise<void> {
   const parser = parse({
     delimiter: ',',
+    record_delimiter: ['\r\n', '\n'],
     info: true,
     raw: true,
     relax_column_count: true,
