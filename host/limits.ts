@@ -162,3 +162,14 @@ export const BACKLOG_BYTES_MAX = 16 * 1024 * 1024;
 export const SNAPSHOT_BYTES_MAX = 256 * 1024 * 1024;
 /** Rows of one `rows` frame, in bytes of the row block. */
 export const ROWS_FRAME_BYTES = 64 * 1024;
+
+// --- log: of one process ---
+
+/** A segment of the in-process log that has reached this size is followed by another. */
+export const LOG_SEGMENT_BYTES = 64 * 1024 * 1024;
+/** Newest records of all topics held in memory for readers. */
+export const LOG_TAIL_BYTES = 64 * 1024 * 1024;
+/** What one fsync covers at most, unless a single append is larger. */
+export const LOG_GROUP_BYTES = 32 * 1024 * 1024;
+/** A reader gets chunks of about this size. */
+export const LOG_READ_BYTES = 256 * 1024;
