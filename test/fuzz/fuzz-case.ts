@@ -1,0 +1,101 @@
+/** One run of the fuzzer as data: replayable, printable, and small enough to shrink. */
+import { formatValue } from '../../host/value/value.ts';
+import type { Row } from '../../host/value/value.ts';
+import { between, randomOf } from '../support/prng.ts';
+import { generateProgram, generateQuery } from '../support/program-generator.ts';
+import type { GeneratedProgram } from '../support/program-generator.ts';
+import { UpdateGenerator } from '../support/update-generator.ts';
+import type { RowBatch, RowChange } from '../support/update-generator.ts';
+
+export interface FuzzStep {
+  readonly batch: RowBatch;
+  /** Computed and thrown away. */
+  readonly dryRun: boolean;
+  /** Statements (numbered through all policies) that are out of force from this step on; absent: as before. */
+  readonly disabled?: readonly number[];
+  /** Asked after the step. */
+  readonly queries: readonly string[];
+}
+
+export interface FuzzCase {
+  readonly program: GeneratedProgram;
+  readonly steps: readonly FuzzStep[];
+  /** Queries kept as `$view:v0`, `$view:v1` … */
+  readonly views: readonly string[];
+  /** Tables whose deltas are asked for, by position in `program.tables`; absent: all. */
+  readonly watched?: readonly number[];
+}
+
+/** The case of a seed: a program and `batches` batches for it. */
+export function generateCase(seed: number, batches: number): FuzzCase {
+  const program = generateProgram(randomOf(seed, 0));
+  const updates = new UpdateGenerator(randomOf(seed, 1), program);
+  const random = randomOf(seed, 2);
+  const query = (): string => generateQuery(random, program);
+  const queries = (probability: number): string[] => (random.chance(probability) ? [query()] : []);
+  const steps: FuzzStep[] = [{ batch: updates.initial(), dryRun: false, queries: queries(1) }];
+  while (steps.length < batches) {
+    const dryRun = random.chance(0.06);
+    // A dry run leaves no rows, so the generator must not count on them.
+    const batch = dryRun ? new UpdateGenerator(random, program).next() : updates.next();
+    const step: FuzzStep = { batch, dryRun, queries: queries(0.3) };
+    steps.push(random.chance(0.06) ? { ...step, disabled: someStatements() } : step);
+  }
+  const views = random.chance(0.3) ? [query()] : [];
+  if (random.chance(0.2)) views.push(query());
+  const isPartial = random.chance(0.2);
+  const watched = program.tables.flatMap((_, index) => (random.chance(0.5) ? [index] : []));
+  return { program, steps, views, ...(isPartial ? { watched } : {}) };
+
+  function someStatements(): number[] {
+    const count = program.policies.reduce((sum, policy) => sum + policy.statements.length, 0);
+    if (random.chance(0.4)) return [];
+    return Array.from({ length: between(random, 1, 2) }, () => random.int(count));
+  }
+}
+
+/** The program without the statements that are out of force. */
+export function withoutStatements(
+  program: GeneratedProgram,
+  disabled: readonly number[],
+): GeneratedProgram {
+  let number = 0;
+  const policies = program.policies.map(({ name, statements }) => ({
+    name,
+    statements: statements.filter(() => !disabled.includes(number++)),
+  }));
+  return { ...program, policies };
+}
+
+/** The case for people: policies, then what happens step by step. */
+export function printCase({ program, steps, views, watched }: FuzzCase): string {
+  const lines: string[] = [];
+  let number = 0;
+  for (const { name, statements } of program.policies) {
+    if (statements.length === 0) continue;
+    lines.push(`policy ${name}`);
+    for (const statement of statements) lines.push(`  ${statement}    // ${number++}`);
+  }
+  views.forEach((view, index) => lines.push(`view v${index}: ${view}`));
+  if (watched !== undefined) lines.push(`watched: ${watched.join(' ')}`);
+  steps.forEach((step, index) => {
+    const notes = [
+      ...(step.dryRun ? ['dry run'] : []),
+      ...(step.disabled === undefined ? [] : [`without statements ${step.disabled.join(' ')}`]),
+    ];
+    lines.push(`step ${index}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`);
+    for (const change of step.batch) lines.push(...printChange(change));
+    for (const query of step.queries) lines.push(`  query ${query}`);
+  });
+  return lines.join('\n');
+}
+
+function printChange(change: RowChange): string[] {
+  const printed = (sign: string, row: Row): string =>
+    `  ${sign} ${change.table}(${row.map(formatValue).join(', ')})`;
+  return [
+    ...(change.replace ? [`  replace ${change.table}`] : []),
+    ...change.delete.map((row) => printed('-', row)),
+    ...change.insert.map((row) => printed('+', row)),
+  ];
+}
