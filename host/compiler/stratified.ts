@@ -49,7 +49,10 @@ export type AggregateFunction = 'count' | 'sum' | 'min' | 'max';
 export interface Aggregate {
   readonly kind: 'aggregate';
   readonly function: AggregateFunction;
-  /** Absent for `count()`: counts the distinct solutions of the rule's named variables. */
+  /**
+   * Never there for `count`, which counts the distinct solutions of the rule's named variables; always
+   * for the others. May be a temporary: a function of named variables.
+   */
   readonly argument?: Variable;
 }
 export type HeadTerm = Operand | Aggregate;
@@ -93,6 +96,7 @@ export interface Rule {
   readonly text: string;
   readonly head: number;
   readonly headTerms: readonly HeadTerm[];
+  /** In an order in which each literal finds its inputs bound; as written otherwise. */
   readonly body: readonly Literal[];
   /** Index → name. Temporaries of flattened expressions are named `$1`, `$2` … and are not "named variables". */
   readonly variables: readonly string[];
@@ -123,6 +127,8 @@ export interface StratifiedQuery {
   readonly variables: readonly string[];
   /** Printed form with names resolved: equal text ⇒ equal query. */
   readonly text: string;
+  /** `tables[index]` of the body's atoms; begins with the program's tables. Absent: the program's. */
+  readonly tables?: readonly Table[];
 }
 
 export function tableKey(table: { readonly owner: string; readonly name: string }): TableKey {

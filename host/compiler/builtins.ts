@@ -1,0 +1,62 @@
+/** Builtins as tables: comparisons take two inputs, computations two inputs and one output. */
+import type { AggregateFunction, ComparisonOperator, ComputeOperator } from './stratified.ts';
+
+export type Builtin =
+  | { readonly kind: 'comparison'; readonly operator: ComparisonOperator; readonly arity: 2 }
+  | { readonly kind: 'compute'; readonly operator: ComputeOperator; readonly arity: 3 };
+
+const comparison = (operator: ComparisonOperator): Builtin => ({
+  kind: 'comparison',
+  operator,
+  arity: 2,
+});
+const compute = (operator: ComputeOperator): Builtin => ({ kind: 'compute', operator, arity: 3 });
+
+export const BUILTINS: ReadonlyMap<string, Builtin> = new Map([
+  ['lt', comparison('<')],
+  ['lteq', comparison('<=')],
+  ['gt', comparison('>')],
+  ['gteq', comparison('>=')],
+  ['equal', comparison('=')],
+  ['plus', compute('+')],
+  ['minus', compute('-')],
+  ['mul', compute('*')],
+  ['div', compute('/')],
+  ['mod', compute('%')],
+]);
+
+/** The other builtins of Congress: no table may take their names. */
+const CONGRESS_BUILTINS: ReadonlySet<string> = new Set(
+  (
+    'max float int concat len now unpack_date unpack_time unpack_datetime pack_time pack_date ' +
+    'pack_datetime extract_date extract_time datetime_to_seconds datetime_plus datetime_minus ' +
+    'datetime_lt datetime_lteq datetime_gt datetime_gteq datetime_equal ips_equal ips_lt ips_lteq ' +
+    'ips_gt ips_gteq networks_equal networks_overlap ip_in_network validate_int validate_float ' +
+    'validate_string'
+  ).split(' '),
+);
+
+export function isBuiltinName(name: string): boolean {
+  return BUILTINS.has(name) || CONGRESS_BUILTINS.has(name);
+}
+
+export const AGGREGATES: ReadonlySet<string> = new Set<AggregateFunction>([
+  'count',
+  'sum',
+  'min',
+  'max',
+]);
+
+export function isAggregate(name: string): name is AggregateFunction {
+  return AGGREGATES.has(name);
+}
+
+/** The comparison that holds exactly where the other does not. */
+export const NEGATED: Readonly<Record<ComparisonOperator, ComparisonOperator>> = {
+  '=': '!=',
+  '!=': '=',
+  '<': '>=',
+  '<=': '>',
+  '>': '<=',
+  '>=': '<',
+};

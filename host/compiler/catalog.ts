@@ -1,0 +1,56 @@
+/** What a program is compiled against: the policies with their texts, the sources with their tables. */
+import { NAME_BYTES_MAX } from '../limits.ts';
+import { utf8Length } from './source-text.ts';
+import type { Column } from './stratified.ts';
+
+export interface CatalogPolicy {
+  readonly name: string;
+  readonly text: string;
+}
+export interface CatalogTable {
+  readonly name: string;
+  readonly arity: number;
+  readonly columns?: readonly Column[];
+}
+export interface CatalogSource {
+  readonly name: string;
+  readonly tables: readonly CatalogTable[];
+  /** The tables are all that there will be: another name is an error, not "not there yet". */
+  readonly declared: boolean;
+}
+/** The order of policies, sources and tables does not matter. */
+export interface Catalog {
+  readonly policies: readonly CatalogPolicy[];
+  readonly sources: readonly CatalogSource[];
+}
+
+/** Owners that are no policies: builtins, actions, and what the system tells about itself. */
+export const RESERVED_OWNERS: ReadonlySet<string> = new Set(['builtin', 'execute', 'system']);
+
+/** Rows that the system keeps itself; rules may read them. */
+export const SYSTEM_TABLES: readonly CatalogTable[] = [
+  {
+    name: 'errors',
+    arity: 4,
+    columns: [
+      { name: 'policy', type: 'string' },
+      { name: 'rule', type: 'int' },
+      { name: 'literal', type: 'string' },
+      { name: 'inputs', type: 'string' },
+    ],
+  },
+];
+
+/** Why a policy or source cannot have this name; undefined if it can. */
+export function ownerNameProblem(name: string): string | undefined {
+  if (name === '') return 'a policy needs a name';
+  // oxlint-disable-next-line no-control-regex
+  if (/[:\u0000-\u001f\u007f-\u009f]/.test(name)) {
+    return `\`${name}\` holds a colon or a control character`;
+  }
+  if (RESERVED_OWNERS.has(name)) return `\`${name}\` is a name of the language`;
+  if (utf8Length(name, NAME_BYTES_MAX) > NAME_BYTES_MAX) {
+    return `the name is longer than ${NAME_BYTES_MAX} bytes`;
+  }
+  return undefined;
+}

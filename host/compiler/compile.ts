@@ -1,0 +1,116 @@
+/**
+ * The front end: texts → a stratified program, or what is wrong with them. Pure: the same catalog gives
+ * the same program, whatever the order of its policies and sources.
+ */
+import { POLICY_BYTES_MAX } from '../limits.ts';
+import { ownerNameProblem } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
+import { declareTables } from './declare.ts';
+import type { ParsedPolicy } from './declare.ts';
+import { dependencyGraph } from './dependency-graph.ts';
+import { DiagnosticList } from './diagnostic.ts';
+import type { Diagnostic } from './diagnostic.ts';
+import { parsePolicy } from './parser.ts';
+import { resolveRules } from './resolve.ts';
+import { utf8Length } from './source-text.ts';
+import { tableKey } from './stratified.ts';
+import type { Rule, StratifiedProgram, Table, TableKey } from './stratified.ts';
+import { cycleText, stratify, strictCycles } from './stratify.ts';
+import type { StrictCycle } from './stratify.ts';
+
+export interface CompileOptions {
+  /** Tables that are filled from elsewhere, for example from files: they exist without a definition. */
+  readonly externalTables?: ReadonlySet<TableKey>;
+}
+
+export interface Compilation {
+  /** Undefined if and only if a diagnostic is an error. */
+  readonly program: StratifiedProgram | undefined;
+  /** By policy name, then in text order; `source` is the policy. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+export function compile(catalog: Catalog, options: CompileOptions = {}): Compilation {
+  const policies = parsePolicies(catalog);
+  const registry = declareTables(policies, catalog.sources, options.externalTables ?? new Set());
+  const tables = registry.finish();
+  const rules = policies.flatMap((policy) => resolveRules(policy, registry, policies));
+  const errorsTable = tables.findIndex((table) => tableKey(table) === 'system:errors');
+  const graph = dependencyGraph(tables.length, rules, errorsTable);
+  for (const cycle of strictCycles(graph)) reportCycle(cycle, rules, tables, policies);
+  const diagnostics = policies.flatMap((policy) => policy.diagnostics.finish());
+  const failed = policies.some((policy) => policy.diagnostics.errorCount > 0);
+  const program = failed ? undefined : { tables, rules, strata: stratify(graph, rules) };
+  return { program, diagnostics };
+}
+
+/** In the order of their names; of several with one name the first. */
+function parsePolicies(catalog: Catalog): ParsedPolicy[] {
+  const sorted = [...catalog.policies].sort((a, b) =>
+    a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
+  );
+  const sources = new Set(catalog.sources.map((source) => source.name));
+  const parsed: ParsedPolicy[] = [];
+  const start = { start: 0, end: 0 };
+  for (const { name, text } of sorted) {
+    const last = parsed.at(-1);
+    if (last?.name === name) {
+      last.diagnostics.error('duplicate-name', start, `there are two policies \`${name}\``);
+      continue;
+    }
+    const diagnostics = new DiagnosticList(text, name);
+    const problem = ownerNameProblem(name);
+    if (problem !== undefined) {
+      diagnostics.error('bad-policy-name', start, problem, 'give the policy another name');
+    } else if (sources.has(name)) {
+      diagnostics.error(
+        'duplicate-name',
+        start,
+        `\`${name}\` is both a policy and a source`,
+        'their tables could not be told apart; rename the policy',
+      );
+    }
+    if (utf8Length(text, POLICY_BYTES_MAX) > POLICY_BYTES_MAX) {
+      diagnostics.error(
+        'limit-exceeded',
+        start,
+        `the policy is longer than ${POLICY_BYTES_MAX} bytes`,
+        'facts in such numbers belong into a source',
+      );
+      parsed.push({
+        name,
+        tree: { statements: [], endComments: [], hasErrors: true },
+        diagnostics,
+      });
+    } else {
+      parsed.push({ name, tree: parsePolicy(text, diagnostics), diagnostics });
+    }
+  }
+  return parsed;
+}
+
+function reportCycle(
+  cycle: StrictCycle,
+  rules: readonly Rule[],
+  tables: readonly Table[],
+  policies: readonly ParsedPolicy[],
+): void {
+  const { closing } = cycle;
+  const policyOf = (rule: number): ParsedPolicy | undefined =>
+    policies.find((policy) => policy.name === rules[rule]?.policy);
+  const owner = policyOf(closing.rule);
+  if (owner === undefined) return;
+  const kind = closing.strict === 'negation' ? 'negation' : 'aggregate';
+  const places = cycle.path.slice(1, 6).map((edge) => {
+    const policy = policyOf(edge.rule);
+    const position = policy?.diagnostics.source.position(edge.span.start);
+    return `${policy?.name}:${position?.line}:${position?.column}`;
+  });
+  const via = places.length === 0 ? '' : `the way back leads through ${places.join(', ')}; `;
+  owner.diagnostics.error(
+    'negative-cycle',
+    closing.span,
+    `a table depends on its own ${kind}: \`${cycleText(cycle, tables, owner.name)}\``,
+    `${via}break the cycle: what is ${kind === 'negation' ? 'negated' : 'aggregated'} must be complete before`,
+  );
+}

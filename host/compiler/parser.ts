@@ -1,0 +1,496 @@
+/**
+ * Tokens → syntax tree. An error gives up its statement only: the parser goes on after the next
+ * statement end, so that all errors of a text come at once. Statement ends are optional in the language;
+ * a name in the first column counts as a beginning as well when looking for where to go on.
+ *
+ *   statement   = declaration | atom [":-" literal {"," literal}] ["." | ";"]
+ *   declaration = "table" name "(" column [":" type] {"," column [":" type]} ")"
+ *   literal     = ["not" | "NOT" | "!"] (atom | expression comparison expression)
+ *   atom        = name ["(" [argument {"," argument}] ")"] | "execute" "[" atom "]"
+ *   argument    = [(column | number) "="] expression
+ *   expression  = the usual, over variables, constants, "_", "-", "+ - * / %" and parentheses
+ */
+import { ARITY_MAX, BODY_LITERALS_MAX, STATEMENTS_MAX } from '../limits.ts';
+import type { DiagnosticList } from './diagnostic.ts';
+import { ExpressionParser, isComparison, isKeyword } from './expression-parser.ts';
+import type { Comment, Token } from './lexer.ts';
+import { lex } from './lexer.ts';
+import { ParseFailure } from './token-reader.ts';
+import type {
+  ArgumentNode,
+  AtomNode,
+  ColumnNode,
+  CommentsNode,
+  DeclarationNode,
+  LiteralNode,
+  NameNode,
+  PolicyTree,
+  QueryTree,
+  RuleNode,
+  StatementNode,
+} from './syntax-tree.ts';
+
+export function parsePolicy(text: string, diagnostics: DiagnosticList): PolicyTree {
+  return new Parser(lex(text, diagnostics), diagnostics).policy();
+}
+
+/** A body, with an optional `.`, `;` or `?` behind it. Undefined if it cannot be read. */
+export function parseQuery(text: string, diagnostics: DiagnosticList): QueryTree | undefined {
+  return new Parser(lex(text, diagnostics), diagnostics).query();
+}
+
+const OPERATORS = new Set(['+', '-', '*', '/', '%']);
+
+class Parser extends ExpressionParser {
+  /** Same-line comments before the current token belong to what ended before it. */
+  #takeTrailing(): Comment[] {
+    return this.takeComments((comment) => comment.sameLine);
+  }
+
+  policy(): PolicyTree {
+    const statements: StatementNode[] = [];
+    while (this.token.kind !== 'end') {
+      if (statements.length >= STATEMENTS_MAX) {
+        this.diagnostics.error(
+          'limit-exceeded',
+          this.span(),
+          `the policy has more than ${STATEMENTS_MAX} statements`,
+          'facts in such numbers belong into a source',
+        );
+        return { statements, endComments: [], hasErrors: true };
+      }
+      const { start } = this.token;
+      try {
+        statements.push(this.#statement());
+      } catch (failure) {
+        if (!(failure instanceof ParseFailure)) throw failure;
+        this.#recover(start);
+      }
+    }
+    const hasErrors = this.diagnostics.errorCount > 0;
+    return { statements, endComments: this.takeComments(), hasErrors };
+  }
+
+  query(): QueryTree | undefined {
+    try {
+      const start = this.token.start;
+      const body = this.#body(this.takeComments());
+      const span = { start, end: this.previousEnd };
+      if (this.isMark('?') || this.isMark('.') || this.isMark(';')) this.advance();
+      if (this.isMark(':-')) {
+        this.fail('syntax', this.span(), 'a query is a body, not a rule', 'leave out the head');
+      }
+      if (this.token.kind !== 'end') {
+        this.failExpected('`,` or the end of the query');
+      }
+      return { body, span };
+    } catch (failure) {
+      if (!(failure instanceof ParseFailure)) throw failure;
+      return undefined;
+    }
+  }
+
+  /** To the token after the next `.` or `;`, or to the next name in the first column. */
+  #recover(statementStart: number): void {
+    this.depth = 0;
+    while (this.token.kind !== 'end') {
+      const { kind, firstOnLine, start } = this.token;
+      if (kind === 'name' && firstOnLine && start > statementStart && this.column() === 0) return;
+      const ends = this.#endsStatement();
+      this.advance();
+      if (ends) return;
+    }
+  }
+
+  #statement(): StatementNode {
+    const { blankLineBefore } = this.firstTrivia();
+    const leading = this.takeComments();
+    if (this.isName('table')) {
+      const next = this.peek();
+      if (next.kind === 'name' && !next.firstOnLine && !isKeyword(next)) {
+        return this.#declaration(leading, blankLineBefore);
+      }
+    }
+    return this.#rule(leading, blankLineBefore);
+  }
+
+  #declaration(leading: Comment[], blankLineBefore: boolean): DeclarationNode {
+    const start = this.advance().start;
+    const name = this.#name();
+    const columns: ColumnNode[] = [];
+    if (this.isMark('(')) {
+      this.advance();
+      while (!this.isMark(')')) {
+        columns.push(this.#column());
+        if (this.isMark(')')) break;
+        this.expect(',', 'between columns');
+      }
+      this.advance();
+    }
+    if (columns.length > ARITY_MAX) {
+      this.fail('limit-exceeded', name.span, arityMessage(name.name, columns.length));
+    }
+    const inner = this.takeInnerComments(start);
+    this.#endStatement();
+    const comments = commentsOf([...leading, ...inner], this.#takeTrailing());
+    const span = { start, end: this.previousEnd };
+    return {
+      kind: 'declaration',
+      name,
+      columns,
+      ...(comments === undefined ? {} : { comments }),
+      blankLineBefore,
+      span,
+    };
+  }
+
+  #column(): ColumnNode {
+    if (this.token.kind !== 'name') this.failExpected('the name of a column');
+    const name = this.advance();
+    const span = { start: name.start, end: name.end };
+    if (!this.isMark(':')) return { name: name.text, span };
+    this.advance();
+    if (this.token.kind !== 'name') this.failExpected('the type of the column');
+    const type = this.advance();
+    return {
+      name: name.text,
+      type: { name: type.text, span: { start: type.start, end: type.end } },
+      span,
+    };
+  }
+
+  #rule(leading: Comment[], blankLineBefore: boolean): RuleNode {
+    const start = this.token.start;
+    const sharesLine = !this.token.firstOnLine;
+    this.#refuseHead();
+    const head = this.#atom('head');
+    if (this.isMark(',')) {
+      this.fail(
+        'multiple-heads',
+        this.span(),
+        'a statement has one head',
+        'end each fact with `.`; write one rule for each head',
+      );
+    }
+    const inner = this.takeInnerComments(start);
+    let body: LiteralNode[] = [];
+    if (this.isMark(':-')) {
+      this.advance();
+      body = this.#body(this.takeComments());
+    } else if (this.#isOperator() || isComparison(this.token)) {
+      this.failExpected('`:-`, or `.` at the end of a fact');
+    }
+    const tail = this.takeComments((comment) => comment.sameLine || this.#endsStatement());
+    const terminated = this.#endStatement();
+    tail.push(...this.#takeTrailing());
+    const span = { start, end: this.previousEnd };
+    const comments = splitTail([...leading, ...inner], tail);
+    return {
+      kind: 'rule',
+      head,
+      body,
+      ...(comments === undefined ? {} : { comments }),
+      blankLineBefore,
+      terminated,
+      sharesLine,
+      span,
+    };
+  }
+
+  /** What cannot begin a statement and deserves better than "expected a table". */
+  #refuseHead(): void {
+    if (this.isNegation()) {
+      this.fail('negated-head', this.span(), 'a head cannot be negated');
+    }
+    const word = this.token.text;
+    if ((this.isName('insert') || this.isName('delete')) && this.peek().text === '[') {
+      this.fail(
+        'unsupported-event',
+        this.span(),
+        `\`${word}[…]\` is not a statement of a policy`,
+        'change rules by writing the policy, and rows through their source',
+      );
+    }
+    if (this.isMark('.') || this.isMark(';')) {
+      this.fail('syntax', this.span(), `unexpected \`${word}\`: there is no statement before it`);
+    }
+  }
+
+  #endsStatement(): boolean {
+    return this.isMark('.') || this.isMark(';');
+  }
+
+  #endStatement(): boolean {
+    if (!this.#endsStatement()) return false;
+    this.advance();
+    return true;
+  }
+
+  #body(firstLeading: Comment[]): LiteralNode[] {
+    const body: LiteralNode[] = [];
+    let leading = firstLeading;
+    for (;;) {
+      const start = this.token.start;
+      const literal = this.#literal();
+      leading.push(...this.takeInnerComments(start));
+      if (!this.isMark(',')) {
+        body.push(withComments(literal, leading, []));
+        break;
+      }
+      const trailing = this.takeComments();
+      this.advance();
+      trailing.push(...this.#takeTrailing());
+      const split = splitTail(leading, trailing);
+      body.push(withComments(literal, split?.leading ?? [], split?.trailing ?? []));
+      leading = this.takeComments();
+      if (body.length >= BODY_LITERALS_MAX) {
+        this.fail(
+          'limit-exceeded',
+          this.span(),
+          `the body has more than ${BODY_LITERALS_MAX} literals`,
+          'move some of them into a rule of their own',
+        );
+      }
+    }
+    return body;
+  }
+
+  #literal(): LiteralNode {
+    const start = this.token.start;
+    if (!this.isNegation()) return this.#plainLiteral(start, false);
+    this.advance();
+    if (this.isNegation()) {
+      this.fail('double-negation', this.span(), 'a negation cannot be negated');
+    }
+    return this.#plainLiteral(start, true);
+  }
+
+  #plainLiteral(start: number, negated: boolean): LiteralNode {
+    if (this.isMark('(') && this.comparisonInParentheses()) {
+      const open = this.advance();
+      this.nest(open);
+      const inner = this.#literal();
+      this.depth--;
+      this.expect(')', 'to close the parenthesis');
+      if (negated && inner.negated) {
+        this.fail('double-negation', inner.span, 'a negation cannot be negated');
+      }
+      return {
+        ...inner,
+        negated: negated || inner.negated,
+        span: { start, end: this.previousEnd },
+      };
+    }
+    if (this.#atomBegins()) {
+      const atom = this.#atom('body');
+      if (isComparison(this.token) || this.#isOperator()) {
+        this.fail(
+          'not-a-value',
+          atom.span,
+          `\`${atom.name.name}(…)\` is a table, not a value`,
+          'bind its column to a variable and compare that',
+        );
+      }
+      return { kind: 'atom', negated, atom, span: { start, end: this.previousEnd } };
+    }
+    const left = this.expression();
+    if (!isComparison(this.token)) {
+      this.fail(
+        'syntax',
+        left.span,
+        'a literal is a table or a comparison, not a value',
+        'compare the value with something, for example `x + 1 = y`; `p+(…)` belongs to action policies',
+      );
+    }
+    const operator = this.comparison();
+    const right = this.expression();
+    if (isComparison(this.token)) {
+      this.fail(
+        'syntax',
+        this.span(),
+        'comparisons do not chain',
+        'write two comparisons with a `,` between them',
+      );
+    }
+    const span = { start, end: this.previousEnd };
+    return { kind: 'comparison', negated, operator, left, right, span };
+  }
+
+  /** A name that no operator follows: what follows a variable or a constant is one. */
+  #atomBegins(): boolean {
+    if (this.token.kind !== 'name') return false;
+    const next = this.peek();
+    if (next.text === '(' || next.text === ':' || next.text === '[') return next.kind === 'mark';
+    if (isComparison(next)) return false;
+    return !(next.kind === 'mark' && OPERATORS.has(next.text));
+  }
+
+  #isOperator(): boolean {
+    return this.token.kind === 'mark' && OPERATORS.has(this.token.text);
+  }
+
+  #atom(place: 'head' | 'body' | 'modal'): AtomNode {
+    const start = this.token.start;
+    if (this.token.kind === 'name' && this.peek().text === '[') return this.#modalAtom(place);
+    const name = this.#name();
+    if (place !== 'body' && (this.isMark('+') || this.isMark('-'))) {
+      this.fail(
+        'action-policy',
+        { start, end: this.token.end },
+        `\`${name.name}${this.token.text}\` describes the effect of an action`,
+        'such rules belong into an action policy, which this version does not have; ' +
+          'negative facts are written with `not`, numbers with a sign need no space',
+      );
+    }
+    const args: ArgumentNode[] = [];
+    if (this.isMark('(')) {
+      this.nest(this.advance());
+      if (!this.isMark(')')) args.push(this.#argument());
+      while (!this.isMark(')')) {
+        this.expect(',', 'between arguments');
+        args.push(this.#argument());
+      }
+      this.advance();
+      this.depth--;
+    }
+    const span = { start, end: this.previousEnd };
+    if (args.length > ARITY_MAX) {
+      this.fail('limit-exceeded', name.span, arityMessage(name.name, args.length));
+    }
+    this.#checkArguments(args);
+    return { name, arguments: args, span };
+  }
+
+  #modalAtom(place: 'head' | 'body' | 'modal'): AtomNode {
+    const modal = this.advance();
+    const span = { start: modal.start, end: modal.end };
+    if (modal.text !== 'execute' || place === 'modal') {
+      const known = ['execute', 'insert', 'delete'].includes(modal.text);
+      this.fail(
+        'misplaced-modal',
+        span,
+        known && place === 'modal'
+          ? `\`${modal.text}[…]\` cannot stand inside another one`
+          : `\`${modal.text}[…]\` cannot stand here`,
+        'the only one is `execute[service:action(…)]`, as the head of a rule',
+      );
+    }
+    this.advance();
+    const atom = this.#atom('modal');
+    this.expect(']', 'to close `execute[`');
+    return { ...atom, modal: 'execute', span: { start: modal.start, end: this.previousEnd } };
+  }
+
+  #argument(): ArgumentNode {
+    const start = this.token.start;
+    const next = this.peek();
+    let column: string | number | undefined;
+    if ((this.token.kind === 'name' || this.token.kind === 'int') && next.text === '=') {
+      if (next.kind === 'mark') {
+        const token = this.advance();
+        column = token.kind === 'int' ? Number(token.text) : token.text;
+        this.advance();
+      }
+    }
+    const value = this.expression();
+    if (isComparison(this.token)) {
+      this.fail(
+        'syntax',
+        this.span(),
+        'a comparison cannot be an argument',
+        'write it as a literal of the body',
+      );
+    }
+    const span = { start, end: this.previousEnd };
+    return column === undefined ? { value, span } : { column, value, span };
+  }
+
+  #checkArguments(args: readonly ArgumentNode[]): void {
+    const seen = new Set<string | number>();
+    const positional = args.findIndex((one) => one.column !== undefined);
+    args.forEach((one, index) => {
+      if (one.column === undefined) {
+        if (positional < 0 || index < positional) return;
+        this.diagnostics.error(
+          'column-arguments',
+          one.span,
+          'an argument by position stands after a column reference',
+          'write the arguments by position first',
+        );
+        return;
+      }
+      const shown = typeof one.column === 'number' ? `number ${one.column}` : `\`${one.column}\``;
+      if (seen.has(one.column)) {
+        this.diagnostics.error('column-arguments', one.span, `column ${shown} is given twice`);
+      } else if (typeof one.column === 'number' && one.column < positional) {
+        this.diagnostics.error(
+          'column-arguments',
+          one.span,
+          `column ${shown} is already given by position`,
+          'columns are numbered from 0',
+        );
+      }
+      seen.add(one.column);
+    });
+  }
+
+  #name(): NameNode {
+    if (this.token.kind !== 'name') this.failExpected('a table');
+    const parts = [this.#namePart()];
+    const start = parts[0]?.start ?? 0;
+    while (this.isMark(':')) {
+      this.advance();
+      if (this.token.kind !== 'name') this.failExpected('a table after `:`');
+      parts.push(this.#namePart());
+    }
+    const span = { start, end: this.previousEnd };
+    const [first, ...rest] = parts.map((part) => part.text);
+    if (rest.length === 0) return { name: first ?? '', span };
+    return { owner: first ?? '', name: rest.join(':'), span };
+  }
+
+  #namePart(): Token {
+    if (isKeyword(this.token)) {
+      this.fail(
+        'reserved-name',
+        this.span(),
+        `\`${this.token.text}\` is a word of the language, not a name`,
+        this.token.text === 'execute'
+          ? 'actions are written `execute[service:action(…)]`'
+          : undefined,
+      );
+    }
+    return this.advance();
+  }
+}
+
+function arityMessage(name: string, count: number): string {
+  return `\`${name}\` has ${count} columns, at most ${ARITY_MAX} are allowed`;
+}
+
+function commentsOf(
+  leading: readonly Comment[],
+  trailing: readonly Comment[],
+): CommentsNode | undefined {
+  if (leading.length + trailing.length === 0) return undefined;
+  return { leading, trailing };
+}
+
+/** Only one line comment fits behind a line, and only at its end: the others move before it. */
+function splitTail(leading: Comment[], tail: Comment[]): CommentsNode | undefined {
+  const fits = (comment: Comment, index: number): boolean =>
+    !comment.text.includes('\n') && (comment.text.startsWith('/*') || index === tail.length - 1);
+  return commentsOf(
+    [...leading, ...tail.filter((comment, index) => !fits(comment, index))],
+    tail.filter(fits),
+  );
+}
+
+function withComments(
+  literal: LiteralNode,
+  leading: readonly Comment[],
+  trailing: readonly Comment[],
+): LiteralNode {
+  const comments = commentsOf(leading, trailing);
+  return comments === undefined ? literal : { ...literal, comments };
+}

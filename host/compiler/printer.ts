@@ -1,0 +1,139 @@
+/**
+ * Syntax tree → text: the one form that `caucus fmt` writes. Reading it back gives the same tree.
+ * A rule stands on one line where it fits and has no comments inside, else one literal a line. Of blank
+ * lines between statements one is kept.
+ */
+import { printValue } from './print-value.ts';
+import type { Comment } from './lexer.ts';
+import type {
+  ArgumentNode,
+  AtomNode,
+  CommentsNode,
+  DeclarationNode,
+  ExpressionNode,
+  LiteralNode,
+  NameNode,
+  PolicyTree,
+  RuleNode,
+} from './syntax-tree.ts';
+
+const WIDTH = 100;
+const INDENT = '  ';
+
+export function printPolicy(tree: PolicyTree): string {
+  const out: string[] = [];
+  for (const statement of tree.statements) {
+    if (statement.blankLineBefore && out.length > 0) out.push('');
+    const { leading, trailing } = statement.comments ?? NO_COMMENTS;
+    printLeading(leading, '', out);
+    const lines =
+      statement.kind === 'rule' ? printRuleLines(statement) : printDeclarationLines(statement);
+    const last = lines.pop() ?? '';
+    out.push(...lines, last + printTrailing(trailing));
+  }
+  const [first] = tree.endComments;
+  if (first?.blankLineBefore === true && out.length > 0) out.push('');
+  printLeading(tree.endComments, '', out);
+  return out.length === 0 ? '' : `${out.join('\n')}\n`;
+}
+
+const NO_COMMENTS: CommentsNode = { leading: [], trailing: [] };
+
+function printLeading(comments: readonly Comment[], indent: string, out: string[]): void {
+  comments.forEach((comment, index) => {
+    if (index > 0 && comment.blankLineBefore) out.push('');
+    out.push(indent + comment.text);
+  });
+}
+
+function printTrailing(comments: readonly Comment[]): string {
+  return comments.map((comment) => ` ${comment.text}`).join('');
+}
+
+function printRuleLines(rule: RuleNode): string[] {
+  const line = printRule(rule);
+  const commented = rule.body.some((literal) => literal.comments !== undefined);
+  if (rule.body.length === 0 || (!commented && line.length <= WIDTH)) return [line];
+  const lines = [`${printAtom(rule.head)} :-`];
+  rule.body.forEach((literal, index) => {
+    const { leading, trailing } = literal.comments ?? NO_COMMENTS;
+    printLeading(leading, INDENT, lines);
+    const end = index === rule.body.length - 1 ? '.' : ',';
+    lines.push(`${INDENT}${printLiteral(literal)}${end}${printTrailing(trailing)}`);
+  });
+  return lines;
+}
+
+function printDeclarationLines(declaration: DeclarationNode): string[] {
+  const columns = declaration.columns.map(({ name, type }) =>
+    type === undefined ? name : `${name}: ${type.name}`,
+  );
+  const name = printName(declaration.name);
+  if (columns.length === 0) return [`table ${name}.`];
+  const line = `table ${name}(${columns.join(', ')}).`;
+  if (line.length <= WIDTH) return [line];
+  return [`table ${name}(`, ...columns.map((column) => `${INDENT}${column},`), ').'];
+}
+
+/** On one line, without comments. Rules with equal results are the same rule. */
+export function printRule(rule: RuleNode): string {
+  if (rule.body.length === 0) return `${printAtom(rule.head)}.`;
+  return `${printAtom(rule.head)} :- ${rule.body.map(printLiteral).join(', ')}.`;
+}
+
+export function printLiteral(literal: LiteralNode): string {
+  const not = literal.negated ? 'not ' : '';
+  if (literal.kind === 'atom') return not + printAtom(literal.atom);
+  const { left, right, operator } = literal;
+  const comparison = `${printExpression(left)} ${operator} ${printExpression(right)}`;
+  return literal.negated ? `not (${comparison})` : comparison;
+}
+
+export function printName(name: NameNode): string {
+  return name.owner === undefined ? name.name : `${name.owner}:${name.name}`;
+}
+
+function printAtom(atom: AtomNode): string {
+  const name = printName(atom.name);
+  const args = atom.arguments.map(printArgument).join(', ');
+  const plain = atom.arguments.length === 0 ? name : `${name}(${args})`;
+  return atom.modal === undefined ? plain : `${atom.modal}[${plain}]`;
+}
+
+function printArgument(argument: ArgumentNode): string {
+  const value = printExpression(argument.value);
+  return argument.column === undefined ? value : `${argument.column}=${value}`;
+}
+
+const SUM = 1;
+const PRODUCT = 2;
+const SIGNED = 3;
+const PRECEDENCE = { '+': SUM, '-': SUM, '*': PRODUCT, '/': PRODUCT, '%': PRODUCT };
+
+/** With the parentheses that its place needs: `place` is the weakest operator that may stand bare. */
+export function printExpression(node: ExpressionNode, place = SUM): string {
+  switch (node.kind) {
+    case 'variable':
+      return node.name;
+    case 'wildcard':
+      return '_';
+    case 'constant':
+      return printValue(node.value);
+    case 'call':
+      return `${node.name}(${node.arguments.map((one) => printExpression(one)).join(', ')})`;
+    case 'negate': {
+      // A minus before a bare number would become part of the number.
+      const { operand } = node;
+      const isNumber = operand.kind === 'constant' && typeof operand.value !== 'string';
+      const inner = printExpression(operand, SIGNED);
+      return isNumber && !inner.startsWith('-') ? `-(${inner})` : `-${inner}`;
+    }
+    case 'binary': {
+      const own = PRECEDENCE[node.operator];
+      const left = printExpression(node.left, own);
+      const right = printExpression(node.right, own + 1);
+      const text = `${left} ${node.operator} ${right}`;
+      return own < place ? `(${text})` : text;
+    }
+  }
+}

@@ -1,0 +1,406 @@
+/** Second pass over the policies: names → tables, variables → numbers; and everything one rule can do wrong. */
+import { isAggregate, isBuiltinName } from './builtins.ts';
+import { describeOrigin, headTable } from './declare.ts';
+import type { ParsedPolicy } from './declare.ts';
+import { nearestName } from './nearest-name.ts';
+import { printExpression, printName, printRule } from './printer.ts';
+import { BodyResolver } from './resolve-body.ts';
+import type { ScopeTable, TableScope } from './resolve-body.ts';
+import { orderBody, unboundVariables } from './safety.ts';
+import type { BodyOrder } from './safety.ts';
+import type { Span } from './source-text.ts';
+import type { Aggregate, HeadTerm, Rule } from './stratified.ts';
+import type { AtomNode, CallNode, ExpressionNode, RuleNode } from './syntax-tree.ts';
+import type { TableEntry, TableRegistry } from './table-registry.ts';
+
+/** The rules of a policy; those in error are left out. `policies` are named in notes. */
+export function resolveRules(
+  policy: ParsedPolicy,
+  registry: TableRegistry,
+  policies: readonly ParsedPolicy[],
+): Rule[] {
+  const scope = new PolicyScope(policy, registry, policies);
+  const seen = new Map<string, number>();
+  const rules: Rule[] = [];
+  let ordinal = 0;
+  let joinable: RuleNode | undefined;
+  for (const node of policy.tree.statements) {
+    if (node.kind !== 'rule') continue;
+    ordinal++;
+    const text = printRule(node);
+    const first = seen.get(text);
+    if (first !== undefined) {
+      const { line } = policy.diagnostics.source.position(first);
+      const kind = node.body.length === 0 ? 'fact' : 'rule';
+      policy.diagnostics.warning(
+        'duplicate-rule',
+        node.span,
+        `the ${kind} is already on line ${line}`,
+      );
+      continue;
+    }
+    seen.set(text, node.span.start);
+    const follows = joinable !== undefined && !joinable.terminated && node.sharesLine;
+    const rule = new RuleResolver(node, text, ordinal, scope, follows).resolve();
+    if (rule !== undefined) rules.push(rule);
+    joinable = node;
+  }
+  return rules;
+}
+
+/** The tables that the bodies of a policy see. */
+class PolicyScope implements TableScope {
+  readonly policy: ParsedPolicy;
+  readonly registry: TableRegistry;
+  readonly #policies: readonly ParsedPolicy[];
+  readonly #syntaxErrors: ReadonlySet<string>;
+  readonly #reported = new Set<TableEntry>();
+
+  constructor(policy: ParsedPolicy, registry: TableRegistry, policies: readonly ParsedPolicy[]) {
+    this.policy = policy;
+    this.registry = registry;
+    this.#policies = policies;
+    this.#syntaxErrors = new Set(
+      policies.filter((one) => one.tree.hasErrors).map((one) => one.name),
+    );
+  }
+
+  table(atom: AtomNode): ScopeTable | undefined {
+    if (atom.modal !== undefined) {
+      this.policy.diagnostics.error(
+        'misplaced-modal',
+        atom.span,
+        '`execute[…]` cannot stand in a body',
+        'an action is the head of a rule',
+      );
+      return undefined;
+    }
+    const entry = this.registry.get(atom.name.owner ?? this.policy.name, atom.name.name);
+    if (entry === undefined) throw new Error('every table of a body is mentioned');
+    if (!this.#checkExistence(atom, entry)) return undefined;
+    return {
+      index: entry.index,
+      arity: entry.arity ?? 0,
+      columns: entry.columns,
+      unresolved: this.registry.tableKind(entry) === 'unresolved',
+    };
+  }
+
+  /** Reports a table that is not there, once; whether it may be used all the same. */
+  #checkExistence(atom: AtomNode, entry: TableEntry): boolean {
+    if (entry.exists) return true;
+    const { owner } = entry;
+    const kind = this.registry.ownerKind(owner);
+    const isOwn = owner === this.policy.name;
+    const isError =
+      (kind === 'policy' && !isOwn && !entry.mentionedByOwner) ||
+      kind === 'system' ||
+      (kind === 'source' && this.registry.isComplete(owner));
+    if (kind === 'policy' && (this.#syntaxErrors.has(owner) || (!isOwn && !isError))) return true;
+    if (this.#reported.has(entry)) return !isError;
+    this.#reported.add(entry);
+    this.#reportMissing(atom, entry, isError);
+    return !isError;
+  }
+
+  #reportMissing(atom: AtomNode, { owner, name }: TableEntry, isError: boolean): void {
+    const { diagnostics } = this.policy;
+    const { span } = atom.name;
+    const nearest = this.registry.suggestion(owner, name);
+    const qualified = nearest?.includes(':') === true || atom.name.owner === undefined;
+    const hint =
+      nearest === undefined
+        ? undefined
+        : `did you mean \`${qualified ? nearest : `${owner}:${nearest}`}\`?`;
+    if (isError) {
+      const kind = this.registry.ownerKind(owner);
+      const whose =
+        kind === 'policy'
+          ? `the policy \`${owner}\``
+          : kind === 'system'
+            ? 'the system'
+            : `the source \`${owner}\``;
+      const message = `${whose} has no table \`${name}\``;
+      return diagnostics.error(
+        'unknown-table',
+        span,
+        message,
+        hint ?? 'define or declare it there',
+      );
+    }
+    if (owner === this.policy.name) {
+      const message = `nothing defines \`${name}\`: no rule, fact, declaration or file`;
+      const remedy = `it is empty; if rows come from elsewhere, declare it with \`table ${name}(…)\``;
+      return diagnostics.warning('unknown-table', span, message, hint ?? remedy);
+    }
+    const known = this.registry.ownerKind(owner) === 'source';
+    diagnostics.warning(
+      'unresolved-table',
+      span,
+      known
+        ? `the source \`${owner}\` has no table \`${name}\` yet`
+        : `there is no policy or source \`${owner}\` yet`,
+      hint ?? `\`${owner}:${name}\` is empty until it appears`,
+    );
+  }
+
+  wrongArity(atom: AtomNode, table: ScopeTable, found: number): void {
+    const [owner, name] = headTable(atom, this.policy.name);
+    const entry = this.registry.get(owner, name);
+    const shown = printName(atom.name);
+    const notes: string[] = [];
+    if (entry?.origin !== undefined) {
+      const place = describeOrigin(entry.origin, this.#policies);
+      const how = { declared: 'declared at ', used: 'first used at ', catalog: '' }[
+        entry.origin.kind
+      ];
+      notes.push(`it is ${how}${place} with ${columnCount(table.arity)}`);
+    }
+    const [first] = entry?.columns ?? [];
+    if (found < table.arity && first !== undefined) {
+      notes.push(`columns are left out by naming the others, as in \`${shown}(${first.name}=…)\``);
+    }
+    this.policy.diagnostics.error(
+      'arity',
+      atom.span,
+      `\`${shown}\` has ${columnCount(table.arity)}, found ${argumentCount(found)}`,
+      notes.length === 0 ? undefined : notes.join('; '),
+    );
+  }
+}
+
+function columnCount(count: number): string {
+  return count === 1 ? '1 column' : `${count} columns`;
+}
+
+function argumentCount(count: number): string {
+  return count === 1 ? '1 argument' : `${count} arguments`;
+}
+
+class RuleResolver {
+  readonly #node: RuleNode;
+  readonly #text: string;
+  readonly #ordinal: number;
+  readonly #scope: PolicyScope;
+  /** The statement before it stands on the same line and has no end: perhaps a `,` is missing. */
+  readonly #follows: boolean;
+  readonly #body: BodyResolver;
+  readonly #countArguments: number[] = [];
+
+  constructor(node: RuleNode, text: string, ordinal: number, scope: PolicyScope, follows: boolean) {
+    this.#node = node;
+    this.#text = text;
+    this.#ordinal = ordinal;
+    this.#scope = scope;
+    this.#follows = follows;
+    this.#body = new BodyResolver(scope, scope.policy.diagnostics);
+  }
+
+  resolve(): Rule | undefined {
+    const { diagnostics } = this.#scope.policy;
+    const errors = diagnostics.errorCount;
+    const { head, body, span } = this.#node;
+    if (!this.#checkHeadName() || (body.length === 0 && !this.#checkFact())) return undefined;
+    this.#body.body(body);
+    const headTerms = this.#headTerms();
+    const order = orderBody(this.#body.literals, this.#body.assumedBound);
+    this.#reportUnbound(order, headTerms);
+    if (diagnostics.errorCount > errors) return undefined;
+    if (!headTerms.some((term) => term.kind === 'aggregate')) this.#warnSingletons();
+    const [owner, name] = headTable(head, this.#scope.policy.name);
+    return {
+      policy: this.#scope.policy.name,
+      ordinal: this.#ordinal,
+      text: this.#text,
+      head: this.#scope.registry.get(owner, name)?.index ?? -1,
+      headTerms,
+      body: order.ordered,
+      variables: this.#body.variables,
+      span,
+    };
+  }
+
+  #checkHeadName(): boolean {
+    const { head } = this.#node;
+    const { diagnostics } = this.#scope.policy;
+    if (head.modal === 'execute') return true;
+    const { owner, name, span } = head.name;
+    if (owner !== undefined) {
+      diagnostics.error(
+        'policy-in-head',
+        span,
+        `\`${owner}:${name}\` cannot be a head: a policy defines its own tables only`,
+        'leave out the name of the policy; actions are written `execute[service:action(…)]`',
+      );
+      return false;
+    }
+    const isValue = name === 'true' || name === 'false' || name === 'null';
+    if (!isValue && !isBuiltinName(name)) return true;
+    const what = isValue ? 'a word of the language' : 'a builtin';
+    diagnostics.error('reserved-name', span, `\`${name}\` is ${what} and cannot be defined`);
+    return false;
+  }
+
+  /** Of a statement without a body. */
+  #checkFact(): boolean {
+    const { head } = this.#node;
+    const { diagnostics } = this.#scope.policy;
+    if (head.modal === 'execute') {
+      const shown = `execute[${printName(head.name)}(…)]`;
+      diagnostics.error(
+        'execute-fact',
+        head.span,
+        'an action needs a condition',
+        `write \`${shown} :- true\` if it is to run always`,
+      );
+      return false;
+    }
+    const names: string[] = [];
+    let span: Span | undefined;
+    const visit = (node: ExpressionNode): void => {
+      if (node.kind === 'variable' || node.kind === 'wildcard') {
+        span ??= node.span;
+        names.push(node.kind === 'wildcard' ? '_' : node.name);
+      } else if (node.kind === 'negate') visit(node.operand);
+      else if (node.kind === 'binary') [node.left, node.right].forEach(visit);
+    };
+    for (const { value } of head.arguments) visit(value);
+    if (span === undefined) return true;
+    const listed = [...new Set(names)].map((name) => `\`${name}\``).join(', ');
+    diagnostics.error(
+      'fact-not-ground',
+      span,
+      `the fact has ${new Set(names).size === 1 ? 'a variable' : 'variables'}: ${listed}`,
+      this.#follows
+        ? 'a `,` or a `.` is missing before it'
+        : 'write strings in quotes, or add a body: `head :- body`',
+    );
+    return false;
+  }
+
+  #headTerms(): HeadTerm[] {
+    const { head, body } = this.#node;
+    const { diagnostics } = this.#scope.policy;
+    const [owner, name] = headTable(head, this.#scope.policy.name);
+    const entry = this.#scope.registry.get(owner, name);
+    const terms = head.arguments.map(({ column, value, span }, index): HeadTerm => {
+      this.#body.within(span, () => printExpression(value));
+      if (column !== undefined) {
+        const note = 'write all arguments by position';
+        diagnostics.error('column-arguments', span, 'a head has no column references', note);
+      }
+      if (value.kind === 'call' && isAggregate(value.name)) {
+        if (body.length === 0) {
+          const message = `\`${value.name}\` has nothing to range over in a fact`;
+          diagnostics.error('misplaced-aggregate', value.span, message, 'add a body');
+        }
+        return this.#aggregate(value);
+      }
+      const term = this.#body.operand(value);
+      if (term.kind === 'constant') {
+        this.#body.checkConstant(term.value, value.span, head.name.name, entry?.columns?.[index]);
+      }
+      return term;
+    });
+    if (entry !== undefined && entry.arity !== terms.length) {
+      const { index, arity = 0, columns } = entry;
+      this.#scope.wrongArity(head, { index, arity, columns, unresolved: false }, terms.length);
+    }
+    return terms;
+  }
+
+  #aggregate(call: CallNode): Aggregate {
+    const name = call.name as Aggregate['function'];
+    const [argument] = call.arguments;
+    const needed = name === 'count' ? 'no argument or one' : 'one argument';
+    if (call.arguments.length > 1 || (argument === undefined && name !== 'count')) {
+      this.#scope.policy.diagnostics.error(
+        'aggregate-arguments',
+        call.span,
+        `\`${name}\` takes ${needed}, found ${call.arguments.length}`,
+        name === 'count' ? '`count()` counts the distinct solutions of the body' : undefined,
+      );
+    }
+    if (argument === undefined) return { kind: 'aggregate', function: name };
+    const variable = this.#body.asVariable(argument);
+    // `count(x)` counts solutions as `count()` does; its variable has to be bound all the same.
+    if (name === 'count') this.#countArguments.push(variable.index);
+    return name === 'count'
+      ? { kind: 'aggregate', function: name }
+      : { kind: 'aggregate', function: name, argument: variable };
+  }
+
+  #reportUnbound(order: BodyOrder, headTerms: readonly HeadTerm[]): void {
+    const { diagnostics } = this.#scope.policy;
+    const { variables, occurrences } = this.#body;
+    const unbound = unboundVariables(order);
+    for (const term of headTerms) {
+      const variable = term.kind === 'aggregate' ? term.argument : term;
+      if (variable?.kind === 'variable') unbound.add(variable.index);
+    }
+    for (const index of this.#countArguments) unbound.add(index);
+    const { start, end } = this.#node.head.span;
+    for (const index of unbound) {
+      if (order.bound.has(index)) continue;
+      const own = occurrences.filter((one) => one.variable === index);
+      const inBody = own.filter(({ span }) => span.start < start || span.end > end);
+      const stuck = inBody.find(({ span }) =>
+        order.stuck.some((one) => one.span.start <= span.start && span.end <= one.span.end),
+      );
+      const name = variables[index] ?? '';
+      const place = stuck ?? inBody[0];
+      if (place !== undefined) {
+        diagnostics.error(
+          'unbound-variable',
+          place.span,
+          `variable \`${name}\` is not bound by a positive literal`,
+          'use it in a positive literal; inside `not`, `_` stands for any value',
+        );
+      } else if (own[0] !== undefined) {
+        diagnostics.error(
+          'unbound-head-variable',
+          own[0].span,
+          `variable \`${name}\` of the head is not bound in the body`,
+          this.#headHint(name),
+        );
+      }
+    }
+  }
+
+  #headHint(name: string): string {
+    const { start, end } = this.#node.head.span;
+    const inBody = this.#body.occurrences
+      .filter(({ span }) => span.start < start || span.end > end)
+      .map((one) => this.#body.variables[one.variable] ?? '');
+    const nearest = nearestName(name, new Set(inBody));
+    const literal = /^(true|false|none|null)$/i.exec(name);
+    if (literal !== null) return `the value is written \`${valueWord(name)}\``;
+    return nearest === undefined
+      ? 'use it in a positive literal of the body; a text is written in quotes'
+      : `did you mean \`${nearest}\`?`;
+  }
+
+  #warnSingletons(): void {
+    const counts = new Map<number, number>();
+    for (const { variable } of this.#body.occurrences) {
+      counts.set(variable, (counts.get(variable) ?? 0) + 1);
+    }
+    for (const { variable, span } of this.#body.occurrences) {
+      const name = this.#body.variables[variable] ?? '';
+      if (counts.get(variable) !== 1 || name.startsWith('_')) continue;
+      this.#scope.policy.diagnostics.warning(
+        'singleton-variable',
+        span,
+        `variable \`${name}\` is used once`,
+        /^(true|false|none|null)$/i.test(name)
+          ? `the value is written \`${valueWord(name)}\`; any value is \`_\``
+          : 'write `_` if any value will do',
+      );
+    }
+  }
+}
+
+function valueWord(name: string): string {
+  const word = name.toLowerCase();
+  return word === 'none' ? 'null' : word;
+}

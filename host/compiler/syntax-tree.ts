@@ -1,0 +1,136 @@
+/** What the parser makes of a text: names as written, nothing resolved. Spans are into the text. */
+import type { Value } from '../value/value.ts';
+import type { Comment } from './lexer.ts';
+import type { Span } from './source-text.ts';
+import type { ComparisonOperator, ComputeOperator } from './stratified.ts';
+
+/** `owner:name`; further colons belong to the name. */
+export interface NameNode {
+  readonly owner?: string;
+  readonly name: string;
+  readonly span: Span;
+}
+
+export interface VariableNode {
+  readonly kind: 'variable';
+  readonly name: string;
+  readonly span: Span;
+}
+/** `_` */
+export interface WildcardNode {
+  readonly kind: 'wildcard';
+  readonly span: Span;
+}
+export interface ConstantNode {
+  readonly kind: 'constant';
+  readonly value: Value;
+  readonly span: Span;
+}
+/** `-x`; a minus before a number is part of the constant. */
+export interface NegateNode {
+  readonly kind: 'negate';
+  readonly operand: ExpressionNode;
+  readonly span: Span;
+}
+export interface BinaryNode {
+  readonly kind: 'binary';
+  readonly operator: ComputeOperator;
+  readonly left: ExpressionNode;
+  readonly right: ExpressionNode;
+  readonly span: Span;
+}
+/** `count()`, `sum(x)`: an aggregate, or a mistake that `resolve.ts` names. */
+export interface CallNode {
+  readonly kind: 'call';
+  readonly name: string;
+  readonly arguments: readonly ExpressionNode[];
+  readonly span: Span;
+}
+export type ExpressionNode =
+  | VariableNode
+  | WildcardNode
+  | ConstantNode
+  | NegateNode
+  | BinaryNode
+  | CallNode;
+
+/** A value by position, or for a column by its name or 0-based number. */
+export interface ArgumentNode {
+  readonly column?: string | number;
+  readonly value: ExpressionNode;
+  readonly span: Span;
+}
+
+export interface AtomNode {
+  readonly modal?: 'execute';
+  readonly name: NameNode;
+  readonly arguments: readonly ArgumentNode[];
+  readonly span: Span;
+}
+
+/** Comments of a statement or body literal: those on lines before it, those after it on its line. */
+export interface CommentsNode {
+  readonly leading: readonly Comment[];
+  readonly trailing: readonly Comment[];
+}
+
+export interface AtomLiteralNode {
+  readonly kind: 'atom';
+  readonly negated: boolean;
+  readonly atom: AtomNode;
+  readonly comments?: CommentsNode;
+  readonly span: Span;
+}
+export interface ComparisonNode {
+  readonly kind: 'comparison';
+  readonly negated: boolean;
+  readonly operator: ComparisonOperator;
+  readonly left: ExpressionNode;
+  readonly right: ExpressionNode;
+  readonly comments?: CommentsNode;
+  readonly span: Span;
+}
+export type LiteralNode = AtomLiteralNode | ComparisonNode;
+
+/** A rule; a fact where the body is empty. */
+export interface RuleNode {
+  readonly kind: 'rule';
+  readonly head: AtomNode;
+  readonly body: readonly LiteralNode[];
+  readonly comments?: CommentsNode;
+  readonly blankLineBefore: boolean;
+  /** Whether a `.` or `;` ended it, and whether it began on the line where another one ended. */
+  readonly terminated: boolean;
+  readonly sharesLine: boolean;
+  readonly span: Span;
+}
+
+export interface ColumnNode {
+  readonly name: string;
+  /** As written; absent where the declaration gives none. */
+  readonly type?: { readonly name: string; readonly span: Span };
+  readonly span: Span;
+}
+/** `table servers(id: string, …)` */
+export interface DeclarationNode {
+  readonly kind: 'declaration';
+  readonly name: NameNode;
+  readonly columns: readonly ColumnNode[];
+  readonly comments?: CommentsNode;
+  readonly blankLineBefore: boolean;
+  readonly span: Span;
+}
+export type StatementNode = RuleNode | DeclarationNode;
+
+export interface PolicyTree {
+  readonly statements: readonly StatementNode[];
+  /** Comments after the last statement. */
+  readonly endComments: readonly Comment[];
+  /** Statements are missing that could not be read. */
+  readonly hasErrors: boolean;
+}
+
+export interface QueryTree {
+  readonly body: readonly LiteralNode[];
+  readonly span: Span;
+}
