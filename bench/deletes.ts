@@ -53,10 +53,10 @@ interface Step {
 /** The parts, so that a test can put a faulty engine in. `plan` watches and digests `tc:tc`. */
 export interface DeleteBench {
   readonly plan: Plan;
-  openEngine(): Promise<Engine>;
+  readonly openEngine: () => Promise<Engine>;
 }
 
-export async function measureDeletes(bench: DeleteBench, { ...one }: DeleteCase): Promise<Entry> {
+export async function measureDeletes(bench: DeleteBench, one: DeleteCase): Promise<Entry> {
   const edges = [...(generate(one.generator, ...one.parameters)['edge'] ?? [])];
   const engine = await closureOf(bench, edges);
   const initial = engine.digest();

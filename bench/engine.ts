@@ -5,12 +5,13 @@
  * `first` is the first repetition of the process, with cold code; `time` the median of the others.
  * A time covers one transaction: program in, rows in, everything derived; no start-up, no files.
  */
-import { openEngine, planOf } from './core.ts';
+import type { Plan } from '../host/compiler/plan.ts';
+import type { Engine } from '../host/engine/engine.ts';
 import { generate, toBlock } from './generate.ts';
 import { closureWithBits, closureWithSet, graphOf, type Graph } from './kernels.ts';
 import { median, timed, timedAsync } from './measure.ts';
 import type { Entry, Figure } from './report.ts';
-import { inputOf, programText, WORKLOADS, type Workload } from './workloads.ts';
+import { inputOf, WORKLOADS, type Workload } from './workloads.ts';
 
 export type Mode = 'maintained' | 'batch';
 export const MODES: readonly Mode[] = ['maintained', 'batch'];
@@ -26,9 +27,20 @@ interface Repetition {
   readonly rows: number;
 }
 
-export async function measureEngine(workload: Workload, mode: Mode): Promise<Entry> {
-  const plan = planOf(workload.program, programText(workload.program), mode === 'batch');
-  const changes = Object.entries(inputOf(workload)).map(([table, rows]) => ({
+/** The parts, so that a test can put another engine in. */
+export interface EngineBench {
+  readonly planOf: (program: string, baseTables: readonly string[], batchOnly: boolean) => Plan;
+  readonly openEngine: () => Promise<Engine>;
+}
+
+export async function measureEngine(
+  { planOf, openEngine }: EngineBench,
+  workload: Workload,
+  mode: Mode,
+): Promise<Entry> {
+  const input = inputOf(workload);
+  const plan = planOf(workload.program, Object.keys(input), mode === 'batch');
+  const changes = Object.entries(input).map(([table, rows]) => ({
     table: `${workload.program}:${table}`,
     insert: toBlock(rows),
   }));

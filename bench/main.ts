@@ -8,7 +8,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { deletePlan, openEngine } from './core.ts';
+import { closurePlan, openEngine, planOf } from './core.ts';
 import { DELETE_CASES, measureDeletes } from './deletes.ts';
 import { measureEngine, MODES, workloadNamed, type Mode } from './engine.ts';
 import { measureIngest } from './ingest.ts';
@@ -41,11 +41,17 @@ type Outcome = { readonly entries: readonly Entry[] } | { readonly error: string
 async function measure(job: Job): Promise<readonly Entry[]> {
   switch (job.suite) {
     case 'engine':
-      return [await measureEngine(workloadNamed(job.name), job.mode ?? 'maintained')];
+      return [
+        await measureEngine(
+          { planOf, openEngine },
+          workloadNamed(job.name),
+          job.mode ?? 'maintained',
+        ),
+      ];
     case 'deletes': {
       const one = DELETE_CASES.find(({ name }) => name === job.name);
       if (one === undefined) throw new Error(`no graph is named \`${job.name}\``);
-      return [await measureDeletes({ plan: deletePlan(), openEngine }, one)];
+      return [await measureDeletes({ plan: closurePlan(), openEngine }, one)];
     }
     case 'ingest':
       return measureIngest();

@@ -1,6 +1,113 @@
-/** The small things that every request does, on benny: values and their bytes, JSON, compiling, a point query. */
-import benny from 'benny';
-import { compileQueryFor, openEngine, planOf } from './core.ts';
+/** What every request does, on benny: rows to bytes and back, JSON, compiling, looking one row up. */
+import { add, suite } from 'benny';
+import type { Engine } from '../host/engine/engine.ts';
+import { blockToJsonBytes } from '../host/value/block-json.ts';
+import { parseJsonRows } from '../host/value/json.ts';
+import { decodeRows, encodeRows, RowBlockWriter } from '../host/value/row-block.ts';
+import type { Row } from '../host/value/value.ts';
+import { compileProgram, compileQuery, openEngine, planOf } from './core.ts';
 import { generate, toBlock } from './generate.ts';
 import type { Entry } from './report.ts';
 import { programText } from './workloads.ts';
+
+const ROWS = 1000;
+const INPUT = generate('rbac', 100);
+const BASE_TABLES = Object.keys(INPUT);
+
+export async function measureMicro(): Promise<Entry[]> {
+  const engine = await rbacEngine();
+  try {
+    return [
+      ...(await measureValues()),
+      ...(await measureCompiler()),
+      ...(await measureLookup(engine)),
+    ];
+  } finally {
+    engine.close();
+  }
+}
+
+async function measureValues(): Promise<Entry[]> {
+  const rows: Row[] = Array.from({ length: ROWS }, (_, index) => [
+    BigInt(index) * 1_000_003n,
+    `server-${index}.example.org`,
+    index / 7,
+    index % 2 === 0,
+    null,
+  ]);
+  const block = encodeRows(5, rows);
+  const json = blockToJsonBytes(block);
+  return entries(
+    await suite(
+      'values',
+      add(`encode ${ROWS} rows`, () => void encodeRows(5, rows)),
+      add(`decode ${ROWS} rows`, () => void decodeRows(block)),
+      add(`${ROWS} rows to JSON`, () => void blockToJsonBytes(block)),
+      add(`${ROWS} rows from JSON`, () => {
+        const writer = new RowBlockWriter(5);
+        parseJsonRows(json, writer);
+        writer.finish();
+      }),
+    ),
+  );
+}
+
+async function measureCompiler(): Promise<Entry[]> {
+  const text = programText('rbac');
+  const program = compileProgram('rbac', text, BASE_TABLES);
+  return entries(
+    await suite(
+      'compiler',
+      add('compile rbac, 13 rules', () => void compileProgram('rbac', text, BASE_TABLES)),
+      add('compile and plan rbac', () => void planOf('rbac', BASE_TABLES)),
+      add('compile a point query', () => void compileQuery(program, POINT_QUERY)),
+    ),
+  );
+}
+
+const POINT_QUERY = 'rbac:allow("u7", a, "f123")';
+
+async function measureLookup(engine: Engine): Promise<Entry[]> {
+  const program = compileProgram('rbac', programText('rbac'), BASE_TABLES);
+  const point = compileQuery(program, POINT_QUERY);
+  const join = compileQuery(program, 'rbac:in_group("u7", g), rbac:grant_role(g, r)');
+  return entries(
+    await suite(
+      'queries on 275 k rows',
+      add('point query', async () => void (await engine.query(point))),
+      add('join of two tables from one user', async () => void (await engine.query(join))),
+    ),
+  );
+}
+
+async function rbacEngine(): Promise<Engine> {
+  const engine = await openEngine();
+  const changes = Object.entries(INPUT).map(([table, rows]) => ({
+    table: `rbac:${table}`,
+    insert: toBlock(rows),
+  }));
+  const result = await engine.transact({ plan: planOf('rbac', BASE_TABLES), changes });
+  if (!result.ok) throw new Error(result.message);
+  return engine;
+}
+
+/** What benny says of a suite: operations a second and their margin in percent. */
+interface Summary {
+  readonly name: string;
+  readonly results: readonly {
+    readonly name: string;
+    readonly ops: number;
+    readonly margin: number;
+  }[];
+}
+
+function entries({ results }: Summary): Entry[] {
+  return results.map(({ name, ops, margin }) => ({
+    name,
+    figures: {
+      'per second': { value: ops, unit: 'perSecond' },
+      each: { value: 1000 / ops, unit: 'ms' },
+      'margin %': { value: margin, unit: 'count' },
+    },
+  }));
+}
