@@ -11,8 +11,7 @@
 import type { FSWatcher, Stats } from 'node:fs';
 import { watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { CaucusError } from '../../host/errors.ts';
+import { dirname, join } from 'node:path';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import type { Clock } from '../clock.ts';
 import { systemClock } from '../clock.ts';
@@ -39,17 +38,6 @@ export interface FileDriverOptions {
 
 export function fileDriver(options: FileDriverOptions): Driver {
   return new PollDriver(new Files(options), options.clock);
-}
-
-/** `NAME=PATH` of a command line. Throws `invalid_request`. */
-export function parseFileSource(text: string): { readonly source: string; readonly path: string } {
-  const [, source, path] = /^([A-Za-z_][A-Za-z0-9_]*)=(.+)$/s.exec(text) ?? [];
-  if (source === undefined || path === undefined) {
-    throw new CaucusError('invalid_request', `\`${text}\` is no source`, {
-      remedy: 'write `NAME=PATH`: a name of letters, digits and `_`, and a file or directory',
-    });
-  }
-  return { source, path: resolve(path) };
 }
 
 /** What is known of one file. */

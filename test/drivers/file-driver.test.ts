@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Clock } from '../../drivers/clock.ts';
 import type { DriverColumn } from '../../drivers/driver.ts';
-import { fileDriver, parseFileSource } from '../../drivers/file/file-driver.ts';
+import { fileDriver } from '../../drivers/file/file-driver.ts';
 import { DRIVER_KINDS } from '../../drivers/registry.ts';
 import { DriverRunner } from '../../drivers/runner.ts';
 import type { SourceHealth } from '../../drivers/runner.ts';
@@ -193,13 +193,6 @@ test('declared columns decide the types', async () => {
     },
     { declared: (table) => (table === 'a' ? [{ name: 'id', type: 'string' }] : undefined) },
   );
-});
-
-test('NAME=PATH', () => {
-  assert.deepEqual(parseFileSource('inv=/data/x=y'), { source: 'inv', path: '/data/x=y' });
-  for (const wrong of ['inv', '=x', 'in-v=x', '1=x', 'inv=']) {
-    assert.throws(() => parseFileSource(wrong), /is no source/, wrong);
-  }
 });
 
 test('the registry makes each driver it lists', () => {
