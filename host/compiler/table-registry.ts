@@ -135,13 +135,14 @@ export class TableRegistry {
     return entry.exists ? 'source' : 'unresolved';
   }
 
-  /** `did you mean …` for a name that its owner, or nobody, has. */
-  suggestion(owner: string, name: string): string | undefined {
+  /** What was meant by `name` of `owner`; a bare name where the owner is there, else with an owner. */
+  suggestion(owner: string, name: string, unqualified: boolean): string | undefined {
     if (this.#suggestions++ >= SUGGESTIONS_MAX) return undefined;
     this.#namesByOwner ??= this.#collectNames();
     const known = this.#namesByOwner.get(owner);
-    if (known !== undefined)
-      return nearestName(name, this.#policies.has(owner) ? [...known, ...BUILTINS.keys()] : known);
+    if (known !== undefined) {
+      return nearestName(name, unqualified ? [...known, ...BUILTINS.keys()] : known);
+    }
     const owners = [...this.#namesByOwner.keys()].filter((one) => !RESERVED_OWNERS.has(one));
     const nearest = nearestName(owner, owners);
     return nearest === undefined ? undefined : `${nearest}:${name}`;
