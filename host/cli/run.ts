@@ -82,7 +82,7 @@ class Run {
     const files = await listFacts(options.facts);
     const source = await readPolicyText(this.programFile);
     const compiled = compileProgram(source, externalTables(source.name, files));
-    terminal.problems(compiled.warnings);
+    terminal.problems(this.worthSaying(compiled.warnings));
     const names = new TableNames(compiled.program, source.name);
     const shown = shownTables(names, options.output);
     names.checkFiles(shown);
@@ -95,7 +95,7 @@ class Run {
     process.once('exit', abandon);
     try {
       const result = await this.evaluate(engine, compiled.program, shown, facts, batches, output);
-      await this.warnOfFailures(engine, names);
+      this.warnOfFailures(engine);
       if (output !== undefined) {
         for (const table of shown) await writeTable(output, table, await engine.rows(table.key));
         await output.commit();
@@ -198,18 +198,23 @@ class Run {
     this.terminal.problems(problems);
   }
 
+  /** With updates a table without a definition or file is still to be filled. */
+  private worthSaying(warnings: readonly Problem[]): readonly Problem[] {
+    if (this.options.updates === undefined) return warnings;
+    return warnings.filter(({ code }) => code !== 'unknown-table' && code !== 'unresolved-table');
+  }
+
   /** Calls that failed give no row; said here, or nobody would look. */
-  private async warnOfFailures(engine: Engine, names: TableNames): Promise<void> {
+  private warnOfFailures(engine: Engine): void {
     const failures = engine.count(ERRORS_TABLE);
     if (failures === 0 || this.options.output?.some((name) => name === ERRORS_TABLE)) return;
     this.progress.done();
-    const seen = names.find(ERRORS_TABLE) === undefined ? '' : ` and \`--output ${ERRORS_TABLE}\``;
     this.terminal.problems([
       {
         severity: 'warning',
         code: 'failed-calls',
         message: `${failures} ${failures === 1 ? 'call' : 'calls'} failed (overflow, division by zero or no number) and gave no row`,
-        note: `see which with \`--stats\`${seen}; guard the call with a comparison`,
+        note: `see which with \`--output ${ERRORS_TABLE}\`; guard the call with a comparison`,
       },
     ]);
   }

@@ -1,49 +1,58 @@
 /** `caucus status`: whether a server is ready, and what it serves. */
 import { stringifyJson } from '../value/json.ts';
 import type { JsonObject, JsonValue } from '../value/json.ts';
-import { expectObject, isObject, send } from './client.ts';
+import { expectObject, isObject, request, send, textOf } from './client.ts';
 import { EXIT_OK, EXIT_UNAVAILABLE } from './exit-code.ts';
 import { renderTable } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Exit code 0 where the server is ready, 3 where it is not. */
 export async function status(options: { readonly url: string }, terminal: Terminal): Promise<number> {
-  const answer = await send(options.url, { method: 'GET', path: '/healthz/ready' });
-  const body = expectObject(answer.body, options.url);
-  const ready = answer.status === 200;
-  if (terminal.json) terminal.print(stringifyJson(body));
-  else printStatus(body, ready, options.url, terminal);
+  const { url } = options;
+  const health = await send(url, { method: 'GET', path: '/healthz/ready' });
+  const ready = health.status === 200;
+  const reasons = expectObject(health.body, url)['reasons'] ?? [];
+  const state = await request(url, { method: 'GET', path: '/v1/status' });
+  if (terminal.json) terminal.print(stringifyJson({ ...state, ready, reasons }));
+  else printStatus(state, ready, reasons, url, terminal);
   return ready ? EXIT_OK : EXIT_UNAVAILABLE;
 }
 
-function printStatus(body: JsonObject, ready: boolean, url: string, terminal: Terminal): void {
-  const colors = terminal.out;
-  const scalars = Object.entries(body).filter(([, value]) => !Array.isArray(value) && !isObject(value));
-  const rows = scalars.map(([name, value]) => [name, String(value)]);
-  terminal.print(`${url} is ${ready ? colors.green('ready') : colors.yellow('not ready')}`);
-  if (rows.length > 0) terminal.print(renderTable(['', ''], rows, colors).trimStart());
-  for (const [name, value] of Object.entries(body)) {
-    if (Array.isArray(value) && value.length > 0) terminal.print(`\n${renderList(name, value, terminal)}`);
-  }
-}
-
-function renderList(name: string, list: readonly JsonValue[], terminal: Terminal): string {
-  const objects = list.filter(isObject);
-  const keys = [...new Set(objects.flatMap((object) => Object.keys(object)))];
-  const head = keys.map((key, index) => (index === 0 ? `${name}: ${key}` : key));
-  return renderTable(
-    head,
-    objects.map((object) => keys.map((key) => plain(object[key]))),
-    terminal.out,
+function printStatus(
+  state: JsonObject,
+  ready: boolean,
+  reasons: JsonValue,
+  url: string,
+  terminal: Terminal,
+): void {
+  const { out } = terminal;
+  const why = Array.isArray(reasons) && !ready ? `: ${reasons.map(String).join(', ')}` : '';
+  terminal.print(`${url} is ${ready ? out.green('ready') : out.yellow('not ready')}${why}`);
+  const facts = ['phase', 'revision', 'logId', 'digest'].flatMap((name) =>
+    state[name] === undefined ? [] : [`  ${name.padEnd(9)} ${String(state[name])}`],
   );
+  terminal.print(facts.join('\n'));
+  const policies = objectsOf(state['policies']).map((policy) => [
+    String(policy['name']),
+    String(policy['rules']),
+    textOf(policy['failed']) ?? '',
+  ]);
+  if (policies.length > 0) {
+    const align = ['left', 'right', 'left'] as const;
+    terminal.print(`\n${renderTable(['policy', 'rules', 'failed'], policies, out, { align })}`);
+  }
+  const tables = objectsOf(state['sources']).flatMap((source) => {
+    const held = Object.entries(isObject(source['tables']) ? source['tables'] : {});
+    const freshness = source['stale'] === true ? 'stale' : 'fresh';
+    if (held.length === 0) return [[`${String(source['name'])}:`, '', freshness]];
+    return held.map(([table, rows]) => [`${String(source['name'])}:${table}`, String(rows), freshness]);
+  });
+  if (tables.length > 0) {
+    const align = ['left', 'right', 'left'] as const;
+    terminal.print(`\n${renderTable(['table', 'rows', 'source is'], tables, out, { align })}`);
+  }
 }
 
-function plain(value: JsonValue | undefined): string {
-  if (value === undefined || value === null) return '';
-  if (isObject(value)) {
-    return Object.entries(value)
-      .map(([name, part]) => `${name}: ${plain(part)}`)
-      .join(', ');
-  }
-  return Array.isArray(value) ? value.map(plain).join(', ') : String(value);
+function objectsOf(value: JsonValue | undefined): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
 }

@@ -6,6 +6,7 @@
  *   `inv:t`             `inv:t`             `inv.t`
  *   action `svc:act`    `execute[svc:act]`  `execute.svc.act`
  */
+import { SYSTEM_TABLES } from '../compiler/catalog.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import type { StratifiedProgram, Table, TableKey } from '../compiler/stratified.ts';
 import { inputError } from './problem.ts';
@@ -25,7 +26,10 @@ export class TableNames {
 
   constructor(program: StratifiedProgram, policy: string) {
     const defined = new Set(program.rules.map((rule) => rule.head));
-    this.tables = program.tables.map((table, index) => ({
+    const mentioned = new Set(program.tables.map(tableKey));
+    const system = SYSTEM_TABLES.map((table): Table => ({ ...table, owner: 'system', kind: 'system' }));
+    const all = [...program.tables, ...system.filter((table) => !mentioned.has(tableKey(table)))];
+    this.tables = all.map((table, index) => ({
       ...table,
       key: tableKey(table),
       printed: printedName(table, policy),

@@ -57,7 +57,7 @@ export class Terminal {
 
   problems(problems: readonly Problem[]): void {
     for (const problem of problems) {
-      this.note(this.json ? problemJson(problem) : renderProblem(problem, this.err));
+      this.note(this.json ? JSON.stringify(problemObject(problem)) : renderProblem(problem, this.err));
     }
   }
 
@@ -78,9 +78,10 @@ export class Terminal {
   }
 }
 
-export function problemJson(problem: Problem): string {
+/** What machines get of a problem: no excerpts. */
+export function problemObject(problem: Problem): Partial<Problem> {
   const { excerpt: _excerpt, length: _length, rendered: _rendered, ...rest } = problem;
-  return JSON.stringify(rest);
+  return rest;
 }
 
 /** The layout of the compiler's own diagnostics: what, where, the line with carets, what to do. */

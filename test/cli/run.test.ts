@@ -65,7 +65,7 @@ const CASES: Readonly<Record<string, Case>> = {
     out: { 'p.csv': '\\N\t\\\\N\n\\r\\\\\t\na\\tb\tc\\nd\n' },
   },
   'ints only in their one form, within 64 bits': {
-    program: 'int(x) :- q(x), x >= -9223372036854775808, x <= 9223372036854775807.\nall(x) :- q(x).\n',
+    program: 'small(x) :- q(x), x >= -9223372036854775808, x <= 9223372036854775807.\nall(x) :- q(x).\n',
     facts: {
       'q.facts':
         '0\n-0\n7\n07\n+7\n9223372036854775807\n9223372036854775808\n-9223372036854775808\n-9223372036854775809\n1.0\n',
@@ -73,7 +73,7 @@ const CASES: Readonly<Record<string, Case>> = {
     out: {
       'all.csv':
         '-9223372036854775808\n0\n7\n9223372036854775807\n+7\n-0\n-9223372036854775809\n07\n1.0\n9223372036854775808\n',
-      'int.csv': '-9223372036854775808\n0\n7\n9223372036854775807\n',
+      'small.csv': '-9223372036854775808\n0\n7\n9223372036854775807\n',
     },
   },
   'a declared type decides how a field is read': {
