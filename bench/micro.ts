@@ -5,10 +5,9 @@ import { blockToJsonBytes } from '../host/value/block-json.ts';
 import { parseJsonRows } from '../host/value/json.ts';
 import { decodeRows, encodeRows, RowBlockWriter } from '../host/value/row-block.ts';
 import type { Row } from '../host/value/value.ts';
-import { compileProgram, compileQuery, openEngine, planOf } from './core.ts';
+import { compileProgram, openEngine, planOf, queryPlanOf } from './core.ts';
 import { generate, toBlock } from './generate.ts';
 import type { Entry } from './report.ts';
-import { programText } from './workloads.ts';
 
 const ROWS = 1000;
 const INPUT = generate('rbac', 100);
@@ -53,24 +52,24 @@ async function measureValues(): Promise<Entry[]> {
 }
 
 async function measureCompiler(): Promise<Entry[]> {
-  const text = programText('rbac');
-  const program = compileProgram('rbac', text, BASE_TABLES);
+  const plan = planOf('rbac', BASE_TABLES);
   return entries(
     await suite(
       'compiler',
-      add('compile rbac, 13 rules', () => void compileProgram('rbac', text, BASE_TABLES)),
+      add('compile rbac, 13 rules', () => void compileProgram('rbac', BASE_TABLES)),
       add('compile and plan rbac', () => void planOf('rbac', BASE_TABLES)),
-      add('compile a point query', () => void compileQuery(program, POINT_QUERY)),
+      add('compile and plan a query', () => void queryPlanOf(plan, 'rbac', POINT_QUERY)),
     ),
   );
 }
 
 const POINT_QUERY = 'rbac:allow("u7", a, "f123")';
+const JOIN_QUERY = 'rbac:in_group("u7", g), rbac:grant_role(g, r)';
 
 async function measureLookup(engine: Engine): Promise<Entry[]> {
-  const program = compileProgram('rbac', programText('rbac'), BASE_TABLES);
-  const point = compileQuery(program, POINT_QUERY);
-  const join = compileQuery(program, 'rbac:in_group("u7", g), rbac:grant_role(g, r)');
+  const plan = planOf('rbac', BASE_TABLES);
+  const point = queryPlanOf(plan, 'rbac', POINT_QUERY);
+  const join = queryPlanOf(plan, 'rbac', JOIN_QUERY);
   return entries(
     await suite(
       'queries on 275 k rows',
