@@ -11,6 +11,8 @@ export interface PackagesFileShape {
   readonly dependencies: number;
   /** Of the packages, how many get a stanza with `Status: install ok installed`. */
   readonly installed?: number;
+  /** One target in so many is a name that nothing answers to; default 20 000. */
+  readonly danglingEvery?: number;
 }
 
 export interface PackagesFile {
@@ -31,7 +33,7 @@ export function packagesFile(shape: PackagesFileShape): PackagesFile {
   for (let index = 0; index < shape.packages; index++) {
     // Half of the dependencies go to the first 2 %, as they do to libc and its like.
     const target = (): string => {
-      if (random.int(20_000) === 0) return 'gone';
+      if (random.int(shape.danglingEvery ?? 20_000) === 0) return 'gone';
       const below = random.chance(0.5) ? Math.ceil(shape.packages / 50) : Math.max(index, 1);
       return packageName(random.int(below));
     };
