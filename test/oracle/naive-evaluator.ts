@@ -16,6 +16,8 @@ import type {
   Rule,
   StratifiedProgram,
   StratifiedQuery,
+  Stratum,
+  Table,
   TableKey,
   Term,
 } from '../../host/compiler/stratified.ts';
@@ -33,24 +35,25 @@ export const ERRORS_TABLE: TableKey = 'system:errors';
 
 /** All tables of the program over these base rows: base rows, derived rows, facts, `system:errors`. */
 export function evaluate(program: StratifiedProgram, base: Tables): Map<TableKey, RowSet> {
-  const tables = new Map<TableKey, RowSet>();
-  for (const table of program.tables) {
-    tables.set(tableKey(table), new RowSet(base.get(tableKey(table)) ?? []));
-  }
-  const evaluation = new Evaluation(program, tables);
-  for (const stratum of program.strata) {
-    let isChanged = true;
-    while (isChanged) {
-      isChanged = false;
-      for (const index of stratum.rules) {
-        const rule = program.rules[index] as Rule;
-        const head = evaluation.table(rule.head);
-        for (const row of evaluation.derive(rule)) isChanged = head.add(row) || isChanged;
-      }
+  // Rules that read failures have none of their own, so that a second pass has them right. Their
+  // readers may be read by calls again, hence as many passes as there are strata, and one to see it.
+  let errors = new RowSet();
+  for (let pass = 0; pass <= program.strata.length + 1; pass++) {
+    const tables = new Map<TableKey, RowSet>([[ERRORS_TABLE, errors]]);
+    for (const table of program.tables) {
+      const key = tableKey(table);
+      if (key !== ERRORS_TABLE) tables.set(key, new RowSet(base.get(key) ?? []));
     }
+    const evaluation = new Evaluation(program, tables);
+    for (const stratum of program.strata) evaluation.complete(stratum);
+    const found = new RowSet(program.rules.flatMap((rule) => evaluation.failures(rule)));
+    const isStable = found.minus(errors).length + errors.minus(found).length === 0;
+    errors = found;
+    tables.set(ERRORS_TABLE, found);
+    if (isStable || !program.tables.some((table) => tableKey(table) === ERRORS_TABLE))
+      return tables;
   }
-  tables.set(ERRORS_TABLE, new RowSet(program.rules.flatMap((rule) => evaluation.failures(rule))));
-  return tables;
+  throw new Error('a rule that reads `system:errors` decides about its own failures');
 }
 
 /** The distinct rows of a query over complete tables, sorted. A computation that fails gives no row. */
@@ -60,7 +63,9 @@ export function evaluateQuery(
   tables: Tables,
 ): Row[] {
   const rows = new RowSet();
-  new Evaluation(program, tables).solve(query.body, (binding) => {
+  // A query may name tables behind those of the program: not there yet, so empty.
+  const known: readonly Table[] = (query as { tables?: readonly Table[] }).tables ?? program.tables;
+  new Evaluation({ ...program, tables: known }, tables).solve(query.body, (binding) => {
     rows.add(query.outputs.map((index) => binding[index] as Value));
   });
   return rows.sorted();
@@ -79,6 +84,18 @@ class Evaluation {
     const table = this.#program.tables[index];
     if (table === undefined) throw new Error(`no table ${index}`);
     return this.#tables.get(tableKey(table)) ?? new RowSet();
+  }
+
+  /** Applies the rules of a stratum until they add nothing. */
+  complete(stratum: Stratum): void {
+    for (let isChanged = true; isChanged;) {
+      isChanged = false;
+      for (const index of stratum.rules) {
+        const rule = this.#program.rules[index] as Rule;
+        const head = this.table(rule.head);
+        for (const row of this.derive(rule)) isChanged = head.add(row) || isChanged;
+      }
+    }
   }
 
   derive(rule: Rule): Row[] {

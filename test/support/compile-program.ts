@@ -2,6 +2,7 @@
 import { compile } from '../../host/compiler/compile.ts';
 import { renderDiagnostic } from '../../host/compiler/diagnostic.ts';
 import type { Catalog } from '../../host/compiler/catalog.ts';
+import { compileQuery } from '../../host/compiler/query.ts';
 import type { StratifiedProgram, StratifiedQuery } from '../../host/compiler/stratified.ts';
 import { policyText } from './program-generator.ts';
 import type { GeneratedProgram } from './program-generator.ts';
@@ -29,9 +30,12 @@ export function compileGenerated(program: GeneratedProgram): StratifiedProgram {
 
 /** Undefined where the program in force lacks a table of the query. */
 export function compileGeneratedQuery(
-  _program: StratifiedProgram,
-  _generated: GeneratedProgram,
-  _text: string,
+  program: StratifiedProgram,
+  generated: GeneratedProgram,
+  text: string,
 ): StratifiedQuery | undefined {
-  return undefined;
+  const { query, diagnostics } = compileQuery(program, catalogOf(generated), text);
+  const other = diagnostics.find((one) => one.severity === 'error' && one.code !== 'unknown-table');
+  if (other !== undefined) throw new Error(renderDiagnostic(other, text));
+  return query;
 }

@@ -110,7 +110,7 @@ class ProgramGenerator {
       for (let count = random.chance(0.3) ? 2 : 1; count > 0; count--) {
         tables.push({ owner: random.pick(POLICIES), name: `d${next++}`, arity: this.#arity() });
       }
-      this.#layer(tables, random.chance(0.55));
+      this.#layer(tables, random.chance(0.6));
       this.#lower.push(...tables);
     }
     const policies = [...this.#statements].map(([name, statements]) => ({
@@ -130,18 +130,27 @@ class ProgramGenerator {
 
   #layer(tables: readonly GeneratedTable[], isRecursive: boolean): void {
     const random = this.#random;
+    const isChain = random.chance(isRecursive ? 0.6 : 0.1);
     for (const table of tables) {
       const statements = this.#statements.get(table.owner) as string[];
       if (random.chance(0.25)) {
         for (let count = between(random, 1, 3); count > 0; count--) {
-          statements.push(`${this.#atom(table, table.owner, () => this.#constant())}.`);
+          statements.push(`${atomText(table, table.owner, () => this.#constant())}.`);
         }
       }
       for (let count = between(random, 1, 2); count > 0; count--) {
-        statements.push(this.#rule(table, []));
+        statements.push(isChain ? this.#chain(table, []) : this.#rule(table, []));
       }
-      if (isRecursive) statements.push(this.#rule(table, tables));
-      if (isRecursive && random.chance(0.3)) statements.push(this.#rule(table, tables));
+      for (
+        let count = weighted(random, [
+          [6, 1],
+          [3, 2],
+        ]);
+        isRecursive && count > 0;
+        count--
+      ) {
+        statements.push(isChain ? this.#chain(table, tables) : this.#rule(table, tables));
+      }
     }
   }
 
@@ -190,17 +199,33 @@ class ProgramGenerator {
       column++;
       return isAggregated ? body.aggregate() : this.#headTerm(body, isRecursive);
     };
-    const text = this.#atom(head, head.owner, term);
+    const text = atomText(head, head.owner, term);
+    return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
+  }
+
+  /**
+   * `d(x0, x2) :- t(x0, x1), u(x1, x2)`: closures, same generation, mutual recursion; the shapes in
+   * which rows hold each other up in cycles.
+   */
+  #chain(head: GeneratedTable, component: readonly GeneratedTable[]): string {
+    const random = this.#random;
+    const isRecursive = component.length > 0;
+    const body = new BodyGenerator(random, this.#values, head.owner);
+    const length = isRecursive ? between(random, 1, 3) : 1;
+    const own = random.int(length);
+    for (let link = 0; link < length; link++) {
+      const isOwn = isRecursive && (link === own || random.chance(0.25));
+      body.link(random.pick(isOwn ? component : this.#lower), link, random.chance(0.2));
+    }
+    if (random.chance(0.15)) body.negation(random.pick(this.#lower));
+    if (random.chance(0.1)) body.comparison();
+    const text = atomText(head, head.owner, body.chainTerms());
     return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
   }
 
   #headTerm(body: BodyGenerator, isRecursive: boolean): string {
     const isExpression = !this.#isPlain && !isRecursive && this.#random.chance(0.06);
     return isExpression ? body.expression() : body.operand();
-  }
-
-  #atom(table: GeneratedTable, policy: string, term: () => string): string {
-    return atomText(table, policy, term);
   }
 
   #arity(): number {
@@ -245,6 +270,29 @@ class BodyGenerator {
     for (const table of tables) {
       this.literals.push(atomText(table, this.#policy, () => this.#bindingTerm()));
     }
+  }
+
+  /** An atom that leads from variable x`link` to the next one, or the other way. */
+  link(table: GeneratedTable, link: number, isReversed: boolean): void {
+    const ends = [`x${link}`, `x${link + 1}`];
+    if (isReversed) ends.reverse();
+    let column = 0;
+    const term = (): string => {
+      const end = ends[column++];
+      if (end === undefined) return this.#bindingTerm();
+      if (!this.#bound.includes(end)) this.#bound.push(end);
+      return end;
+    };
+    this.literals.push(atomText(table, this.#policy, term));
+  }
+
+  /** The terms of a head: the chain's first and last variable, then any. */
+  chainTerms(): () => string {
+    const ends = this.#bound.filter((name) => /^x\d$/.test(name)).sort();
+    const [first, last] = [ends[0], ends.at(-1)];
+    const terms = this.#random.chance(0.15) ? [last, first] : [first, last];
+    if (this.#random.chance(0.3)) terms.shift();
+    return () => terms.shift() ?? this.operand();
   }
 
   negation(table: GeneratedTable): void {

@@ -53,7 +53,7 @@ export class UpdateGenerator {
   /** The first batch: many rows at once. */
   initial(): RowBatch {
     return this.#program.sourceTables.map((table) =>
-      this.#change(table, { insert: this.#freshRows(table, between(this.#random, 0, 8)) }),
+      this.#change(table, { insert: this.#freshRows(table, between(this.#random, 0, 12)) }),
     );
   }
 
