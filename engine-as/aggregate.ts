@@ -1,0 +1,351 @@
+/*
+ * Aggregates with group state: output(group…, aggregate…) over the distinct rows of input.
+ *
+ * The groups are rows of a relation of their own; beside each stands its state:
+ *
+ *   | rows u32 | flags u32 | state of aggregate 0 (32 bytes) | … | output cells |
+ *   state:  | best cell | non-numbers | floats | exact sum address | int sum, 128 bits |
+ *
+ * Counts and sums take deletes back exactly (ints in 128 bits, floats in a fixed-point number). The
+ * smallest and largest are kept until their row goes; then the group is looked through once.
+ */
+import {
+  AGGREGATE_COUNT, AGGREGATE_MAX, AGGREGATE_MIN, AGGREGATE_SUM, ROW_LIVE, ROW_USED, STATUS_OUT_OF_MEMORY,
+} from './abi';
+import { findGroup } from './column-index';
+import { FAILED } from './compute';
+import { emit, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
+import { addFloat, addInt128, createExactSum, destroyExactSum, EXACT_SUM_BYTES, roundExactSum } from './exact-sum';
+import { hashCells } from './hash';
+import { NOT_FOUND } from './id-set';
+import { allocateZeroed, release } from './memory';
+import { AggregatePlan } from './program';
+import { createRelation, destroyRelation, findRow, insertRow, removeRow } from './relation';
+import { Relation, rowAddress } from './row-store';
+import {
+  compareCells, floatOf, internFloat, internInt, intOf, isFloat, isInt, markCell, NO_CELL,
+} from './value-table';
+import { clearVector, createVector, destroyVector, push, reserveWords, setWordAt, Vector, wordAt } from './vector';
+
+@unmanaged
+export class AggregateState {
+  groups: Relation;
+  /** By group id: address of the state. */
+  states: Vector;
+  /** Groups of the running transaction: id, hadOutput, then the former output cells. */
+  touched: Vector;
+  /** Entries of the input's delta that the running transaction took in. */
+  taken: u32;
+  aggregateCount: u32;
+  stateBytes: u32;
+}
+
+const HEADER_BYTES: u32 = 8;
+const SLOT_BYTES: u32 = 32;
+const FLAG_OUTPUT: u32 = 1;
+const FLAG_TOUCHED: u32 = 2;
+/** A "best" that must be looked for. */
+const UNKNOWN: u32 = 0xfffffff8;
+/** Output cell of a failed aggregate. */
+const keyBuffer: u32 = memory.data(64 * 4, 8) as u32;
+const rowBuffer: u32 = memory.data(64 * 4, 8) as u32;
+
+/** The state behind a plan's output, made at first use; null without memory. */
+export function aggregateStateOf(plan: AggregatePlan): AggregateState {
+  if (plan.output.aggregateState != 0) return changetype<AggregateState>(plan.output.aggregateState as usize);
+  const state = changetype<AggregateState>(allocateZeroed(offsetof<AggregateState>() as u32) as usize);
+  if (changetype<usize>(state) == 0) return state;
+  state.groups = createRelation(plan.groupCount, 0, 0x0fffffff, 0, 0);
+  state.states = createVector();
+  state.touched = createVector();
+  state.aggregateCount = plan.aggregateCount;
+  state.stateBytes = HEADER_BYTES + plan.aggregateCount * (SLOT_BYTES + 4);
+  plan.output.aggregateState = changetype<usize>(state) as u32;
+  return state;
+}
+
+export function destroyAggregateState(address: u32): void {
+  if (address == 0) return;
+  const state = changetype<AggregateState>(address as usize);
+  for (let id: u32 = 0; id < state.states.length; id++) destroyGroup(state, wordAt(state.states, id));
+  destroyRelation(state.groups);
+  destroyVector(state.states);
+  destroyVector(state.touched);
+  release(address, offsetof<AggregateState>() as u32);
+}
+
+function destroyGroup(state: AggregateState, group: u32): void {
+  if (group == 0) return;
+  for (let i: u32 = 0; i < state.aggregateCount; i++) {
+    const sum = load<u32>(group + HEADER_BYTES + i * SLOT_BYTES, 12);
+    if (sum != 0) destroyExactSum(sum);
+  }
+  release(group, state.stateBytes);
+}
+
+function outputAt(state: AggregateState, group: u32): u32 {
+  return group + HEADER_BYTES + state.aggregateCount * SLOT_BYTES;
+}
+
+/** The group id of an input row, made if need be; NOT_FOUND without memory. */
+function groupOf(plan: AggregatePlan, state: AggregateState, cells: u32): u32 {
+  for (let i: u32 = 0; i < plan.groupCount; i++) {
+    store<u32>(keyBuffer + (i << 2), load<u32>(cells + (load<u32>(plan.groupColumns + (i << 2)) << 2)));
+  }
+  const hash = hashCells(keyBuffer, plan.groupCount);
+  const found = findRow(state.groups, keyBuffer, hash);
+  if (found != NOT_FOUND) return found;
+  const group = allocateZeroed(state.stateBytes);
+  if (group == 0 || !reserveWords(state.states, 1)) return NOT_FOUND;
+  const id = insertRow(state.groups, keyBuffer, hash);
+  if (id == NOT_FOUND) {
+    release(group, state.stateBytes);
+    return id;
+  }
+  if (id == state.states.length) push(state.states, group);
+  else setWordAt(state.states, id, group);
+  for (let i: u32 = 0; i < state.aggregateCount; i++) store<u32>(group + HEADER_BYTES + i * SLOT_BYTES, UNKNOWN);
+  return id;
+}
+
+/** Notes a group's output before its first change. */
+function touchGroup(state: AggregateState, id: u32, group: u32): bool {
+  const flags = load<u32>(group, 4);
+  if ((flags & FLAG_TOUCHED) != 0) return true;
+  if (!reserveWords(state.touched, 2 + state.aggregateCount)) return false;
+  push(state.touched, id);
+  push(state.touched, flags & FLAG_OUTPUT);
+  const output = outputAt(state, group);
+  for (let i: u32 = 0; i < state.aggregateCount; i++) push(state.touched, load<u32>(output + (i << 2)));
+  store<u32>(group, flags | FLAG_TOUCHED, 4);
+  return true;
+}
+
+function addToSum(slot: u32, cell: u32, takeAway: bool): bool {
+  if (isInt(cell)) {
+    const value = intOf(cell);
+    const low = load<u64>(slot, 16);
+    const high = load<i64>(slot, 24);
+    const wide: i64 = value < 0 ? -1 : 0;
+    const word = value as u64;
+    if (takeAway) {
+      store<u64>(slot, low - word, 16);
+      store<i64>(slot, high - wide - (low < word ? 1 : 0), 24);
+    } else {
+      const sum = low + word;
+      store<u64>(slot, sum, 16);
+      store<i64>(slot, high + wide + (sum < word ? 1 : 0), 24);
+    }
+    return true;
+  }
+  if (!isFloat(cell)) {
+    store<u32>(slot, load<u32>(slot, 4) + (takeAway ? -1 : 1), 4);
+    return true;
+  }
+  if (load<u32>(slot, 12) == 0) {
+    const sum = createExactSum();
+    if (sum == 0) return false;
+    store<u32>(slot, sum, 12);
+  }
+  addFloat(load<u32>(slot, 12), floatOf(cell), takeAway);
+  store<u32>(slot, load<u32>(slot, 8) + (takeAway ? -1 : 1), 8);
+  return true;
+}
+
+function addToBest(slot: u32, cell: u32, takeAway: bool, isMax: bool, first: bool): void {
+  const best = load<u32>(slot);
+  if (takeAway) {
+    if (best == cell) store<u32>(slot, UNKNOWN);
+    return;
+  }
+  if (best == UNKNOWN && !first) return;
+  if (first || (compareCells(cell, best) > 0) == isMax) store<u32>(slot, cell);
+}
+
+/** Takes one changed row of the input into its group's state. */
+export function aggregateRow(plan: AggregatePlan, state: AggregateState, cells: u32, takeAway: bool): u32 {
+  const id = groupOf(plan, state, cells);
+  if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  const group = wordAt(state.states, id);
+  if (!touchGroup(state, id, group)) return STATUS_OUT_OF_MEMORY;
+  const rows = load<u32>(group);
+  for (let i: u32 = 0; i < plan.aggregateCount; i++) {
+    const kind = load<u32>(plan.aggregates + (i << 3));
+    const cell = load<u32>(cells + (load<u32>(plan.aggregates + (i << 3), 4) << 2));
+    const slot = group + HEADER_BYTES + i * SLOT_BYTES;
+    if (kind == AGGREGATE_SUM && !addToSum(slot, cell, takeAway)) return STATUS_OUT_OF_MEMORY;
+    if (kind == AGGREGATE_MIN || kind == AGGREGATE_MAX) {
+      addToBest(slot, cell, takeAway, kind == AGGREGATE_MAX, rows == 0);
+    }
+  }
+  store<u32>(group, takeAway ? rows - 1 : rows + 1);
+  return 0;
+}
+
+function sumCell(slot: u32): u32 {
+  if (load<u32>(slot, 4) != 0) return FAILED;
+  const low = load<u64>(slot, 16);
+  const high = load<i64>(slot, 24);
+  if (load<u32>(slot, 8) == 0) {
+    return high == (low as i64) >> 63 ? internInt(low as i64) : FAILED;
+  }
+  const copy = allocateZeroed(EXACT_SUM_BYTES);
+  if (copy == 0) return NO_CELL;
+  memory.copy(copy, load<u32>(slot, 12), EXACT_SUM_BYTES);
+  addInt128(copy, low, high);
+  const value = roundExactSum(copy);
+  release(copy, EXACT_SUM_BYTES);
+  return isFinite(value) ? internFloat(value) : FAILED;
+}
+
+/** Looks through a group's rows for the smallest or largest cell. */
+function searchBest(plan: AggregatePlan, key: u32, column: u32, isMax: bool, live: u32): u32 {
+  const input = plan.input;
+  let best: u32 = UNKNOWN;
+  if (changetype<usize>(plan.index) == 0) {
+    for (let id: u32 = 0; id < input.top; id++) best = betterOf(input, id, column, isMax, live, best);
+    return best;
+  }
+  const group = findGroup(input, plan.index, key);
+  if (group == 0) return best;
+  const count = load<u32>(group);
+  let chunk = load<u32>(group, 4);
+  if (count == 1) return betterOf(input, chunk, column, isMax, live, best);
+  while (chunk != 0) {
+    const fill = load<u32>(chunk, 12);
+    for (let i: u32 = 0; i < fill; i++) {
+      best = betterOf(input, load<u32>(chunk + 16 + (i << 2)), column, isMax, live, best);
+    }
+    chunk = load<u32>(chunk);
+  }
+  return best;
+}
+
+function betterOf(input: Relation, id: u32, column: u32, isMax: bool, live: u32, best: u32): u32 {
+  const row = rowAddress(input, id);
+  if ((load<u32>(row) & live) == 0) return best;
+  const cell = load<u32>(row + input.cellsAt + (column << 2));
+  return best == UNKNOWN || (compareCells(cell, best) > 0) == isMax ? cell : best;
+}
+
+/** Fills the output cells of a group; FAILED for the row if one aggregate fails, 0 when it stands. */
+function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, group: u32): u32 {
+  const output = outputAt(state, group);
+  const key = rowAddress(state.groups, id) + state.groups.cellsAt;
+  let failed = false;
+  for (let i: u32 = 0; i < plan.aggregateCount; i++) {
+    const slot = group + HEADER_BYTES + i * SLOT_BYTES;
+    const kind = load<u32>(plan.aggregates + (i << 3));
+    let cell: u32;
+    if (kind == AGGREGATE_COUNT) cell = internInt(load<u32>(group) as i64);
+    else if (kind == AGGREGATE_SUM) cell = sumCell(slot);
+    else {
+      if (load<u32>(slot) == UNKNOWN) {
+        const column = load<u32>(plan.aggregates + (i << 3), 4);
+        store<u32>(slot, searchBest(plan, key, column, kind == AGGREGATE_MAX, ROW_LIVE));
+      }
+      cell = load<u32>(slot);
+    }
+    if (cell == NO_CELL) return NO_CELL;
+    if (cell == FAILED) failed = true;
+    store<u32>(output + (i << 2), cell);
+  }
+  return failed ? FAILED : 0;
+}
+
+function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u32, failed: bool, sign: i32): u32 {
+  const key = rowAddress(state.groups, id) + state.groups.cellsAt;
+  memory.copy(rowBuffer, key, plan.groupCount << 2);
+  const target = failed ? plan.errors : plan.output;
+  if (changetype<usize>(target) == 0) return 0;
+  if (!failed) memory.copy(rowBuffer + (plan.groupCount << 2), output, plan.aggregateCount << 2);
+  return emit(target.fresh ? MODE_COUNT_FRESH : MODE_COUNT, target, rowBuffer, sign, 0);
+}
+
+function hasFailed(output: u32, aggregateCount: u32): bool {
+  for (let i: u32 = 0; i < aggregateCount; i++) if (load<u32>(output + (i << 2)) == FAILED) return true;
+  return false;
+}
+
+const formerOutput: u32 = memory.data(64 * 4, 8) as u32;
+
+/** Brings the output rows of one touched group (by its place in the list) up to date. */
+export function updateGroup(plan: AggregatePlan, state: AggregateState, place: u32): u32 {
+  const words = 2 + state.aggregateCount;
+  const id = wordAt(state.touched, place * words);
+  const hadOutput = wordAt(state.touched, place * words + 1) != 0;
+  const group = wordAt(state.states, id);
+  const output = outputAt(state, group);
+  for (let i: u32 = 0; i < state.aggregateCount; i++) {
+    store<u32>(formerOutput + (i << 2), wordAt(state.touched, place * words + 2 + i));
+  }
+  const hasRows = load<u32>(group) != 0;
+  if (hasRows && computeOutput(plan, state, id, group) == NO_CELL) return STATUS_OUT_OF_MEMORY;
+  const bytes = state.aggregateCount << 2;
+  const flags = load<u32>(group, 4) & ~FLAG_OUTPUT;
+  store<u32>(group, hasRows ? flags | FLAG_OUTPUT : flags, 4);
+  if (hadOutput && hasRows && memory.compare(formerOutput, output, bytes) == 0) return 0;
+  if (hadOutput) {
+    const status = emitRow(plan, state, id, formerOutput, hasFailed(formerOutput, state.aggregateCount), -1);
+    if (status != 0) return status;
+  }
+  if (!hasRows) return 0;
+  return emitRow(plan, state, id, output, hasFailed(output, state.aggregateCount), 1);
+}
+
+export function touchedGroups(state: AggregateState): u32 {
+  return state.touched.length / (2 + state.aggregateCount);
+}
+
+/** Ends a transaction: empty groups go, marks are cleared. */
+export function settleGroups(state: AggregateState): void {
+  const count = touchedGroups(state);
+  const words = 2 + state.aggregateCount;
+  for (let place: u32 = 0; place < count; place++) {
+    const id = wordAt(state.touched, place * words);
+    const group = wordAt(state.states, id);
+    store<u32>(group, load<u32>(group, 4) & ~FLAG_TOUCHED, 4);
+    if (load<u32>(group) != 0) continue;
+    destroyGroup(state, group);
+    setWordAt(state.states, id, 0);
+    removeRow(state.groups, id);
+  }
+  clearVector(state.touched);
+  state.taken = 0;
+}
+
+/** Puts the former outputs back; the counts and sums were taken back row by row before. */
+export function restoreGroups(state: AggregateState): void {
+  const count = touchedGroups(state);
+  const words = 2 + state.aggregateCount;
+  for (let place: u32 = 0; place < count; place++) {
+    const group = wordAt(state.states, wordAt(state.touched, place * words));
+    const output = outputAt(state, group);
+    const flags = load<u32>(group, 4) & ~FLAG_OUTPUT;
+    store<u32>(group, flags | wordAt(state.touched, place * words + 1), 4);
+    for (let i: u32 = 0; i < state.aggregateCount; i++) {
+      store<u32>(output + (i << 2), wordAt(state.touched, place * words + 2 + i));
+      // Whatever was best before is looked for again when it is needed.
+      store<u32>(group + HEADER_BYTES + i * SLOT_BYTES, UNKNOWN);
+    }
+  }
+  settleGroups(state);
+}
+
+/** Marks the cells that states hold; called for groups [from, to). */
+export function markGroups(state: AggregateState, from: u32, to: u32): void {
+  const groups = state.groups;
+  for (let id = from; id < to && id < groups.top; id++) {
+    const row = rowAddress(groups, id);
+    if ((load<u32>(row) & ROW_USED) == 0) continue;
+    for (let i: u32 = 0; i < groups.arity; i++) markCell(load<u32>(row + groups.cellsAt + (i << 2)));
+    const group = wordAt(state.states, id);
+    const output = outputAt(state, group);
+    for (let i: u32 = 0; i < state.aggregateCount; i++) {
+      const best = load<u32>(group + HEADER_BYTES + i * SLOT_BYTES);
+      if (best != UNKNOWN) markCell(best);
+      const cell = load<u32>(output + (i << 2));
+      if (cell != FAILED) markCell(cell);
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/*
+ * The relations of the engine by handle. A handle is given out by the host's call and never reused
+ * while its relation lives.
+ */
+import { ARITY_MAX, INDEXES_PER_RELATION_MAX, RELATION_LOCAL, RELATION_POSITIONS, ROWS_MAX, ROW_USED } from './abi';
+import { addToIndex, ColumnIndex, createIndex, destroyIndex, reserveInIndex, reservePositions } from './column-index';
+import { createRelation, destroyRelation, hasMemory, indexAt } from './relation';
+import { Relation, rowAddress } from './row-store';
+import { destroyAggregateState } from './aggregate';
+import { dropSideWeights } from './side-weights';
+import { createVector, push, setWordAt, Vector, wordAt } from './vector';
+
+let relations: Vector = changetype<Vector>(0);
+
+export function initCatalog(): bool {
+  relations = createVector();
+  return changetype<usize>(relations) != 0;
+}
+
+export function relationCount(): u32 {
+  return relations.length;
+}
+
+/** The relation of a handle, or null. */
+export function relationOf(handle: u32): Relation {
+  const address: u32 = handle < relations.length ? wordAt(relations, handle) : 0;
+  return changetype<Relation>(address as usize);
+}
+
+/** The relation of a handle, or null; answers of queries are none of a transaction's business. */
+export function sharedRelationOf(handle: u32): Relation {
+  const relation = relationOf(handle);
+  const isShared = changetype<usize>(relation) != 0 && (relation.flags & RELATION_LOCAL) == 0;
+  return isShared ? relation : changetype<Relation>(0);
+}
+
+/** A new relation's handle, or −1 without memory or for a bad arity. */
+export function addRelation(arity: u32, flags: u32, rowsMax: u32, seed: u64): i32 {
+  if (arity > (ARITY_MAX as u32)) return -1;
+  let handle: u32 = 0;
+  while (handle < relations.length && wordAt(relations, handle) != 0) handle += 1;
+  if (handle == relations.length && !push(relations, 0)) return -1;
+  const limit = rowsMax == 0 || rowsMax > (ROWS_MAX as u32) ? (ROWS_MAX as u32) : rowsMax;
+  const relation = createRelation(arity, flags, limit, handle, seed);
+  if (!hasMemory(relation)) return -1;
+  setWordAt(relations, handle, changetype<usize>(relation) as u32);
+  return handle as i32;
+}
+
+export function dropRelation(handle: u32): void {
+  const relation = relationOf(handle);
+  if (changetype<usize>(relation) == 0) return;
+  dropSideWeights(relation);
+  destroyAggregateState(relation.aggregateState);
+  destroyRelation(relation);
+  setWordAt(relations, handle, 0);
+}
+
+/** The relation's index by these columns, made (to be built) if it has none; null without room. */
+export function addIndex(relation: Relation, columns: u32, columnCount: u32): ColumnIndex {
+  for (let i: u32 = 0; i < relation.indexCount; i++) {
+    const index = indexAt(relation, i);
+    if (index.columnCount == columnCount && memory.compare(index.columns, columns, columnCount << 2) == 0) {
+      return index;
+    }
+  }
+  const none = changetype<ColumnIndex>(0);
+  if (relation.indexCount >= (INDEXES_PER_RELATION_MAX as u32)) return none;
+  const index = createIndex(columns, columnCount, (relation.flags & RELATION_POSITIONS) != 0);
+  if (changetype<usize>(index) == 0) return none;
+  if (!reservePositions(index, relation.capacity)) return none;
+  index.ready = relation.top == 0;
+  store<u32>(relation.indexes + (relation.indexCount << 2), changetype<usize>(index) as u32);
+  relation.indexCount += 1;
+  return index;
+}
+
+/** Puts up to `rows` more rows into an index; true when it is complete. `memoryLow` tells of a lack. */
+export function buildIndex(relation: Relation, index: ColumnIndex, rows: u32): bool {
+  const stop = min(relation.top, index.builtTo + rows);
+  for (let id = index.builtTo; id < stop; id++) {
+    const row = rowAddress(relation, id);
+    if ((load<u32>(row) & ROW_USED) != 0) {
+      const cells = row + relation.cellsAt;
+      if (!reserveInIndex(index, cells)) return false;
+      index.builtTo = id + 1;
+      addToIndex(relation, index, id, cells);
+    }
+    index.builtTo = id + 1;
+  }
+  if (index.builtTo < relation.top) return false;
+  index.ready = true;
+  return true;
+}
+
+/** Removes the indexes that are not in `kept`. */
+export function keepIndexes(relation: Relation, kept: Vector): void {
+  let to: u32 = 0;
+  for (let i: u32 = 0; i < relation.indexCount; i++) {
+    const index = indexAt(relation, i);
+    if (contains(kept, changetype<usize>(index) as u32)) {
+      store<u32>(relation.indexes + (to << 2), changetype<usize>(index) as u32);
+      to += 1;
+    } else destroyIndex(index);
+  }
+  relation.indexCount = to;
+}
+
+function contains(list: Vector, word: u32): bool {
+  for (let i: u32 = 0; i < list.length; i++) if (wordAt(list, i) == word) return true;
+  return false;
+}

@@ -1,0 +1,193 @@
+/*
+ * What happens to a head row that a rule derived: counted, inserted, queued as a candidate, or taken as
+ * the answer to "is there support?". Which of these is the machine's mode, set by whoever runs it.
+ */
+import {
+  ROW_BASE, ROW_LIVE, ROW_PENDING, ROW_QUEUED, STATUS_OUT_OF_MEMORY, STATUS_ROWS_LIMIT, WEIGHT_BITS,
+  WEIGHT_SHIFT,
+} from './abi';
+import { hashCells } from './hash';
+import { NOT_FOUND } from './id-set';
+import { memoryLow } from './memory';
+import { queueCandidate } from './candidates';
+import { findRow, insertRow, touch } from './relation';
+import { rankAt, Relation, rowAddress, setRankAt } from './row-store';
+import { push } from './vector';
+import { addToSideWeight, sideWeight } from './side-weights';
+
+/** Counting stratum: the weight changes by the sign; LIVE follows at the end of the unit. */
+export const MODE_COUNT: u32 = 0;
+/** Counting stratum from scratch: the row is LIVE at once. */
+export const MODE_COUNT_FRESH: u32 = 1;
+/** Exit rule of a recursive stratum from scratch: weight up, LIVE and pending at rank 0. */
+export const MODE_EXIT_FRESH: u32 = 2;
+/** Recursive rule: a row that is not LIVE becomes so, pending, ranked above its body. */
+export const MODE_INSERT: u32 = 3;
+/** A derivation is lost: its head may have lost its support. */
+export const MODE_CANDIDATE: u32 = 4;
+/** The first derivation ends the run. */
+export const MODE_SUPPORT: u32 = 5;
+/** Distinct rows of an answer. */
+export const MODE_RESULT: u32 = 6;
+
+const WEIGHT_ONE: u32 = 1 << WEIGHT_SHIFT;
+const WEIGHT_TOP: u32 = 0xffffffff << WEIGHT_SHIFT;
+const FLAGS: u32 = (1 << WEIGHT_SHIFT) - 1;
+/** Step of the side table: a whole low weight. */
+const CARRY: i64 = 1 << WEIGHT_BITS;
+
+/** Derivations since the engine started; for benchmarks. */
+export let derivations: u64 = 0;
+/** Set by `emit` for MODE_SUPPORT. */
+export let supportRank: u32 = 0;
+/** Relation whose limit was exceeded. */
+export let limitRelation: u32 = 0;
+
+/** True when base rows or counted derivations hold the row. */
+export function isHeld(relation: Relation, id: u32, meta: u32): bool {
+  if ((meta & ROW_BASE) != 0 || meta >> WEIGHT_SHIFT != 0) return true;
+  return sideWeight(relation, id) > 0;
+}
+
+/** Adds ±1 to a weight; what does not fit 24 bits is carried into the side table. */
+function addWeight(relation: Relation, id: u32, row: u32, sign: i32): bool {
+  const meta = load<u32>(row);
+  if (sign > 0) {
+    if ((meta & WEIGHT_TOP) == WEIGHT_TOP) {
+      if (!addToSideWeight(relation, id, CARRY)) return false;
+      store<u32>(row, meta & FLAGS);
+      return true;
+    }
+    store<u32>(row, meta + WEIGHT_ONE);
+    return true;
+  }
+  if (meta >> WEIGHT_SHIFT == 0) {
+    if (!addToSideWeight(relation, id, -CARRY)) return false;
+    store<u32>(row, meta | WEIGHT_TOP);
+    return true;
+  }
+  store<u32>(row, meta - WEIGHT_ONE);
+  return true;
+}
+
+export function countNew(relation: Relation): u32 {
+  relation.liveNew += 1;
+  return checkRows(relation);
+}
+
+/** 0, or STATUS_ROWS_LIMIT for a relation with more rows than its limit. */
+export function checkRows(relation: Relation): u32 {
+  if (relation.liveNew <= relation.rowsMax) return 0;
+  limitRelation = relation.handle;
+  return STATUS_ROWS_LIMIT;
+}
+
+/** The id of a row with these cells, inserted if need be; NOT_FOUND without memory. */
+export function findOrInsert(relation: Relation, cells: u32): u32 {
+  const hash = hashCells(cells, relation.arity);
+  const id = findRow(relation, cells, hash);
+  return id != NOT_FOUND ? id : insertNew(relation, cells, hash);
+}
+
+function insertNew(relation: Relation, cells: u32, hash: u32): u32 {
+  const id = insertRow(relation, cells, hash);
+  if (id == NOT_FOUND) return id;
+  return touch(relation, id, rowAddress(relation, id)) ? id : NOT_FOUND;
+}
+
+function emitCount(relation: Relation, cells: u32, sign: i32, fresh: bool): u32 {
+  const id = findOrInsert(relation, cells);
+  if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  const row = rowAddress(relation, id);
+  if (!touch(relation, id, row) || !addWeight(relation, id, row, sign)) return STATUS_OUT_OF_MEMORY;
+  if (!fresh) return 0;
+  const meta = load<u32>(row);
+  if ((meta & ROW_LIVE) != 0) return 0;
+  store<u32>(row, meta | ROW_LIVE);
+  return countNew(relation);
+}
+
+/** Makes a row LIVE with a rank and queues it for the next round. */
+export function reviveRow(relation: Relation, id: u32, row: u32, rank: u32): u32 {
+  if (!touch(relation, id, row) || !push(relation.pending, (id << 1) | 1)) return STATUS_OUT_OF_MEMORY;
+  store<u32>(row, load<u32>(row) | ROW_LIVE | ROW_PENDING);
+  setRankAt(relation, row, rank);
+  return countNew(relation);
+}
+
+function emitExitFresh(relation: Relation, cells: u32): u32 {
+  const id = findOrInsert(relation, cells);
+  if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  const row = rowAddress(relation, id);
+  if (!touch(relation, id, row) || !addWeight(relation, id, row, 1)) return STATUS_OUT_OF_MEMORY;
+  if ((load<u32>(row) & ROW_LIVE) != 0) return 0;
+  return reviveRow(relation, id, row, 0);
+}
+
+function emitInsert(relation: Relation, cells: u32, rank: u32): u32 {
+  const hash = hashCells(cells, relation.arity);
+  let id = findRow(relation, cells, hash);
+  if (id == NOT_FOUND) {
+    id = insertNew(relation, cells, hash);
+    if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+    return reviveRow(relation, id, rowAddress(relation, id), rank);
+  }
+  const row = rowAddress(relation, id);
+  if ((load<u32>(row) & ROW_LIVE) != 0) return 0;
+  return reviveRow(relation, id, row, rank);
+}
+
+function emitCandidate(relation: Relation, cells: u32, bodyRank: u32): u32 {
+  const id = findRow(relation, cells, hashCells(cells, relation.arity));
+  if (id == NOT_FOUND) return 0;
+  const row = rowAddress(relation, id);
+  const meta = load<u32>(row);
+  if ((meta & (ROW_LIVE | ROW_QUEUED)) != ROW_LIVE) return 0;
+  const rank = rankAt(relation, row);
+  // `bodyRank` is 1 + the largest rank in the body: an instance supports only heads from there on.
+  if (rank < bodyRank) return 0;
+  store<u32>(row, meta | ROW_QUEUED);
+  return queueCandidate(relation, id, rank) ? 0 : STATUS_OUT_OF_MEMORY;
+}
+
+function emitResult(relation: Relation, cells: u32): u32 {
+  const hash = hashCells(cells, relation.arity);
+  if (findRow(relation, cells, hash) != NOT_FOUND) return 0;
+  const id = insertRow(relation, cells, hash);
+  if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  const row = rowAddress(relation, id);
+  store<u32>(row, load<u32>(row) | ROW_LIVE);
+  return countNew(relation);
+}
+
+/**
+ * 0: go on; any other status ends the run. `rank` is 1 + the largest rank of the body's component rows,
+ * 0 for a body without any.
+ */
+export function emit(mode: u32, relation: Relation, cells: u32, sign: i32, rank: u32): u32 {
+  derivations += 1;
+  let status: u32 = 0;
+  switch (mode as i32) {
+    case MODE_COUNT:
+      status = emitCount(relation, cells, sign, false);
+      break;
+    case MODE_COUNT_FRESH:
+      status = emitCount(relation, cells, 1, true);
+      break;
+    case MODE_EXIT_FRESH:
+      status = emitExitFresh(relation, cells);
+      break;
+    case MODE_INSERT:
+      status = emitInsert(relation, cells, rank);
+      break;
+    case MODE_CANDIDATE:
+      return emitCandidate(relation, cells, rank);
+    case MODE_RESULT:
+      status = emitResult(relation, cells);
+      break;
+    default:
+      supportRank = rank;
+      return 0;
+  }
+  return status == 0 && memoryLow ? STATUS_OUT_OF_MEMORY : status;
+}

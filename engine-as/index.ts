@@ -1,0 +1,240 @@
+/*
+ * The whole ABI. Numbers in, numbers out; rows and programs go through a request area that the host
+ * writes and a response area that it reads. No call traps on what it is given by a user; a call in the
+ * wrong order answers STATUS_BAD_CALL. u32 results reach JavaScript signed.
+ */
+import {
+  ABI_VERSION, STATUS_BAD_CALL, STATUS_OUT_OF_MEMORY,
+} from './abi';
+import { addRelation, dropRelation, initCatalog, relationCount, relationOf } from './catalog';
+import { initCandidates } from './candidates';
+import { collect, collections } from './collector';
+import { indexBytes } from './column-index';
+import { derivations, limitRelation } from './emit';
+import { idSetBytes } from './id-set';
+import { stepCount } from './interpreter';
+import { currentUnit, initMaintenance, rounds, setSabotage, touchedRows } from './maintenance';
+import { allocate, bytesInUse, initMemory, release } from './memory';
+import { createOutput, destroyOutput, nextRowBytes, Output, outputRows, prepareOutput, readOutput, rowsWritten } from './output';
+import { createQuery, destroyQuery, initQueries, Query, queryStatus, stepQuery } from './query';
+import { indexAt, rowBytes } from './relation';
+import { initSideWeights } from './side-weights';
+import * as transaction from './transaction';
+import { initValues, liveValues } from './value-table';
+import { initViews } from './views';
+
+let request: u32 = 0;
+let requestBytes: u32 = 0;
+
+export function abiVersion(): i32 {
+  return ABI_VERSION;
+}
+
+/** First call of all; `pagesMax` 0: up to 4 GiB. */
+export function start(pagesMax: u32): u32 {
+  initViews();
+  const ok =
+    initMemory(pagesMax) && initValues() && initCatalog() && initCandidates() && initSideWeights() &&
+    initMaintenance() && initQueries();
+  return ok ? 0 : STATUS_OUT_OF_MEMORY;
+}
+
+/** Address of an area of at least `bytes` bytes, valid until the next call; 0 without memory. */
+export function requestArea(bytes: u32): u32 {
+  if (bytes <= requestBytes) return request;
+  release(request, requestBytes);
+  request = allocate(bytes);
+  requestBytes = request == 0 ? 0 : bytes;
+  return request;
+}
+
+/* Relations. */
+
+export function createRelation(arity: u32, flags: u32, rowsMax: u32, seed: u64): i32 {
+  return addRelation(arity, flags, rowsMax, seed);
+}
+
+export function destroyRelation(handle: u32): void {
+  dropRelation(handle);
+}
+
+export function liveRows(handle: u32): u32 {
+  const relation = relationOf(handle);
+  return changetype<usize>(relation) == 0 ? 0 : relation.live;
+}
+
+/** Bytes of a relation's rows, set and indexes. */
+export function relationBytes(handle: u32): u32 {
+  const relation = relationOf(handle);
+  if (changetype<usize>(relation) == 0) return 0;
+  let bytes = rowBytes(relation) + idSetBytes(relation.set);
+  for (let i: u32 = 0; i < relation.indexCount; i++) bytes += indexBytes(indexAt(relation, i));
+  return bytes;
+}
+
+/** Lane of a relation's digest: 0, 1 base rows; 2, 3 all rows. */
+export function digestLane(handle: u32, lane: u32): u64 {
+  const relation = relationOf(handle);
+  if (changetype<usize>(relation) == 0) return 0;
+  if (lane == 0) return relation.baseSum;
+  if (lane == 1) return relation.baseSum2;
+  return lane == 2 ? relation.liveSum : relation.liveSum2;
+}
+
+/* Transactions. */
+
+export function begin(): u32 {
+  return transaction.begin();
+}
+
+export function setProgram(pointer: u32, bytes: u32): u32 {
+  return transaction.setProgram(pointer, bytes);
+}
+
+/** Answers the row to go on from; `0xffffffff` without memory. Done when that is no more than before. */
+export function clearBaseRows(handle: u32, from: u32): u32 {
+  const relation = relationOf(handle);
+  return changetype<usize>(relation) == 0 ? from : transaction.clearBaseRows(relation, from);
+}
+
+export function copyBaseRows(handle: u32, to: u32, from: u32): u32 {
+  const source = relationOf(handle);
+  const target = relationOf(to);
+  if (changetype<usize>(source) == 0 || changetype<usize>(target) == 0 || source.arity != target.arity) return from;
+  return transaction.copyBaseRows(source, target, from);
+}
+
+export function changeBaseRows(handle: u32, pointer: u32, bytes: u32, rows: u32, insert: u32): u32 {
+  const relation = relationOf(handle);
+  if (changetype<usize>(relation) == 0 || !transaction.isOpen()) return STATUS_BAD_CALL;
+  return transaction.changeBaseRows(relation, pointer, bytes, rows, insert != 0);
+}
+
+export function bytesTaken(): u32 {
+  return transaction.bytesTaken;
+}
+
+export function step(budget: u32): u32 {
+  return transaction.step(budget as u64);
+}
+
+export function commit(): u32 {
+  return transaction.commit();
+}
+
+export function rollBack(): u32 {
+  return transaction.rollBack();
+}
+
+/** Unit under way and its round, for progress and statistics. */
+export function unitUnderWay(): u32 {
+  return currentUnit();
+}
+
+export function roundUnderWay(): u32 {
+  return rounds;
+}
+
+/** Handle of the relation whose limit ended the transaction. */
+export function limitedRelation(): u32 {
+  return limitRelation;
+}
+
+/* Output. */
+
+export function openOutput(kind: u32, handle: u32, other: u32): u32 {
+  const relation = relationOf(handle);
+  if (changetype<usize>(relation) == 0) return 0;
+  return changetype<usize>(createOutput(kind, relation, relationOf(other))) as u32;
+}
+
+export function prepareRows(output: u32): u32 {
+  return prepareOutput(changetype<Output>(output as usize));
+}
+
+export function rowCount(output: u32): u32 {
+  return outputRows(changetype<Output>(output as usize));
+}
+
+export function readRows(output: u32, to: u32, room: u32): u32 {
+  return readOutput(changetype<Output>(output as usize), to, room);
+}
+
+export function rowsRead(): u32 {
+  return rowsWritten;
+}
+
+export function rowBytesNext(output: u32): u32 {
+  return nextRowBytes(changetype<Output>(output as usize));
+}
+
+export function closeOutput(output: u32): void {
+  destroyOutput(changetype<Output>(output as usize));
+}
+
+/* Queries. */
+
+/** A query's address, or 0: `queryFailure` says why. Its answer's relation was made LOCAL by the host. */
+export function openQuery(pointer: u32, bytes: u32): u32 {
+  return changetype<usize>(createQuery(pointer, bytes)) as u32;
+}
+
+export function queryFailure(): u32 {
+  return queryStatus;
+}
+
+export function runQuery(query: u32, budget: u32): u32 {
+  return stepQuery(changetype<Query>(query as usize), budget as u64);
+}
+
+export function isTruncated(query: u32): u32 {
+  return changetype<Query>(query as usize).truncated ? 1 : 0;
+}
+
+export function closeQuery(query: u32): void {
+  destroyQuery(changetype<Query>(query as usize));
+}
+
+/** Counts commit points: a query or output that began before one starts again. */
+export function commitCount(): u32 {
+  return transaction.commits;
+}
+
+/* Care and statistics. */
+
+export function collectValues(rows: u32): u32 {
+  return collect(rows);
+}
+
+export function collectionCount(): u32 {
+  return collections;
+}
+
+export function valueCount(): u32 {
+  return liveValues;
+}
+
+export function memoryInUse(): u64 {
+  return bytesInUse;
+}
+
+export function derivationCount(): u64 {
+  return derivations;
+}
+
+export function stepsDone(): u64 {
+  return stepCount;
+}
+
+export function touchedCount(): u64 {
+  return touchedRows;
+}
+
+export function relationSlots(): u32 {
+  return relationCount();
+}
+
+/** Breaks a mechanism on purpose (maintenance.ts): for tests that show what it is for. */
+export function sabotage(kind: u32): void {
+  setSabotage(kind);
+}

@@ -1,0 +1,599 @@
+/*
+ * Brings the units of a program up to date, one after another, in slices.
+ *
+ * Counting units (Gupta, Mumick, Subrahmanian, SIGMOD 1993): each derivation of a row counts one. A rule
+ * h :- a, b changes by  Δa ⋈ old b  +  new a ⋈ Δb; a row is there while its weight is above 0 or it is a
+ * base row.
+ *
+ * Recursive units: a row has a weight for its exit rules (no body row of the component) and a rank,
+ * 1 + the largest rank in the body that first derived it (0 from an exit rule). Invariant: every row is
+ * held by a base row or an exit rule, or by an instance whose component rows all have smaller ranks.
+ * Such support is well founded, so rows cannot hold each other up in a circle, and a delete looks only
+ * at rows whose support broke (ranks in place of DRed's over-deletion; cf. Motik et al., AAAI 2015):
+ *
+ *   1 exit weights change   2 heads of lost instances become candidates
+ *   3 candidates in ascending rank: no support below the own rank → the row falls, its heads follow
+ *   4 a fallen row with any derivation left stands again, ranked above it
+ *   5 new exits, new instances, then semi-naive rounds
+ *
+ * When more than a quarter of the component falls, it is computed again instead.
+ */
+import {
+  ROW_BASE, ROW_LIVE, ROW_OLD, ROW_PENDING, ROW_QUEUED, ROW_RECENT, ROW_USED, STATUS_DONE, STATUS_MORE,
+  STATUS_OUT_OF_MEMORY, UNIT_AGGREGATE, UNIT_COUNTING, UNIT_RECURSIVE, VERSION_CANDIDATE, VERSION_DELTA, VERSION_FULL,
+  VERSION_INSERT, VERSION_ROUND, VERSION_SUPPORT, WEIGHT_SHIFT,
+} from './abi';
+import { aggregateRow, aggregateStateOf, touchedGroups, updateGroup } from './aggregate';
+import { candidateCount, clearCandidates, dropFirst, firstId, firstRank, firstRelation, queueCandidate } from './candidates';
+import {
+  checkRows, countNew, isHeld, MODE_CANDIDATE, MODE_COUNT, MODE_COUNT_FRESH, MODE_EXIT_FRESH, MODE_INSERT, MODE_SUPPORT,
+  reviveRow, supportRank,
+} from './emit';
+import { NOT_FOUND } from './id-set';
+import { Machine, runMachine, startMachine, stepCount, TAKE_ADDED, TAKE_ALL, TAKE_REMOVED } from './interpreter';
+import { allocateZeroed, memoryLow } from './memory';
+import { AggregatePlan, Program, Unit, unitAt, unitRelation, Version, versionAt } from './program';
+import { touch } from './relation';
+import { rankAt, Relation, rowAddress } from './row-store';
+import { dropSideWeights } from './side-weights';
+import { clearVector, createVector, push, reserveWords, Vector, wordAt } from './vector';
+
+/* Phases of a unit. */
+const PHASE_START: u32 = 0;
+const PHASE_BASE: u32 = 1;
+const PHASE_FULL: u32 = 2;
+const PHASE_DELTA: u32 = 3;
+const PHASE_SORT: u32 = 4;
+const PHASE_LOST: u32 = 5;
+const PHASE_CANDIDATES: u32 = 6;
+const PHASE_SUPPORT: u32 = 7;
+const PHASE_FALLEN: u32 = 8;
+const PHASE_REDERIVE: u32 = 9;
+const PHASE_SEEDS: u32 = 10;
+const PHASE_GAINED: u32 = 11;
+const PHASE_TURN: u32 = 12;
+const PHASE_ROUND: u32 = 13;
+const PHASE_SETTLE: u32 = 14;
+const PHASE_RESET: u32 = 15;
+const PHASE_AGGREGATE: u32 = 16;
+const PHASE_OUTPUT: u32 = 17;
+const PHASE_END: u32 = 18;
+
+/** Rows of the small work between two looks at the budget. */
+const SLICE_ROWS: u32 = 4096;
+/** A component of fewer rows is never worth computing again. */
+const RECOMPUTE_ROWS_MIN: u32 = 256;
+
+let program: Program = changetype<Program>(0);
+let machine: Machine = changetype<Machine>(0);
+let unitIndex: u32 = 0;
+let phase: u32 = 0;
+/** Place in the list that the phase walks: versions, relations, rows. */
+let versionIndex: u32 = 0;
+let relationIndex: u32 = 0;
+let cursor: u64 = 0;
+/** Pairs relation, id: rows that fell, and rows that gained an exit. */
+let fallen: Vector = changetype<Vector>(0);
+let seeds: Vector = changetype<Vector>(0);
+let blockRank: u32 = 0;
+let blockRows: u32 = 0;
+let checked: Relation = changetype<Relation>(0);
+let checkedId: u32 = 0;
+let afterSupport: u32 = 0;
+/** Rows that the transaction inserted, deleted or checked. */
+export let touchedRows: u64 = 0;
+export let rounds: u32 = 0;
+/** Switched off by tests that show what depends on it: 1 = rounds as ranks, 2 = no recompute. */
+let sabotage: u32 = 0;
+
+export function initMaintenance(): bool {
+  machine = changetype<Machine>(allocateZeroed(offsetof<Machine>() as u32) as usize);
+  fallen = createVector();
+  seeds = createVector();
+  return changetype<usize>(machine) != 0 && changetype<usize>(seeds) != 0;
+}
+
+export function setSabotage(kind: u32): void {
+  sabotage = kind;
+}
+
+export function beginUnits(next: Program): void {
+  program = next;
+  unitIndex = 0;
+  phase = PHASE_START;
+  touchedRows = 0;
+  machine.running = false;
+  clearCandidates();
+  clearVector(fallen);
+  clearVector(seeds);
+}
+
+export function currentUnit(): u32 {
+  return unitIndex;
+}
+
+function enter(next: u32): void {
+  phase = next;
+  versionIndex = 0;
+  relationIndex = 0;
+  cursor = 0;
+}
+
+/** Works until `limit` steps were done: STATUS_MORE, STATUS_DONE after the last unit, or a failure. */
+export function stepUnits(limit: u64): u32 {
+  while (unitIndex < program.unitCount) {
+    const unit = unitAt(program, unitIndex);
+    const status = stepPhase(unit, limit);
+    if (status != STATUS_DONE) return status;
+    if (phase == PHASE_END) {
+      unitIndex += 1;
+      phase = PHASE_START;
+    }
+    if (stepCount >= limit) return STATUS_MORE;
+  }
+  return STATUS_DONE;
+}
+
+function stepPhase(unit: Unit, limit: u64): u32 {
+  switch (phase as i32) {
+    case PHASE_START:
+      return startUnit(unit);
+    case PHASE_BASE:
+      return takeBaseRows(unit);
+    case PHASE_FULL:
+      return runFull(unit, limit);
+    case PHASE_DELTA:
+      return runDeltas(unit, limit);
+    case PHASE_SORT:
+      return sortTouched(unit);
+    case PHASE_LOST:
+      return runChanged(unit, limit, VERSION_CANDIDATE, MODE_CANDIDATE, TAKE_REMOVED, PHASE_CANDIDATES);
+    case PHASE_CANDIDATES:
+      return takeCandidate(unit);
+    case PHASE_SUPPORT:
+      return searchSupport(unit, limit);
+    case PHASE_FALLEN:
+      return runFallen(unit, limit);
+    case PHASE_REDERIVE:
+      return rederive();
+    case PHASE_SEEDS:
+      return takeSeeds();
+    case PHASE_GAINED:
+      return runChanged(unit, limit, VERSION_INSERT, MODE_INSERT, TAKE_ADDED, PHASE_TURN);
+    case PHASE_TURN:
+      return turnRound(unit);
+    case PHASE_ROUND:
+      return runRound(unit, limit);
+    case PHASE_SETTLE:
+      return settle(unit);
+    case PHASE_RESET:
+      return resetRows(unit);
+    case PHASE_AGGREGATE:
+      return aggregateRows(unit);
+    case PHASE_OUTPUT:
+      return writeOutputs(unit);
+    default:
+      return STATUS_DONE;
+  }
+}
+
+/** False for a unit whose inputs and own base rows did not change. */
+function hasWork(unit: Unit): bool {
+  for (let i: u32 = 0; i < unit.relationCount; i++) {
+    if (unitRelation(unit, i).touched.length != 0) return true;
+  }
+  for (let i: u32 = 0; i < unit.versionCount; i++) {
+    const source = versionAt(unit, i).source;
+    if (changetype<usize>(source) != 0 && source.delta.length != 0) return true;
+  }
+  return false;
+}
+
+function startUnit(unit: Unit): u32 {
+  rounds = 0;
+  if (unit.kind == UNIT_AGGREGATE) {
+    const plan = changetype<AggregatePlan>(unit.aggregate as usize);
+    enter(unit.fresh || plan.input.delta.length != 0 ? PHASE_AGGREGATE : PHASE_END);
+  } else if (unit.fresh) enter(PHASE_BASE);
+  else enter(hasWork(unit) ? PHASE_DELTA : PHASE_END);
+  return STATUS_DONE;
+}
+
+/* From scratch. */
+
+/** Base rows of a fresh (or emptied) unit stand by themselves, in a recursive one at rank 0. */
+function takeBaseRows(unit: Unit): u32 {
+  if (relationIndex == unit.relationCount) {
+    enter(PHASE_FULL);
+    return STATUS_DONE;
+  }
+  const relation = unitRelation(unit, relationIndex);
+  const end = min(relation.top as u64, cursor + SLICE_ROWS) as u32;
+  for (let id = cursor as u32; id < end; id++) {
+    const row = rowAddress(relation, id);
+    const meta = load<u32>(row);
+    if ((meta & (ROW_BASE | ROW_LIVE)) != ROW_BASE) continue;
+    let status: u32;
+    if (unit.kind == UNIT_COUNTING) {
+      store<u32>(row, meta | ROW_LIVE);
+      status = countNew(relation);
+    } else status = reviveRow(relation, id, row, 0);
+    if (status != 0) return status;
+  }
+  cursor = end;
+  if (end == relation.top) {
+    relationIndex += 1;
+    cursor = 0;
+  }
+  return STATUS_DONE;
+}
+
+function runFull(unit: Unit, limit: u64): u32 {
+  const mode = unit.kind == UNIT_COUNTING ? MODE_COUNT_FRESH : MODE_EXIT_FRESH;
+  while (versionIndex < unit.versionCount) {
+    const version = versionAt(unit, versionIndex);
+    if (version.purpose == VERSION_FULL) {
+      if (!machine.running) startMachine(machine, version, mode);
+      const status = runSlice(limit);
+      if (status != STATUS_DONE) return status;
+    }
+    versionIndex += 1;
+  }
+  enter(unit.kind == UNIT_COUNTING ? PHASE_END : PHASE_TURN);
+  return STATUS_DONE;
+}
+
+function runSlice(limit: u64): u32 {
+  return stepCount >= limit ? STATUS_MORE : runMachine(machine, limit - stepCount);
+}
+
+/* Deltas. */
+
+/** Runs the current version over a list of changed rows, unless the list is empty. */
+function runOver(version: Version, mode: u32, take: u32, delta: Vector, limit: u64): u32 {
+  if (!machine.running) {
+    if (delta.length == 0) return STATUS_DONE;
+    startMachine(machine, version, mode);
+    machine.take = take;
+    machine.delta = delta;
+    machine.deltaFrom = 0;
+    machine.deltaTo = delta.length;
+  }
+  return runSlice(limit);
+}
+
+function runDeltas(unit: Unit, limit: u64): u32 {
+  while (versionIndex < unit.versionCount) {
+    const version = versionAt(unit, versionIndex);
+    if (version.purpose == VERSION_DELTA) {
+      const status = runOver(version, MODE_COUNT, TAKE_ALL, version.source.delta, limit);
+      if (status != STATUS_DONE) return status;
+    }
+    versionIndex += 1;
+  }
+  enter(unit.kind == UNIT_COUNTING ? PHASE_SETTLE : PHASE_SORT);
+  return STATUS_DONE;
+}
+
+/** Versions driven by relations outside the component. */
+function runChanged(unit: Unit, limit: u64, purpose: u32, mode: u32, take: u32, next: u32): u32 {
+  while (versionIndex < unit.versionCount) {
+    const version = versionAt(unit, versionIndex);
+    if (version.purpose == purpose && !version.inComponent) {
+      const status = runOver(version, mode, take, version.source.delta, limit);
+      if (status != STATUS_DONE) return status;
+    }
+    versionIndex += 1;
+  }
+  enter(next);
+  return STATUS_DONE;
+}
+
+/** Touched rows of a recursive unit: those that lost their last exit, those that gained their first. */
+function sortTouched(unit: Unit): u32 {
+  for (let r: u32 = 0; r < unit.relationCount; r++) {
+    const relation = unitRelation(unit, r);
+    for (let i: u32 = 0; i < relation.touched.length; i += 3) {
+      const id = wordAt(relation.touched, i);
+      const row = rowAddress(relation, id);
+      const meta = load<u32>(row);
+      const held = isHeld(relation, id, meta);
+      if ((meta & ROW_LIVE) == 0) {
+        if (!held) continue;
+        if (!reserveWords(seeds, 2)) return STATUS_OUT_OF_MEMORY;
+        push(seeds, changetype<usize>(relation) as u32);
+        push(seeds, id);
+      } else if (!held) {
+        store<u32>(row, meta | ROW_QUEUED);
+        if (!queueCandidate(relation, id, rankAt(relation, row))) return STATUS_OUT_OF_MEMORY;
+      }
+    }
+  }
+  enter(PHASE_LOST);
+  return STATUS_DONE;
+}
+
+/* Candidates: does a row still have support below its rank? */
+
+function takeCandidate(unit: Unit): u32 {
+  if (candidateCount() == 0 || (blockRows != 0 && firstRank() != blockRank)) {
+    if (blockRows != 0) enter(PHASE_FALLEN);
+    else enter(PHASE_REDERIVE);
+    return STATUS_DONE;
+  }
+  if (isWorthRecomputing(unit)) {
+    enter(PHASE_RESET);
+    return STATUS_DONE;
+  }
+  blockRank = firstRank();
+  checked = firstRelation();
+  checkedId = firstId();
+  dropFirst();
+  touchedRows += 1;
+  const row = rowAddress(checked, checkedId);
+  const meta = load<u32>(row) & ~ROW_QUEUED;
+  store<u32>(row, meta);
+  if ((meta & ROW_LIVE) == 0 || isHeld(checked, checkedId, meta)) return STATUS_DONE;
+  afterSupport = PHASE_CANDIDATES;
+  enter(PHASE_SUPPORT);
+  return STATUS_DONE;
+}
+
+function isWorthRecomputing(unit: Unit): bool {
+  if (sabotage == 2) return false;
+  let rows: u32 = 0;
+  for (let i: u32 = 0; i < unit.relationCount; i++) rows += unitRelation(unit, i).live;
+  return rows >= RECOMPUTE_ROWS_MIN && (fallen.length >> 1) > rows >> 2;
+}
+
+/** Looks for an instance under `rankBelow`: for a candidate its own rank, for a fallen row any. */
+function searchSupport(unit: Unit, limit: u64): u32 {
+  const row = rowAddress(checked, checkedId);
+  while (versionIndex < unit.versionCount) {
+    const version = versionAt(unit, versionIndex);
+    if (version.purpose == VERSION_SUPPORT && changetype<usize>(version.head) == changetype<usize>(checked)) {
+      if (!machine.running) {
+        startMachine(machine, version, MODE_SUPPORT);
+        machine.headCells = row + checked.cellsAt;
+        machine.rankBelow = afterSupport == PHASE_CANDIDATES ? blockRank : NOT_FOUND;
+      }
+      const status = runSlice(limit);
+      if (status != STATUS_DONE) return status;
+      if (machine.found) break;
+    }
+    versionIndex += 1;
+  }
+  const found = versionIndex < unit.versionCount;
+  const next = afterSupport;
+  if (next == PHASE_CANDIDATES) {
+    if (!found && !fell(row)) return STATUS_OUT_OF_MEMORY;
+  } else if (found) {
+    const status = reviveRow(checked, checkedId, row, supportRank);
+    if (status != 0) return status;
+  }
+  const place = rederiveAt;
+  enter(next);
+  if (next == PHASE_REDERIVE) cursor = place;
+  return STATUS_DONE;
+}
+
+/** The checked row falls: it stays readable, in the block of its rank. */
+function fell(row: u32): bool {
+  if (!touch(checked, checkedId, row)) return false;
+  if (!reserveWords(fallen, 2) || !push(checked.recent, (checkedId << 1) | 1)) return false;
+  store<u32>(row, load<u32>(row) & ~ROW_LIVE);
+  checked.liveNew -= 1;
+  push(fallen, changetype<usize>(checked) as u32);
+  push(fallen, checkedId);
+  blockRows += 1;
+  return true;
+}
+
+/** Heads of instances that a row of the fallen block took part in become candidates. */
+function runFallen(unit: Unit, limit: u64): u32 {
+  while (versionIndex < unit.versionCount) {
+    const version = versionAt(unit, versionIndex);
+    if (version.purpose == VERSION_CANDIDATE && version.inComponent) {
+      const status = runOver(version, MODE_CANDIDATE, TAKE_ALL, version.source.recent, limit);
+      if (status != STATUS_DONE) return status;
+    }
+    versionIndex += 1;
+  }
+  for (let i: u32 = 0; i < unit.relationCount; i++) clearVector(unitRelation(unit, i).recent);
+  blockRows = 0;
+  enter(PHASE_CANDIDATES);
+  return STATUS_DONE;
+}
+
+let rederiveAt: u64 = 0;
+
+/** Each fallen row once: has it any derivation left? */
+function rederive(): u32 {
+  while (cursor < (fallen.length as u64)) {
+    checked = changetype<Relation>(wordAt(fallen, cursor as u32) as usize);
+    checkedId = wordAt(fallen, (cursor as u32) + 1);
+    cursor += 2;
+    touchedRows += 1;
+    if ((load<u32>(rowAddress(checked, checkedId)) & ROW_LIVE) != 0) continue;
+    rederiveAt = cursor;
+    afterSupport = PHASE_REDERIVE;
+    enter(PHASE_SUPPORT);
+    return STATUS_DONE;
+  }
+  clearVector(fallen);
+  enter(PHASE_SEEDS);
+  return STATUS_DONE;
+}
+
+function takeSeeds(): u32 {
+  for (let i: u32 = 0; i < seeds.length; i += 2) {
+    const relation = changetype<Relation>(wordAt(seeds, i) as usize);
+    const id = wordAt(seeds, i + 1);
+    const row = rowAddress(relation, id);
+    if ((load<u32>(row) & ROW_LIVE) != 0) continue;
+    const status = reviveRow(relation, id, row, 0);
+    if (status != 0) return status;
+  }
+  clearVector(seeds);
+  enter(PHASE_GAINED);
+  return STATUS_DONE;
+}
+
+/* Semi-naive rounds. */
+
+/** Recent rows become stable, pending ones recent; without pending rows the fixpoint is reached. */
+function turnRound(unit: Unit): u32 {
+  let more = false;
+  for (let i: u32 = 0; i < unit.relationCount; i++) {
+    const relation = unitRelation(unit, i);
+    changeFlags(relation, relation.recent, ROW_RECENT, 0);
+    clearVector(relation.recent);
+    changeFlags(relation, relation.pending, ROW_PENDING, ROW_RECENT);
+    const pending = relation.pending;
+    relation.pending = relation.recent;
+    relation.recent = pending;
+    touchedRows += pending.length as u64;
+    if (pending.length != 0) more = true;
+  }
+  rounds += 1;
+  if (more) enter(PHASE_ROUND);
+  else enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+  return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
+}
+
+function changeFlags(relation: Relation, list: Vector, clear: u32, set: u32): void {
+  for (let i: u32 = 0; i < list.length; i++) {
+    const row = rowAddress(relation, wordAt(list, i) >> 1);
+    store<u32>(row, (load<u32>(row) & ~clear) | set);
+    if (sabotage == 1 && set == ROW_RECENT && rankAt(relation, row) != 0) store<u32>(row, rounds, 4);
+  }
+}
+
+function runRound(unit: Unit, limit: u64): u32 {
+  while (versionIndex < unit.versionCount) {
+    const version = versionAt(unit, versionIndex);
+    if (version.purpose == VERSION_ROUND) {
+      const status = runOver(version, MODE_INSERT, TAKE_ALL, version.source.recent, limit);
+      if (status != STATUS_DONE) return status;
+    }
+    versionIndex += 1;
+  }
+  enter(PHASE_TURN);
+  return STATUS_DONE;
+}
+
+/* Again from scratch: all rows of the component down, weights counted anew. */
+
+function resetRows(unit: Unit): u32 {
+  if (relationIndex == unit.relationCount) {
+    clearCandidates();
+    clearVector(fallen);
+    clearVector(seeds);
+    blockRows = 0;
+    enter(PHASE_BASE);
+    return STATUS_DONE;
+  }
+  const relation = unitRelation(unit, relationIndex);
+  if (cursor == 0) {
+    clearVector(relation.recent);
+    clearVector(relation.pending);
+    dropSideWeights(relation);
+    relation.maxRank = 0;
+  }
+  const end = min(relation.top as u64, cursor + SLICE_ROWS) as u32;
+  for (let id = cursor as u32; id < end; id++) {
+    const row = rowAddress(relation, id);
+    const meta = load<u32>(row);
+    if ((meta & ROW_USED) == 0) continue;
+    if (!touch(relation, id, row)) return STATUS_OUT_OF_MEMORY;
+    store<u32>(row, load<u32>(row) & ((1 << WEIGHT_SHIFT) - 1) & ~(ROW_LIVE | ROW_QUEUED | ROW_PENDING | ROW_RECENT));
+  }
+  touchedRows += (end - cursor) as u64;
+  cursor = end;
+  if (end == relation.top) {
+    relation.liveNew = 0;
+    relationIndex += 1;
+    cursor = 0;
+  }
+  return STATUS_DONE;
+}
+
+/* What changed in the end. */
+
+/** LIVE of a counting row follows its weight; the net changes become the relation's delta. */
+function settle(unit: Unit): u32 {
+  if (relationIndex == unit.relationCount) {
+    enter(PHASE_END);
+    return STATUS_DONE;
+  }
+  const relation = unitRelation(unit, relationIndex);
+  const status = settleRelation(relation, unit.kind != UNIT_RECURSIVE);
+  if (status == STATUS_MORE) return STATUS_DONE;
+  relationIndex += 1;
+  cursor = 0;
+  return status;
+}
+
+function settleRelation(relation: Relation, counting: bool): u32 {
+  const end = min(relation.touched.length as u64, cursor + SLICE_ROWS * 3) as u32;
+  for (let i = cursor as u32; i < end; i += 3) {
+    const id = wordAt(relation.touched, i);
+    const row = rowAddress(relation, id);
+    let meta = load<u32>(row);
+    if (counting) {
+      const held = isHeld(relation, id, meta);
+      if (held && (meta & ROW_LIVE) == 0) {
+        store<u32>(row, meta | ROW_LIVE);
+        relation.liveNew += 1;
+      } else if (!held && (meta & ROW_LIVE) != 0) {
+        store<u32>(row, meta & ~ROW_LIVE);
+        relation.liveNew -= 1;
+      }
+      meta = load<u32>(row);
+      touchedRows += 1;
+    }
+    const live: u32 = meta & ROW_LIVE;
+    const old: u32 = (meta & ROW_OLD) >> 1;
+    if (live != old && !push(relation.delta, (id << 1) | live)) return STATUS_OUT_OF_MEMORY;
+  }
+  cursor = end;
+  if (end < relation.touched.length) return STATUS_MORE;
+  // The limit holds for what stands in the end, whatever the order of gains and losses.
+  return checkRows(relation);
+}
+
+/* Aggregates. */
+
+function aggregateRows(unit: Unit): u32 {
+  const plan = changetype<AggregatePlan>(unit.aggregate as usize);
+  const state = aggregateStateOf(plan);
+  if (changetype<usize>(state) == 0) return STATUS_OUT_OF_MEMORY;
+  const input = plan.input;
+  const total = unit.fresh ? input.top : input.delta.length;
+  const end = min(total as u64, cursor + SLICE_ROWS) as u32;
+  for (let i = cursor as u32; i < end; i++) {
+    const entry = unit.fresh ? (i << 1) | 1 : wordAt(input.delta, i);
+    const row = rowAddress(input, entry >> 1);
+    if (unit.fresh && (load<u32>(row) & ROW_LIVE) == 0) continue;
+    const status = aggregateRow(plan, state, row + input.cellsAt, (entry & 1) == 0);
+    if (status != 0) return status;
+    if (!unit.fresh) state.taken = i + 1;
+  }
+  cursor = end;
+  if (end == total) enter(PHASE_OUTPUT);
+  return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
+}
+
+function writeOutputs(unit: Unit): u32 {
+  const plan = changetype<AggregatePlan>(unit.aggregate as usize);
+  const state = aggregateStateOf(plan);
+  const total = touchedGroups(state);
+  const end = min(total as u64, cursor + SLICE_ROWS) as u32;
+  for (let i = cursor as u32; i < end; i++) {
+    const status = updateGroup(plan, state, i);
+    if (status != 0) return status;
+  }
+  cursor = end;
+  if (end == total) enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+  return STATUS_DONE;
+}

@@ -1,0 +1,125 @@
+/*
+ * Rows on their way out: chosen by a view, a delta or a difference, sorted by the total order, written
+ * as a row block piece by piece. An output is void once a transaction passes its commit point.
+ */
+import {
+  OUTPUT_ADDED, OUTPUT_BASE, OUTPUT_GAINED, OUTPUT_NEW, OUTPUT_REMOVED, OUTPUT_ROWS, ROW_LIVE, ROW_OLD, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY, VIEW_BASE,
+  VIEW_READ,
+} from './abi';
+import { hashCells } from './hash';
+import { NOT_FOUND } from './id-set';
+import { allocateZeroed, release } from './memory';
+import { findRow } from './relation';
+import { Relation, rowAddress } from './row-store';
+import { cellBytes, writeCell } from './row-codec';
+import { addId, createSorter, destroySorter, Sorter, sortSlice } from './sorter';
+import { wordAt } from './vector';
+import { isVisible } from './views';
+
+const SLICE_ROWS: u32 = 8192;
+
+@unmanaged
+export class Output {
+  sorter: Sorter;
+  kind: u32;
+  relation: Relation;
+  other: Relation;
+  cursor: u32;
+}
+
+export function createOutput(kind: u32, relation: Relation, other: Relation): Output {
+  const output = changetype<Output>(allocateZeroed(offsetof<Output>() as u32) as usize);
+  if (changetype<usize>(output) == 0) return output;
+  output.sorter = createSorter(relation);
+  output.kind = kind;
+  output.relation = relation;
+  output.other = other;
+  return output;
+}
+
+/** True when a row with these cells stands in the other relation under a flag. */
+function standsIn(other: Relation, cells: u32, flag: u32): bool {
+  const id = findRow(other, cells, hashCells(cells, other.arity));
+  return id != NOT_FOUND && (load<u32>(rowAddress(other, id)) & flag) != 0;
+}
+
+function isChosen(output: Output, id: u32): bool {
+  const row = rowAddress(output.relation, id);
+  const meta = load<u32>(row);
+  const cells = row + output.relation.cellsAt;
+  switch (output.kind as i32) {
+    case OUTPUT_ROWS:
+      return isVisible(meta, VIEW_READ);
+    case OUTPUT_BASE:
+      return isVisible(meta, VIEW_BASE);
+    case OUTPUT_NEW:
+      return (meta & ROW_LIVE) != 0;
+    case OUTPUT_GAINED:
+      return (meta & ROW_LIVE) != 0 && !standsIn(output.other, cells, ROW_OLD);
+    default:
+      return (meta & ROW_OLD) != 0 && !standsIn(output.other, cells, ROW_LIVE);
+  }
+}
+
+/** Fills and sorts in slices. */
+export function prepareOutput(output: Output): u32 {
+  const relation = output.relation;
+  const isDelta = output.kind == OUTPUT_ADDED || output.kind == OUTPUT_REMOVED;
+  const total = isDelta ? relation.delta.length : relation.top;
+  if (output.cursor < total) {
+    const end = min(total, output.cursor + SLICE_ROWS);
+    for (; output.cursor < end; output.cursor++) {
+      let id = output.cursor;
+      if (isDelta) {
+        const entry = wordAt(relation.delta, id);
+        if ((entry & 1) == (output.kind == OUTPUT_REMOVED ? 1 : 0)) continue;
+        id = entry >> 1;
+      } else if (!isChosen(output, id)) continue;
+      if (!addId(output.sorter, id)) return STATUS_OUT_OF_MEMORY;
+    }
+    if (output.cursor < total) return STATUS_MORE;
+  }
+  return sortSlice(output.sorter) ? STATUS_DONE : STATUS_MORE;
+}
+
+/** Rows that the last `readOutput` wrote. */
+export let rowsWritten: u32 = 0;
+
+/** Writes whole rows while they fit into [to, to + room); answers the bytes. A row that never fits: 0 rows. */
+export function readOutput(output: Output, to: u32, room: u32): u32 {
+  const relation = output.relation;
+  const sorter = output.sorter;
+  const end = to + room;
+  let at = to;
+  rowsWritten = 0;
+  while (sorter.next < sorter.ids.length) {
+    const cells = rowAddress(relation, wordAt(sorter.ids, sorter.next)) + relation.cellsAt;
+    let bytes: u32 = 0;
+    for (let i: u32 = 0; i < relation.arity; i++) bytes += cellBytes(load<u32>(cells + (i << 2)));
+    if (bytes > end - at) break;
+    for (let i: u32 = 0; i < relation.arity; i++) at = writeCell(load<u32>(cells + (i << 2)), at);
+    sorter.next += 1;
+    rowsWritten += 1;
+  }
+  return at - to;
+}
+
+export function outputRows(output: Output): u32 {
+  return output.sorter.ids.length;
+}
+
+/** Bytes of the next row, 0 at the end: for rows larger than the room. */
+export function nextRowBytes(output: Output): u32 {
+  const sorter = output.sorter;
+  if (sorter.next >= sorter.ids.length) return 0;
+  const relation = output.relation;
+  const cells = rowAddress(relation, wordAt(sorter.ids, sorter.next)) + relation.cellsAt;
+  let bytes: u32 = 0;
+  for (let i: u32 = 0; i < relation.arity; i++) bytes += cellBytes(load<u32>(cells + (i << 2)));
+  return bytes;
+}
+
+export function destroyOutput(output: Output): void {
+  destroySorter(output.sorter);
+  release(changetype<usize>(output) as u32, offsetof<Output>() as u32);
+}

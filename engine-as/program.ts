@@ -1,0 +1,105 @@
+/*
+ * A decoded program: units in evaluation order, each with its versions. A version is one way to run
+ * one rule: from scratch, driven by the delta of one body literal, or backwards from a head row.
+ *
+ * Code of a version is a list of steps in words. Steps that iterate (delta, scan, lookup) are entered
+ * forwards once and backwards whenever a later step fails; `back` is the address of the iterating step
+ * to go back to. Registers, constants, ranks and cursors share one frame; operands are byte offsets
+ * into it, columns are byte offsets into a row's cells, relations and indexes are addresses.
+ *
+ *   END      op
+ *   DELTA    op back cursor rank  binds checks  (column register)…
+ *   HEAD     op back binds checks  (column register)…
+ *   SCAN     op back cursor relation view match rank below  binds checks  (column register)…
+ *   LOOKUP   op back cursor relation view match rank below  binds checks  (column register)…  index keys register…
+ *   PROBE    op back relation view absent rank below  arity register…
+ *   COMPARE  op back operator left right
+ *   COMPUTE  op back operator left right output isCheck
+ *   FAILS    op back operator left right
+ *   FORMAT   op back output count register…
+ *   MOVE     op back from to
+ *   EMIT     op back ranks arity  register…(ranks)  register…(arity)
+ *
+ * `rank` is where the row's rank goes, `below` the register whose value the rank must stay under, both
+ * NO_REGISTER where they do not matter.
+ */
+import { Arena } from './arena';
+import { ColumnIndex } from './column-index';
+import { Relation } from './row-store';
+import { Vector } from './vector';
+
+@unmanaged
+export class Version {
+  purpose: u32;
+  head: Relation;
+  /** Whose delta drives it; null for FULL and SUPPORT. */
+  source: Relation;
+  polarity: u32;
+  /** The source is a relation of the same recursive unit. */
+  inComponent: bool;
+  /** Counts derivations that need no row of the component. */
+  isExit: bool;
+  code: u32;
+  frame: u32;
+  frameBytes: u32;
+}
+
+@unmanaged
+export class AggregatePlan {
+  input: Relation;
+  output: Relation;
+  /** Group keys whose aggregate failed; null where none can. */
+  errors: Relation;
+  groupCount: u32;
+  /** Columns of the input that make the group. */
+  groupColumns: u32;
+  aggregateCount: u32;
+  /** Pairs: AGGREGATE_…, column of the input. */
+  aggregates: u32;
+  /** Index of the input by the group's columns, for min and max; null for the whole table. */
+  index: ColumnIndex;
+}
+
+@unmanaged
+export class Unit {
+  kind: u32;
+  /** Nothing of it was there before: evaluated from scratch. */
+  fresh: bool;
+  relationCount: u32;
+  relations: u32;
+  versionCount: u32;
+  versions: u32;
+  /** Address of the AggregatePlan of a UNIT_AGGREGATE, else 0. */
+  aggregate: u32;
+}
+
+@unmanaged
+export class Program {
+  arena: Arena;
+  unitCount: u32;
+  units: u32;
+  constantCount: u32;
+  constants: u32;
+  relationCount: u32;
+  relations: u32;
+  /** Pairs relation, index: those that must be built before the units run. */
+  builds: Vector;
+  /** Every index that a step or the relation list names; others go at commit. */
+  indexes: Vector;
+}
+
+export function programRelation(program: Program, index: u32): Relation {
+  return changetype<Relation>(load<u32>(program.relations + (index << 2)) as usize);
+}
+
+export function unitAt(program: Program, index: u32): Unit {
+  return changetype<Unit>((program.units + index * (offsetof<Unit>() as u32)) as usize);
+}
+
+export function versionAt(unit: Unit, index: u32): Version {
+  return changetype<Version>((unit.versions + index * (offsetof<Version>() as u32)) as usize);
+}
+
+export function unitRelation(unit: Unit, index: u32): Relation {
+  return changetype<Relation>(load<u32>(unit.relations + (index << 2)) as usize);
+}

@@ -1,0 +1,215 @@
+/*
+ * What can be done to a relation's rows: find, insert, remove, log a change. Layout: row-store.ts.
+ */
+import {
+  ROW_LIVE, ROW_OLD, ROW_TOUCHED, ROW_USED, RELATION_POSITIONS, RELATION_RANKED,
+  WEIGHT_SHIFT,
+} from './abi';
+import { addToIndex, ColumnIndex, destroyIndex, reserveInIndex, removeFromIndex, reservePositions } from './column-index';
+import { hashCells } from './hash';
+import { createIdSet, destroyIdSet, NOT_FOUND, putId, removeId, reserveId, shardOf } from './id-set';
+import { SEGMENT_COUNT, SEGMENT_SHIFT } from './layout';
+import { allocate, allocateZeroed, release } from './memory';
+import { rankAt, Relation, rowAddress } from './row-store';
+import { createVector, destroyVector, push, reserveWords } from './vector';
+import { markCell, marking } from './value-table';
+
+const FIRST_ROWS: u32 = 8;
+const INDEX_SLOTS: u32 = 64;
+
+export function createRelation(arity: u32, flags: u32, rowsMax: u32, handle: u32, seed: u64): Relation {
+  const relation = changetype<Relation>(allocateZeroed(offsetof<Relation>()) as usize);
+  if (changetype<usize>(relation) == 0) return relation;
+  const ranked: u32 = (flags & RELATION_RANKED) != 0 ? 1 : 0;
+  relation.arity = arity;
+  relation.flags = flags;
+  relation.cellsAt = 4 + (ranked << 2);
+  relation.stride = max<u32>(8, relation.cellsAt + (arity << 2));
+  relation.freeHead = NOT_FOUND;
+  relation.rowsMax = rowsMax;
+  relation.handle = handle;
+  relation.seed = seed;
+  relation.fresh = true;
+  relation.set = createIdSet();
+  relation.indexes = allocateZeroed(INDEX_SLOTS << 2);
+  relation.touched = createVector();
+  relation.delta = createVector();
+  relation.pending = createVector();
+  relation.recent = createVector();
+  return relation;
+}
+
+export function hasMemory(relation: Relation): bool {
+  return (
+    changetype<usize>(relation) != 0 && changetype<usize>(relation.set) != 0 && relation.indexes != 0 &&
+    changetype<usize>(relation.recent) != 0
+  );
+}
+
+export function indexAt(relation: Relation, index: u32): ColumnIndex {
+  return changetype<ColumnIndex>(load<u32>(relation.indexes + (index << 2)) as usize);
+}
+
+/** Id of the row with these cells, whatever its state, or NOT_FOUND. */
+export function findRow(relation: Relation, cells: u32, hash: u32): u32 {
+  const shard = shardOf(relation.set, hash);
+  const slots = shard.slots;
+  const mask = shard.mask;
+  const arity = relation.arity;
+  let slot = hash & mask;
+  while (true) {
+    const at = slots + (slot << 3);
+    const entry = load<u32>(at, 4);
+    if (entry == 0) return NOT_FOUND;
+    if (load<u32>(at) == hash) {
+      const row = rowAddress(relation, entry - 1) + relation.cellsAt;
+      if (arity == 2) {
+        if (load<u64>(row) == load<u64>(cells)) return entry - 1;
+      } else {
+        let i: u32 = 0;
+        while (i < arity && load<u32>(row + (i << 2)) == load<u32>(cells + (i << 2))) i += 1;
+        if (i == arity) return entry - 1;
+      }
+    }
+    slot = (slot + 1) & mask;
+  }
+}
+
+function growRows(relation: Relation): bool {
+  const stride = relation.stride;
+  if (relation.capacity < SEGMENT_COUNT) {
+    const rows = relation.capacity == 0 ? FIRST_ROWS : relation.capacity << 1;
+    if (relation.directory == 0) {
+      relation.directory = allocateZeroed(16);
+      if (relation.directory == 0) return false;
+      relation.directoryWords = 4;
+    }
+    if (!reserveAllPositions(relation, rows)) return false;
+    const segment = allocate(rows * stride);
+    if (segment == 0) return false;
+    const old = load<u32>(relation.directory);
+    memory.copy(segment, old, relation.capacity * stride);
+    release(old, relation.capacity * stride);
+    store<u32>(relation.directory, segment);
+    relation.capacity = rows;
+    return true;
+  }
+  const at = relation.capacity >> SEGMENT_SHIFT;
+  if (at == relation.directoryWords) {
+    const wider = allocate(at << 3);
+    if (wider == 0) return false;
+    memory.copy(wider, relation.directory, at << 2);
+    release(relation.directory, at << 2);
+    relation.directory = wider;
+    relation.directoryWords = at << 1;
+  }
+  if (!reserveAllPositions(relation, relation.capacity + SEGMENT_COUNT)) return false;
+  const segment = allocate(stride << SEGMENT_SHIFT);
+  if (segment == 0) return false;
+  store<u32>(relation.directory + (at << 2), segment);
+  relation.capacity += SEGMENT_COUNT;
+  return true;
+}
+
+function reserveAllPositions(relation: Relation, rows: u32): bool {
+  for (let i: u32 = 0; i < relation.indexCount; i++) {
+    if (!reservePositions(indexAt(relation, i), rows)) return false;
+  }
+  return true;
+}
+
+/**
+ * Appends a row that is not there, with meta 0 flags but USED, and puts it into the set and every
+ * index. NOT_FOUND, and nothing changed, without memory.
+ */
+export function insertRow(relation: Relation, cells: u32, hash: u32): u32 {
+  if (!reserveId(relation.set, hash)) return NOT_FOUND;
+  for (let i: u32 = 0; i < relation.indexCount; i++) {
+    if (!reserveInIndex(indexAt(relation, i), cells)) return NOT_FOUND;
+  }
+  let id = relation.freeHead;
+  let row: u32;
+  if (id != NOT_FOUND) {
+    row = rowAddress(relation, id);
+    relation.freeHead = load<u32>(row, 4);
+  } else {
+    id = relation.top;
+    if (id == relation.capacity && !growRows(relation)) return NOT_FOUND;
+    relation.top = id + 1;
+    row = rowAddress(relation, id);
+  }
+  store<u32>(row, ROW_USED);
+  const to = row + relation.cellsAt;
+  if (relation.cellsAt == 8) store<u32>(row, 0, 4);
+  const arity = relation.arity;
+  for (let i: u32 = 0; i < arity; i++) {
+    const cell = load<u32>(cells + (i << 2));
+    store<u32>(to + (i << 2), cell);
+    if (marking) markCell(cell);
+  }
+  putId(relation.set, hash, id);
+  for (let i: u32 = 0; i < relation.indexCount; i++) {
+    addToIndex(relation, indexAt(relation, i), id, to);
+  }
+  return id;
+}
+
+/** Takes a row out of the set and all indexes and gives its place back. */
+export function removeRow(relation: Relation, id: u32): void {
+  const row = rowAddress(relation, id);
+  const cells = row + relation.cellsAt;
+  for (let i: u32 = 0; i < relation.indexCount; i++) {
+    removeFromIndex(relation, indexAt(relation, i), id, cells);
+  }
+  removeId(relation.set, hashCells(cells, relation.arity), id);
+  store<u32>(row, 0);
+  store<u32>(row, relation.freeHead, 4);
+  relation.freeHead = id;
+}
+
+/** Logs the former state of a row before its first change in this transaction. */
+export function touch(relation: Relation, id: u32, row: u32): bool {
+  if (relation.fresh) return true;
+  const meta = load<u32>(row);
+  if ((meta & ROW_TOUCHED) != 0) return true;
+  if (!reserveWords(relation.touched, 3)) return false;
+  push(relation.touched, id);
+  push(relation.touched, meta);
+  push(relation.touched, rankAt(relation, row));
+  store<u32>(row, meta | ROW_TOUCHED);
+  return true;
+}
+
+/** True for a row that must stay: readers or the state after the transaction know it. */
+export function isNeeded(meta: u32): bool {
+  return (meta & (ROW_LIVE | ROW_OLD)) != 0 || meta >> WEIGHT_SHIFT != 0;
+}
+
+export function usesPositions(relation: Relation): bool {
+  return (relation.flags & RELATION_POSITIONS) != 0;
+}
+
+/** Bytes of rows and sets; indexes count their own. */
+export function rowBytes(relation: Relation): u32 {
+  return relation.capacity * relation.stride;
+}
+
+export function destroyRelation(relation: Relation): void {
+  let rows = relation.capacity;
+  let at: u32 = 0;
+  while (rows > 0) {
+    const count = min(rows, SEGMENT_COUNT);
+    release(load<u32>(relation.directory + (at << 2)), count * relation.stride);
+    rows -= count;
+    at += 1;
+  }
+  release(relation.directory, relation.directoryWords << 2);
+  destroyIdSet(relation.set);
+  for (let i: u32 = 0; i < relation.indexCount; i++) destroyIndex(indexAt(relation, i));
+  release(relation.indexes, INDEX_SLOTS << 2);
+  destroyVector(relation.touched);
+  destroyVector(relation.delta);
+  destroyVector(relation.pending);
+  destroyVector(relation.recent);
+  release(changetype<usize>(relation) as u32, offsetof<Relation>() as u32);
+}

@@ -1,0 +1,75 @@
+/*
+ * One relation: its rows, the set that finds them, its indexes, and what a transaction did to it.
+ *
+ * Rows stand in segments of 4096 (the first one doubles up to that size) and have an id, their place:
+ *
+ *   | meta u32 | rank u32, if ranked | cell 0 | cell 1 | …
+ *
+ * meta holds the flags of abi.ts and, above them, the weight: the number of derivations that are
+ * counted (all of them in a counting stratum, those of exit rules in a recursive one).
+ *
+ * LIVE is the state after the running transaction, OLD the state before it; readers see OLD until the
+ * commit point. A row that a transaction changed for the first time is logged in `touched` with its
+ * former meta and rank, which is all that a rollback needs. Rows are removed at commit or rollback
+ * only, so ids stay valid and cells readable throughout a transaction.
+ */
+import { RELATION_RANKED } from './abi';
+import { IdSet } from './id-set';
+import { SEGMENT_MASK, SEGMENT_SHIFT } from './layout';
+import { Vector } from './vector';
+
+@unmanaged
+export class Relation {
+  arity: u32;
+  flags: u32;
+  stride: u32;
+  /** Offset of the first cell in a row. */
+  cellsAt: u32;
+  directory: u32;
+  directoryWords: u32;
+  /** Rows there is room for. */
+  capacity: u32;
+  /** Ids below are in use or in the free list. */
+  top: u32;
+  freeHead: u32;
+  /** Rows that readers see (committed) and rows after the running transaction. */
+  live: u32;
+  liveNew: u32;
+  rowsMax: u32;
+  set: IdSet;
+  indexes: u32;
+  indexCount: u32;
+  /** Triples: id, former meta, former rank. */
+  touched: Vector;
+  /** id << 1 | 1 for a row that appeared, id << 1 for one that vanished. */
+  delta: Vector;
+  pending: Vector;
+  recent: Vector;
+  /** Made in the running transaction: no undo, no delta, dropped on rollback. */
+  fresh: bool;
+  /** Position in the host's list, for error reports. */
+  handle: u32;
+  maxRank: u32;
+  /** Address of the AggregateState behind an aggregate's output, else 0. */
+  aggregateState: u32;
+  /** Seed of the digest: hash of the table's name. */
+  seed: u64;
+  baseSum: u64;
+  baseSum2: u64;
+  liveSum: u64;
+  liveSum2: u64;
+}
+
+export function rowAddress(relation: Relation, id: u32): u32 {
+  return load<u32>(relation.directory + ((id >> SEGMENT_SHIFT) << 2)) + (id & SEGMENT_MASK) * relation.stride;
+}
+
+export function rankAt(relation: Relation, row: u32): u32 {
+  return (relation.flags & RELATION_RANKED) != 0 ? load<u32>(row, 4) : 0;
+}
+
+export function setRankAt(relation: Relation, row: u32, rank: u32): void {
+  if ((relation.flags & RELATION_RANKED) == 0) return;
+  store<u32>(row, rank, 4);
+  if (rank > relation.maxRank) relation.maxRank = rank;
+}

@@ -1,0 +1,321 @@
+/*
+ * One transaction: begin, a new program perhaps, base rows, the units, then commit or rollback. Each
+ * long part goes in slices. Readers see the state before it until `commit` passes the commit point,
+ * which is one assignment; the bookkeeping behind that point is sliced too.
+ */
+import {
+  ROW_BASE, ROW_LIVE, ROW_OLD, ROW_PENDING, ROW_QUEUED, ROW_RECENT, ROW_TOUCHED, ROW_USED, STATUS_BAD_CALL,
+  STATUS_BAD_ROWS, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY, UNIT_AGGREGATE,
+} from './abi';
+import { aggregateRow, AggregateState, restoreGroups, settleGroups } from './aggregate';
+import { dropCandidates } from './candidates';
+import { buildIndex, keepIndexes, relationCount, sharedRelationOf } from './catalog';
+import { ColumnIndex } from './column-index';
+import { digestRow } from './digest';
+import { findOrInsert } from './emit';
+import { hashCells } from './hash';
+import { NOT_FOUND } from './id-set';
+import { stepCount } from './interpreter';
+import { beginUnits, stepUnits } from './maintenance';
+import { memoryLow, refillReserve } from './memory';
+import { AggregatePlan, Program, Unit, unitAt } from './program';
+import { decodeProgram, decodeStatus, destroyProgram } from './program-decoder';
+import { findRow, isNeeded, removeRow, touch } from './relation';
+import { Relation, rowAddress, setRankAt } from './row-store';
+import { BAD_CELL, readBytes, readCell } from './row-codec';
+import { restoreSideWeights, saveSideWeights } from './side-weights';
+import { NO_CELL } from './value-table';
+import { clearVector, wordAt } from './vector';
+import { showNew, showOld } from './views';
+
+const IDLE: u32 = 0;
+const OPEN: u32 = 1;
+const COMPUTED: u32 = 2;
+const COMMITTING: u32 = 3;
+const ROLLING_BACK: u32 = 4;
+
+const SLICE_ROWS: u32 = 4096;
+const PASSING_FLAGS: u32 = ROW_TOUCHED | ROW_PENDING | ROW_RECENT | ROW_QUEUED;
+
+let state: u32 = IDLE;
+let current: Program = changetype<Program>(0);
+let next: Program = changetype<Program>(0);
+let unitsBegun: bool = false;
+let buildAt: u32 = 0;
+let handleAt: u32 = 0;
+let rowAt: u32 = 0;
+const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
+
+/** Counts commit points: a query that began before one starts again. */
+export let commits: u32 = 0;
+/** Bytes of the last `changeBaseRows` that were taken. */
+export let bytesTaken: u32 = 0;
+
+export function isOpen(): bool {
+  return state != IDLE;
+}
+
+export function currentProgram(): Program {
+  return current;
+}
+
+export function begin(): u32 {
+  if (state != IDLE) return STATUS_BAD_CALL;
+  if (!refillReserve() || !saveSideWeights()) return STATUS_OUT_OF_MEMORY;
+  state = OPEN;
+  unitsBegun = false;
+  buildAt = 0;
+  for (let handle: u32 = 0; handle < relationCount(); handle++) {
+    const relation = sharedRelationOf(handle);
+    if (changetype<usize>(relation) != 0) relation.liveNew = relation.live;
+  }
+  return STATUS_DONE;
+}
+
+/** Takes a new program; its relations were made by the host inside this transaction. */
+export function setProgram(pointer: u32, bytes: u32): u32 {
+  if (state != OPEN || unitsBegun) return STATUS_BAD_CALL;
+  if (changetype<usize>(next) != 0) destroyProgram(next);
+  next = decodeProgram(pointer, bytes, false);
+  return decodeStatus;
+}
+
+/** Takes the BASE flag off rows of a relation, from row `from` on; answers where to go on, or `top`. */
+export function clearBaseRows(relation: Relation, from: u32): u32 {
+  const end = min(relation.top, from + SLICE_ROWS);
+  for (let id = from; id < end; id++) {
+    const row = rowAddress(relation, id);
+    if ((load<u32>(row) & ROW_BASE) == 0) continue;
+    if (!touch(relation, id, row)) return NOT_FOUND;
+    store<u32>(row, load<u32>(row) & ~ROW_BASE);
+  }
+  return end;
+}
+
+function readRow(pointer: u32, end: u32, arity: u32): u32 {
+  let bytes: u32 = 0;
+  for (let i: u32 = 0; i < arity; i++) {
+    const cell = readCell(pointer + bytes, end);
+    if (cell == BAD_CELL) return STATUS_BAD_ROWS;
+    if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
+    store<u32>(cellBuffer + (i << 2), cell);
+    bytes += readBytes;
+  }
+  rowBytesRead = bytes;
+  return 0;
+}
+
+let rowBytesRead: u32 = 0;
+
+/** Sets or takes the BASE flag of `rows` encoded rows; `bytesTaken` says how far it got. */
+export function changeBaseRows(relation: Relation, pointer: u32, bytes: u32, rows: u32, insert: bool): u32 {
+  const end = pointer + bytes;
+  let at = pointer;
+  bytesTaken = 0;
+  for (let i: u32 = 0; i < rows; i++) {
+    let status = readRow(at, end, relation.arity);
+    if (status != 0) return status;
+    at += rowBytesRead;
+    status = changeBaseRow(relation, insert);
+    if (status != 0) return status;
+  }
+  bytesTaken = at - pointer;
+  return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
+}
+
+function changeBaseRow(relation: Relation, insert: bool): u32 {
+  let id: u32;
+  if (insert) id = findOrInsert(relation, cellBuffer);
+  else {
+    id = findRow(relation, cellBuffer, hashCells(cellBuffer, relation.arity));
+    if (id == NOT_FOUND) return 0;
+  }
+  if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  const row = rowAddress(relation, id);
+  if (((load<u32>(row) & ROW_BASE) != 0) == insert) return 0;
+  if (!touch(relation, id, row)) return STATUS_OUT_OF_MEMORY;
+  store<u32>(row, load<u32>(row) ^ ROW_BASE);
+  return 0;
+}
+
+/** Copies the base rows of a relation that goes to the one that takes its place; from row `from` on. */
+export function copyBaseRows(from: Relation, to: Relation, start: u32): u32 {
+  const end = min(from.top, start + SLICE_ROWS);
+  for (let id = start; id < end; id++) {
+    const row = rowAddress(from, id);
+    if ((load<u32>(row) & ROW_BASE) == 0) continue;
+    memory.copy(cellBuffer, row + from.cellsAt, from.arity << 2);
+    if (changeBaseRow(to, true) != 0) return NOT_FOUND;
+  }
+  return end;
+}
+
+function buildIndexes(program: Program): u32 {
+  while (buildAt < program.builds.length) {
+    const relation = changetype<Relation>(wordAt(program.builds, buildAt) as usize);
+    const index = changetype<ColumnIndex>(wordAt(program.builds, buildAt + 1) as usize);
+    if (!index.ready && !buildIndex(relation, index, SLICE_ROWS)) {
+      return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_MORE;
+    }
+    buildAt += 2;
+  }
+  return STATUS_DONE;
+}
+
+/** Works for about `budget` steps: STATUS_MORE, STATUS_DONE when all units are up to date, or a failure. */
+export function step(budget: u64): u32 {
+  if (state != OPEN) return STATUS_BAD_CALL;
+  const program = changetype<usize>(next) != 0 ? next : current;
+  if (changetype<usize>(program) == 0) {
+    state = COMPUTED;
+    return STATUS_DONE;
+  }
+  const built = buildIndexes(program);
+  if (built != STATUS_DONE) return built;
+  if (!unitsBegun) {
+    beginUnits(program);
+    unitsBegun = true;
+  }
+  const status = stepUnits(stepCount + budget);
+  if (status == STATUS_DONE) state = COMPUTED;
+  return status;
+}
+
+/* Commit. */
+
+function commitRow(relation: Relation, id: u32, before: u32): void {
+  const row = rowAddress(relation, id);
+  const meta = load<u32>(row);
+  digestRow(relation, row + relation.cellsAt, before, meta);
+  if ((meta & ROW_LIVE) != 0) store<u32>(row, (meta & ~PASSING_FLAGS) | ROW_OLD);
+  else removeRow(relation, id);
+}
+
+/** The next slice of a relation; true when all of it is committed. */
+function commitRelation(relation: Relation): bool {
+  if (relation.fresh) {
+    const end = min(relation.top, rowAt + SLICE_ROWS);
+    for (; rowAt < end; rowAt++) {
+      if ((load<u32>(rowAddress(relation, rowAt)) & ROW_USED) != 0) commitRow(relation, rowAt, 0);
+    }
+    if (rowAt < relation.top) return false;
+    relation.fresh = false;
+  } else {
+    const touched = relation.touched;
+    const end = min(touched.length, rowAt + SLICE_ROWS * 3);
+    for (; rowAt < end; rowAt += 3) commitRow(relation, wordAt(touched, rowAt), wordAt(touched, rowAt + 1));
+    if (rowAt < touched.length) return false;
+  }
+  clearVector(relation.touched);
+  clearVector(relation.delta);
+  clearVector(relation.pending);
+  clearVector(relation.recent);
+  if (relation.aggregateState != 0) settleGroups(changetype<AggregateState>(relation.aggregateState as usize));
+  rowAt = 0;
+  return true;
+}
+
+function startCommit(): void {
+  state = COMMITTING;
+  commits += 1;
+  handleAt = 0;
+  rowAt = 0;
+  for (let handle: u32 = 0; handle < relationCount(); handle++) {
+    const relation = sharedRelationOf(handle);
+    if (changetype<usize>(relation) != 0) relation.live = relation.liveNew;
+  }
+  showNew();
+  if (changetype<usize>(next) == 0) return;
+  destroyProgram(current);
+  current = next;
+  next = changetype<Program>(0);
+  for (let i: u32 = 0; i < current.unitCount; i++) unitAt(current, i).fresh = false;
+}
+
+/** Commits in slices; the first call passes the commit point. */
+export function commit(): u32 {
+  if (state == COMPUTED) startCommit();
+  if (state != COMMITTING) return STATUS_BAD_CALL;
+  let slices = 0;
+  while (handleAt < relationCount()) {
+    const relation = sharedRelationOf(handleAt);
+    if (changetype<usize>(relation) == 0 || commitRelation(relation)) handleAt += 1;
+    slices += 1;
+    if (slices == 256 || rowAt != 0) return STATUS_MORE;
+  }
+  if (changetype<usize>(current) != 0) {
+    for (let i: u32 = 0; i < current.relationCount; i++) {
+      keepIndexes(changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize), current.indexes);
+    }
+  }
+  showOld();
+  state = IDLE;
+  return STATUS_DONE;
+}
+
+/* Rollback. */
+
+function takeBackAggregates(): void {
+  const program = changetype<usize>(next) != 0 ? next : current;
+  if (changetype<usize>(program) == 0) return;
+  for (let i: u32 = 0; i < program.unitCount; i++) {
+    const unit: Unit = unitAt(program, i);
+    if (unit.kind != UNIT_AGGREGATE || unit.fresh) continue;
+    const plan = changetype<AggregatePlan>(unit.aggregate as usize);
+    if (plan.output.aggregateState == 0) continue;
+    const aggregates = changetype<AggregateState>(plan.output.aggregateState as usize);
+    for (let j: u32 = 0; j < aggregates.taken; j++) {
+      const entry = wordAt(plan.input.delta, j);
+      const row = rowAddress(plan.input, entry >> 1);
+      aggregateRow(plan, aggregates, row + plan.input.cellsAt, (entry & 1) != 0);
+    }
+    restoreGroups(aggregates);
+  }
+}
+
+function rollBackRelation(relation: Relation): bool {
+  const touched = relation.touched;
+  const end = min(touched.length, rowAt + SLICE_ROWS * 3);
+  for (; rowAt < end; rowAt += 3) {
+    const id = wordAt(touched, rowAt);
+    const before = wordAt(touched, rowAt + 1);
+    if (isNeeded(before)) {
+      const row = rowAddress(relation, id);
+      store<u32>(row, before);
+      setRankAt(relation, row, wordAt(touched, rowAt + 2));
+    } else removeRow(relation, id);
+  }
+  if (rowAt < touched.length) return false;
+  clearVector(relation.touched);
+  clearVector(relation.delta);
+  clearVector(relation.pending);
+  clearVector(relation.recent);
+  relation.liveNew = relation.live;
+  rowAt = 0;
+  return true;
+}
+
+/** Undoes an open or computed transaction in slices. Fresh relations are left for the host to drop. */
+export function rollBack(): u32 {
+  if (state == OPEN || state == COMPUTED) {
+    state = ROLLING_BACK;
+    handleAt = 0;
+    rowAt = 0;
+    takeBackAggregates();
+    dropCandidates();
+    if (changetype<usize>(next) != 0) destroyProgram(next);
+    next = changetype<Program>(0);
+  }
+  if (state != ROLLING_BACK) return STATUS_BAD_CALL;
+  let slices = 0;
+  while (handleAt < relationCount()) {
+    const relation = sharedRelationOf(handleAt);
+    if (changetype<usize>(relation) == 0 || rollBackRelation(relation)) handleAt += 1;
+    slices += 1;
+    if (slices == 256 || rowAt != 0) return STATUS_MORE;
+  }
+  restoreSideWeights();
+  refillReserve();
+  state = IDLE;
+  return STATUS_DONE;
+}

@@ -1,0 +1,346 @@
+/*
+ * Cells and the values behind them.
+ *
+ * A cell is 4 bytes and describes itself:
+ *
+ *   …1   int −2^30 … 2^30−1, shifted left by one
+ *   0    null        2  false        4  true
+ *   …0   from 16 on: value (cell >> 1) − 8 of the value table
+ *
+ * Equal values have equal cells: what fits a small int is never in the table, and the table interns.
+ * An entry is 16 bytes:  | hash | kind (2 bits) length (30 bits) | payload 8 bytes |
+ * The payload is an i64, an f64, a string of up to 8 bytes, or the address of a longer one's bytes.
+ *
+ * Values are collected by marking what rows, programs and groups refer to, in slices; an intern and a
+ * row insertion during a collection mark what they touch (`collector.ts`).
+ */
+import { allocate, allocateZeroed, release } from './memory';
+import { finish, hashBytes64, mix } from './hash';
+import { createIdSet, IdSet, NOT_FOUND, putId, removeId, reserveId, shardOf } from './id-set';
+import { ID_CELL_BASE, SEGMENT_MASK, SEGMENT_SHIFT } from './layout';
+
+export const CELL_NULL: u32 = 0;
+export const CELL_FALSE: u32 = 2;
+export const CELL_TRUE: u32 = 4;
+/** The answer of an intern without memory; no cell has it, for the table ends long before. */
+export const NO_CELL: u32 = 0xfffffffe;
+
+export const KIND_FREE: u32 = 0;
+export const KIND_STRING: u32 = 1;
+export const KIND_INT: u32 = 2;
+export const KIND_FLOAT: u32 = 3;
+
+const ENTRY_BYTES: u32 = 16;
+const SEGMENT_BYTES: u32 = ENTRY_BYTES << SEGMENT_SHIFT;
+const SEGMENTS_MAX: u32 = 0x10000;
+const INLINE_BYTES_MAX: u32 = 8;
+const LENGTH_MASK: u32 = 0x3fffffff;
+const SMALL_INT_MIN: i64 = -0x40000000;
+const SMALL_INT_MAX: i64 = 0x3fffffff;
+
+let directory: u32 = 0;
+let segments: u32 = 0;
+let top: u32 = 0;
+let freeHead: u32 = NOT_FOUND;
+let set: IdSet = changetype<IdSet>(0);
+let marks: u32 = 0;
+/** True while a collection runs: whatever is interned or looked up is alive. */
+export let marking: bool = false;
+export let liveValues: u32 = 0;
+/** Values interned anew since the last collection began. */
+export let freshValues: u32 = 0;
+
+export function initValues(): bool {
+  directory = allocateZeroed(SEGMENTS_MAX << 2);
+  marks = allocateZeroed(SEGMENTS_MAX << 2);
+  set = createIdSet();
+  return directory != 0 && marks != 0 && changetype<usize>(set) != 0;
+}
+
+function entryOf(id: u32): u32 {
+  return load<u32>(directory + ((id >> SEGMENT_SHIFT) << 2)) + ((id & SEGMENT_MASK) << 4);
+}
+
+export function isSmallInt(cell: u32): bool {
+  return (cell & 1) != 0;
+}
+
+export function smallInt(cell: u32): i32 {
+  return (cell as i32) >> 1;
+}
+
+export function isTableCell(cell: u32): bool {
+  return (cell & 1) == 0 && cell >= ID_CELL_BASE;
+}
+
+export function idOfCell(cell: u32): u32 {
+  return (cell - ID_CELL_BASE) >> 1;
+}
+
+/** KIND_… of a cell; only for cells of the table. */
+export function kindOf(cell: u32): u32 {
+  return load<u32>(entryOf(idOfCell(cell)), 4) >> 30;
+}
+
+export function stringLength(cell: u32): u32 {
+  return load<u32>(entryOf(idOfCell(cell)), 4) & LENGTH_MASK;
+}
+
+export function stringBytes(cell: u32): u32 {
+  const entry = entryOf(idOfCell(cell));
+  return (load<u32>(entry, 4) & LENGTH_MASK) <= INLINE_BYTES_MAX ? entry + 8 : load<u32>(entry, 8);
+}
+
+export function intOf(cell: u32): i64 {
+  return isSmallInt(cell) ? (smallInt(cell) as i64) : load<i64>(entryOf(idOfCell(cell)), 8);
+}
+
+export function floatOf(cell: u32): f64 {
+  return load<f64>(entryOf(idOfCell(cell)), 8);
+}
+
+export function isInt(cell: u32): bool {
+  return isSmallInt(cell) || (isTableCell(cell) && kindOf(cell) == KIND_INT);
+}
+
+export function isFloat(cell: u32): bool {
+  return isTableCell(cell) && kindOf(cell) == KIND_FLOAT;
+}
+
+export function isString(cell: u32): bool {
+  return isTableCell(cell) && kindOf(cell) == KIND_STRING;
+}
+
+/** Canonical 64-bit hash of the value behind a cell: the same on every replica, whatever the ids. */
+export function canonicalHash(cell: u32): u64 {
+  if (isSmallInt(cell)) return mix(3, smallInt(cell) as i64 as u64);
+  if (cell < ID_CELL_BASE) return mix(1, cell as u64);
+  const kind = kindOf(cell);
+  if (kind == KIND_INT) return mix(3, intOf(cell) as u64);
+  if (kind == KIND_FLOAT) return mix(4, reinterpret<u64>(floatOf(cell)));
+  return hashBytes64(stringBytes(cell), stringLength(cell), 5);
+}
+
+function newEntry(hash: u32): u32 {
+  if (!reserveId(set, hash)) return NOT_FOUND;
+  let id = freeHead;
+  if (id != NOT_FOUND) {
+    freeHead = load<u32>(entryOf(id), 8);
+  } else {
+    if (top >> SEGMENT_SHIFT == segments) {
+      if (segments == SEGMENTS_MAX) return NOT_FOUND;
+      const segment = allocate(SEGMENT_BYTES);
+      const bits = allocateZeroed(1 << (SEGMENT_SHIFT - 3));
+      if (segment == 0 || bits == 0) {
+        release(segment, SEGMENT_BYTES);
+        release(bits, 1 << (SEGMENT_SHIFT - 3));
+        return NOT_FOUND;
+      }
+      store<u32>(directory + (segments << 2), segment);
+      store<u32>(marks + (segments << 2), bits);
+      segments += 1;
+    }
+    id = top;
+    top += 1;
+  }
+  putId(set, hash, id);
+  liveValues += 1;
+  freshValues += 1;
+  if (marking) markId(id);
+  return id;
+}
+
+function cellOfId(id: u32): u32 {
+  return ID_CELL_BASE + (id << 1);
+}
+
+function internWord(kind: u32, bits: u64): u32 {
+  const hash = finish(mix(kind as u64, bits));
+  const shard = shardOf(set, hash);
+  let slot = hash & shard.mask;
+  while (true) {
+    const at = shard.slots + (slot << 3);
+    const found = load<u32>(at, 4);
+    if (found == 0) break;
+    if (load<u32>(at) == hash) {
+      const entry = entryOf(found - 1);
+      if (load<u32>(entry, 4) >> 30 == kind && load<u64>(entry, 8) == bits) {
+        if (marking) markId(found - 1);
+        return cellOfId(found - 1);
+      }
+    }
+    slot = (slot + 1) & shard.mask;
+  }
+  const id = newEntry(hash);
+  if (id == NOT_FOUND) return NO_CELL;
+  const entry = entryOf(id);
+  store<u32>(entry, hash);
+  store<u32>(entry, kind << 30, 4);
+  store<u64>(entry, bits, 8);
+  return cellOfId(id);
+}
+
+export function internInt(value: i64): u32 {
+  if (value >= SMALL_INT_MIN && value <= SMALL_INT_MAX) return ((value as u32) << 1) | 1;
+  return internWord(KIND_INT, value as u64);
+}
+
+/** The caller made sure that the float is finite; −0 becomes 0. */
+export function internFloat(value: f64): u32 {
+  return internWord(KIND_FLOAT, reinterpret<u64>(value == 0 ? 0 : value));
+}
+
+function sameBytes(a: u32, b: u32, length: u32): bool {
+  return memory.compare(a, b, length) == 0;
+}
+
+export function internString(pointer: u32, length: u32): u32 {
+  const hash = finish(hashBytes64(pointer, length, KIND_STRING as u64));
+  const shard = shardOf(set, hash);
+  let slot = hash & shard.mask;
+  while (true) {
+    const at = shard.slots + (slot << 3);
+    const found = load<u32>(at, 4);
+    if (found == 0) break;
+    if (load<u32>(at) == hash) {
+      const entry = entryOf(found - 1);
+      if (load<u32>(entry, 4) == ((KIND_STRING << 30) | length)) {
+        const bytes = length <= INLINE_BYTES_MAX ? entry + 8 : load<u32>(entry, 8);
+        if (sameBytes(bytes, pointer, length)) {
+          if (marking) markId(found - 1);
+          return cellOfId(found - 1);
+        }
+      }
+    }
+    slot = (slot + 1) & shard.mask;
+  }
+  let copy: u32 = 0;
+  if (length > INLINE_BYTES_MAX) {
+    copy = allocate(length);
+    if (copy == 0) return NO_CELL;
+  }
+  const id = newEntry(hash);
+  if (id == NOT_FOUND) {
+    if (copy != 0) release(copy, length);
+    return NO_CELL;
+  }
+  const entry = entryOf(id);
+  store<u32>(entry, hash);
+  store<u32>(entry, (KIND_STRING << 30) | length, 4);
+  store<u64>(entry, 0, 8);
+  if (copy != 0) {
+    memory.copy(copy, pointer, length);
+    store<u32>(entry, copy, 8);
+  } else {
+    memory.copy(entry + 8, pointer, length);
+  }
+  return cellOfId(id);
+}
+
+/* The total order: null < false < true < numbers by value, an int before an equal float < strings. */
+
+function classOfCell(cell: u32): u32 {
+  if (isSmallInt(cell)) return 3;
+  if (cell < ID_CELL_BASE) return cell >> 1;
+  return kindOf(cell) == KIND_STRING ? 4 : 3;
+}
+
+/** Sign of int − float, by value, exactly: no rounding of a large int. */
+function compareIntFloat(int: i64, float: f64): i32 {
+  if (float >= 9223372036854775808.0) return -1;
+  if (float < -9223372036854775808.0) return 1;
+  const whole = trunc(float);
+  const other = whole as i64;
+  if (int != other) return int < other ? -1 : 1;
+  return float > whole ? -1 : float < whole ? 1 : 0;
+}
+
+/** Numbers by value: 1 and 1.0 are 0 apart. Both cells are numbers. */
+export function compareNumbers(a: u32, b: u32): i32 {
+  const aFloat = isFloat(a);
+  const bFloat = isFloat(b);
+  if (!aFloat && !bFloat) {
+    const x = intOf(a);
+    const y = intOf(b);
+    return x < y ? -1 : x > y ? 1 : 0;
+  }
+  if (aFloat && bFloat) {
+    const x = floatOf(a);
+    const y = floatOf(b);
+    return x < y ? -1 : x > y ? 1 : 0;
+  }
+  return aFloat ? -compareIntFloat(intOf(b), floatOf(a)) : compareIntFloat(intOf(a), floatOf(b));
+}
+
+function compareStrings(a: u32, b: u32): i32 {
+  const aLength = stringLength(a);
+  const bLength = stringLength(b);
+  const order = memory.compare(stringBytes(a), stringBytes(b), min(aLength, bLength));
+  if (order != 0) return order;
+  return aLength < bLength ? -1 : aLength > bLength ? 1 : 0;
+}
+
+/** As `<` sees it: like the total order, but a float and an int of one value are equal. */
+export function compareByValue(a: u32, b: u32): i32 {
+  if (a == b) return 0;
+  if ((a & b & 1) != 0) return (a as i32) < (b as i32) ? -1 : 1;
+  const aClass = classOfCell(a);
+  const bClass = classOfCell(b);
+  if (aClass != bClass) return aClass < bClass ? -1 : 1;
+  if (aClass == 3) return compareNumbers(a, b);
+  return aClass == 4 ? compareStrings(a, b) : 0;
+}
+
+/** The total order; 0 only for equal cells. */
+export function compareCells(a: u32, b: u32): i32 {
+  const order = compareByValue(a, b);
+  if (order != 0 || a == b) return order;
+  return isFloat(a) ? 1 : -1;
+}
+
+/* Collection: see collector.ts, which decides when and what to mark. */
+
+function markId(id: u32): void {
+  const at = load<u32>(marks + ((id >> SEGMENT_SHIFT) << 2)) + ((id & SEGMENT_MASK) >> 3);
+  store<u8>(at, (load<u8>(at) as u32) | (1 << (id & 7)));
+}
+
+export function markCell(cell: u32): void {
+  if (isTableCell(cell) && idOfCell(cell) < top) markId(idOfCell(cell));
+}
+
+export function beginMarking(): void {
+  marking = true;
+  freshValues = 0;
+}
+
+export function valueTop(): u32 {
+  return top;
+}
+
+/** Frees the unmarked ids of [from, to) and clears the marks; marking ends with the last slice. */
+export function sweep(from: u32, to: u32): void {
+  for (let id = from; id < to; id++) {
+    const at = load<u32>(marks + ((id >> SEGMENT_SHIFT) << 2)) + ((id & SEGMENT_MASK) >> 3);
+    const bits = load<u8>(at);
+    const bit: u8 = 1 << ((id & 7) as u8);
+    if ((bits & bit) != 0) {
+      store<u8>(at, bits & ~bit);
+      continue;
+    }
+    const entry = entryOf(id);
+    const info = load<u32>(entry, 4);
+    if (info >> 30 == KIND_FREE) continue;
+    removeId(set, load<u32>(entry), id);
+    const length = info & LENGTH_MASK;
+    if (info >> 30 == KIND_STRING && length > INLINE_BYTES_MAX) release(load<u32>(entry, 8), length);
+    store<u32>(entry, 0, 4);
+    store<u32>(entry, freeHead, 8);
+    freeHead = id;
+    liveValues -= 1;
+  }
+}
+
+export function endMarking(): void {
+  marking = false;
+}
