@@ -34,5 +34,5 @@ export interface Disk {
 /** The `code` of an error of the operating system, else undefined. */
 export function errnoOf(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
-  return typeof code === 'string' ? code : undefined;
+  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }

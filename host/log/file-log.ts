@@ -12,7 +12,13 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { CaucusError } from '../errors.ts';
-import { LOG_GROUP_BYTES, LOG_READ_BYTES, LOG_SEGMENT_BYTES, LOG_TAIL_BYTES, RECORD_BYTES_MAX } from '../limits.ts';
+import {
+  LOG_GROUP_BYTES,
+  LOG_READ_BYTES,
+  LOG_SEGMENT_BYTES,
+  LOG_TAIL_BYTES,
+  RECORD_BYTES_MAX,
+} from '../limits.ts';
 import { errnoOf } from './disk.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import type { Bounds, Chunk, Log, LogRecord } from './log.ts';
@@ -49,7 +55,13 @@ export async function openFileLog(options: FileLogOptions): Promise<FileLog> {
   try {
     await options.disk.makeDirectory(options.directory);
     const opened = await openSegments(options.disk, options.directory);
-    const log = new FileLog(options, opened.segments, opened.topics, opened.lastTimeMs, opened.repairs);
+    const log = new FileLog(
+      options,
+      opened.segments,
+      opened.topics,
+      opened.lastTimeMs,
+      opened.repairs,
+    );
     await log.resume();
     return log;
   } catch (error) {
@@ -187,7 +199,11 @@ export class FileLog implements Log {
     });
   }
 
-  async *read(topic: string, from: number, signal: AbortSignal): AsyncGenerator<Chunk, void, undefined> {
+  async *read(
+    topic: string,
+    from: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Chunk, void, undefined> {
     const source = this.#topic(topic);
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     let next = from;
@@ -253,7 +269,9 @@ export class FileLog implements Log {
 
   #submit(pending: Pending): void {
     if (this.#closing.signal.aborted) {
-      pending.reject(new CaucusError('not_ready', 'the log is closed', { remedy: 'start caucus again' }));
+      pending.reject(
+        new CaucusError('not_ready', 'the log is closed', { remedy: 'start caucus again' }),
+      );
       return;
     }
     this.#pending.push(pending);
@@ -323,7 +341,14 @@ export class FileLog implements Log {
       } else if ('records' in item) {
         let offset = ends.get(item.topic) ?? item.topic.end;
         for (const payload of item.records) {
-          entries.push({ type: TYPE_RECORD, topic: item.topic.id, offset, timeMs, synced, payload });
+          entries.push({
+            type: TYPE_RECORD,
+            topic: item.topic.id,
+            offset,
+            timeMs,
+            synced,
+            payload,
+          });
           offset++;
         }
         ends.set(item.topic, offset);
@@ -404,7 +429,13 @@ export class FileLog implements Log {
     await this.#file?.close();
     this.#file = file;
     const { nonce, topics } = header;
-    this.#segments.push({ number, nonce, headerLength: bytes.length, length: bytes.length, topics });
+    this.#segments.push({
+      number,
+      nonce,
+      headerLength: bytes.length,
+      length: bytes.length,
+      topics,
+    });
   }
 
   async #enterFailure(cause: unknown, rejected: readonly Pending[]): Promise<void> {
@@ -529,7 +560,12 @@ export class FileLog implements Log {
     return records;
   }
 
-  async #readAt(file: DiskFile, segment: Segment, position: number, length: number): Promise<Uint8Array> {
+  async #readAt(
+    file: DiskFile,
+    segment: Segment,
+    position: number,
+    length: number,
+  ): Promise<Uint8Array> {
     try {
       const bytes = await file.read(position, length);
       if (bytes.length < ENTRY_HEADER_BYTES) throw this.#damaged(segment, position);
@@ -599,7 +635,13 @@ function encodeEntries(entries: readonly Entry[], nonce: number): { parts: Uint8
 }
 
 /** The records of a topic among the whole entries in `bytes`, from offset `from`, below `limit`. */
-function collect(bytes: Uint8Array, nonce: number, topic: number, from: number, limit: number): LogRecord[] {
+function collect(
+  bytes: Uint8Array,
+  nonce: number,
+  topic: number,
+  from: number,
+  limit: number,
+): LogRecord[] {
   const view = viewOf(bytes);
   const records: LogRecord[] = [];
   let at = 0;
@@ -627,15 +669,23 @@ function unwritable(directory: string, cause: unknown): CaucusError {
 }
 
 function expired(topic: string, from: number, start: number): CaucusError {
-  return new CaucusError('revision_expired', `topic \`${topic}\` was trimmed below offset ${start}`, {
-    remedy: 'start from a newer checkpoint',
-    details: { topic, offset: from, start },
-  });
+  return new CaucusError(
+    'revision_expired',
+    `topic \`${topic}\` was trimmed below offset ${start}`,
+    {
+      remedy: 'start from a newer checkpoint',
+      details: { topic, offset: from, start },
+    },
+  );
 }
 
 function beyondEnd(topic: string, from: number, end: number): CaucusError {
-  return new CaucusError('log_damaged', `topic \`${topic}\` ends at offset ${end}, before ${from}`, {
-    remedy: 'the log is older than what was read from it: restore the newer data directory',
-    details: { topic, offset: from, end },
-  });
+  return new CaucusError(
+    'log_damaged',
+    `topic \`${topic}\` ends at offset ${end}, before ${from}`,
+    {
+      remedy: 'the log is older than what was read from it: restore the newer data directory',
+      details: { topic, offset: from, end },
+    },
+  );
 }

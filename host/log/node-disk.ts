@@ -29,7 +29,7 @@ export const nodeDisk: Disk = {
     const first = await mkdir(directory, { recursive: true });
     // The new names lie in the parents: without this a crash may take the directory and all in it.
     if (first === undefined) return;
-    for (let made = path.resolve(directory); made.length >= path.resolve(first).length; ) {
+    for (let made = path.resolve(directory); made.length >= path.resolve(first).length;) {
       made = path.dirname(made);
       await syncPath(made);
     }
@@ -59,7 +59,8 @@ class NodeFile implements DiskFile {
       let rest = parts.slice(from, from + PARTS_PER_WRITE_MAX);
       while (rest.length > 0) {
         const { bytesWritten } = await this.#handle.writev(rest, at);
-        if (bytesWritten === 0) throw Object.assign(new Error('nothing was written'), { code: 'EIO' });
+        if (bytesWritten === 0)
+          throw Object.assign(new Error('nothing was written'), { code: 'EIO' });
         at += bytesWritten;
         rest = partsAfter(rest, bytesWritten);
       }
@@ -70,7 +71,12 @@ class NodeFile implements DiskFile {
     const bytes = new Uint8Array(length);
     let filled = 0;
     while (filled < length) {
-      const { bytesRead } = await this.#handle.read(bytes, filled, length - filled, position + filled);
+      const { bytesRead } = await this.#handle.read(
+        bytes,
+        filled,
+        length - filled,
+        position + filled,
+      );
       if (bytesRead === 0) break;
       filled += bytesRead;
     }

@@ -100,7 +100,12 @@ class Opening {
   }
 
   /** A segment whose header was never durable holds nothing: entries come after the header's fsync. */
-  async #dropUnbornSegment(name: string, number: number, size: number, isLast: boolean): Promise<void> {
+  async #dropUnbornSegment(
+    name: string,
+    number: number,
+    size: number,
+    isLast: boolean,
+  ): Promise<void> {
     const expected = encodeHeader({
       number,
       previousLength: 0,
@@ -201,7 +206,9 @@ class Opening {
 function sameTopics(a: readonly SegmentTopic[], b: readonly SegmentTopic[]): boolean {
   const sorted = (topics: readonly SegmentTopic[]): string =>
     JSON.stringify(
-      topics.map(({ id, name, next }) => [id, name, next]).sort((x, y) => (x[0] as number) - (y[0] as number)),
+      topics
+        .map(({ id, name, next }) => [id, name, next])
+        .sort((x, y) => (x[0] as number) - (y[0] as number)),
     );
   return sorted(a) === sorted(b);
 }

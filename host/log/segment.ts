@@ -111,7 +111,8 @@ export async function readHeader(
 function parseHeader(bytes: Uint8Array): SegmentHeader {
   const reader = new ByteReader(bytes);
   for (const expected of MAGIC) if (reader.u8() !== expected) reader.fail('no segment');
-  reader.u64();
+  reader.u32();
+  reader.u32();
   const number = reader.u64();
   const previousLength = reader.u64();
   const nonce = reader.u32();
@@ -150,7 +151,12 @@ export function encodeEntryHeader(
 }
 
 /** `short`: the entry goes on beyond the bytes. `broken`: no entry of this segment is here. */
-export function parseEntry(bytes: Uint8Array, view: DataView, at: number, nonce: number): Entry | 'short' | 'broken' {
+export function parseEntry(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  nonce: number,
+): Entry | 'short' | 'broken' {
   if (at + ENTRY_HEADER_BYTES > bytes.length) return 'short';
   const length = view.getUint32(at, true);
   const type = view.getUint32(at + 8, true);
@@ -197,7 +203,8 @@ export async function scanEntries(
     position += at;
     // Not one whole entry: the next one is larger than the window, or the file ends inside it.
     const whole = entryBytes(bytes, view, at);
-    if (at === 0 && (whole <= bytes.length || position + whole > to || bytes.length < wanted)) return position;
+    if (at === 0 && (whole <= bytes.length || position + whole > to || bytes.length < wanted))
+      return position;
     wanted = Math.max(SCAN_BYTES, whole);
   }
   return position;

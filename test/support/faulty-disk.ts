@@ -23,14 +23,23 @@ interface NameChange {
   readonly directory: string;
 }
 
-export type DiskOperation = 'open' | 'write' | 'read' | 'sync' | 'truncate' | 'rename' | 'unlink' | 'syncDirectory';
+export type DiskOperation =
+  | 'list'
+  | 'open'
+  | 'write'
+  | 'read'
+  | 'sync'
+  | 'truncate'
+  | 'rename'
+  | 'unlink'
+  | 'syncDirectory';
 
 export interface FaultyDiskOptions {
   /** The negative control: `sync` and `syncDirectory` succeed without doing anything. */
   readonly syncDoesNothing?: boolean;
 }
 
-export class FaultyDisk implements Disk {
+export class FaultyDisk {
   /** Bytes that all files together may have. */
   capacityBytes = Infinity;
   /** Called before each operation; a returned errno makes it fail. */
@@ -41,7 +50,7 @@ export class FaultyDisk implements Disk {
   #names = new Map<string, Inode>();
   #durableNames = new Map<string, Inode>();
   #pendingNames: NameChange[] = [];
-  /** Handles opened before a crash are of no use after it. */
+  /** Counts crashes and kills: who was attached before is cut off. */
   #epoch = 0;
 
   constructor(options: FaultyDiskOptions = {}) {
@@ -81,64 +90,74 @@ export class FaultyDisk implements Disk {
     inode.durableLength = Math.min(inode.durableLength, length);
   }
 
-  open(file: string, mode: 'create' | 'write' | 'read'): Promise<DiskFile> {
-    return this.#run('open', file, () => {
-      let inode = this.#names.get(file);
-      if (mode === 'create') {
-        if (inode !== undefined) throw osError('EEXIST', file);
-        const empty = new Uint8Array(0);
-        inode = { content: empty, length: 0, durable: empty, durableLength: 0, dirty: new Set() };
-        this.#names.set(file, inode);
-        this.#pendingNames.push({ names: [[file, inode]], directory: path.dirname(file) });
-      }
-      if (inode === undefined) throw osError('ENOENT', file);
-      return this.#handle(file, inode);
-    });
-  }
-
-  rename(from: string, to: string): Promise<void> {
-    return this.#run('rename', from, () => {
-      const inode = this.#inode(from);
-      this.#names.delete(from);
-      this.#names.set(to, inode);
-      this.#pendingNames.push({ names: [[from, null], [to, inode]], directory: path.dirname(to) });
-    });
-  }
-
-  unlink(file: string): Promise<void> {
-    return this.#run('unlink', file, () => {
-      this.#inode(file);
-      this.#names.delete(file);
-      this.#pendingNames.push({ names: [[file, null]], directory: path.dirname(file) });
-    });
-  }
-
-  list(directory: string): Promise<string[]> {
-    const names = [...this.#names.keys()].filter((name) => path.dirname(name) === directory);
-    return Promise.resolve(names.map((name) => path.basename(name)).sort());
-  }
-
-  makeDirectory(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  syncDirectory(directory: string): Promise<void> {
-    return this.#run('syncDirectory', directory, () => {
-      if (this.#syncDoesNothing) return;
-      for (const change of this.#pendingNames) {
-        if (change.directory === directory) this.#makeDurable(change);
-      }
-      this.#pendingNames = this.#pendingNames.filter((change) => change.directory !== directory);
-    });
-  }
-
-  #handle(file: string, inode: Inode): DiskFile {
+  /** The disk as one process sees it, until the next crash or kill. */
+  attach(): Disk {
     const epoch = this.#epoch;
+    const run = <T>(operation: DiskOperation, file: string, action: () => T): Promise<T> =>
+      this.#run(epoch, operation, file, action);
+    return {
+      open: (file, mode) => run('open', file, () => this.#open(file, mode, epoch)),
+      rename: (from, to) => run('rename', from, () => this.#rename(from, to)),
+      unlink: (file) => run('unlink', file, () => this.#unlink(file)),
+      list: (directory) => run('list', directory, () => this.#list(directory)),
+      makeDirectory: () => Promise.resolve(),
+      syncDirectory: (directory) =>
+        run('syncDirectory', directory, () => this.#syncDirectory(directory)),
+    };
+  }
+
+  files(): string[] {
+    return [...this.#names.keys()].sort();
+  }
+
+  #open(file: string, mode: 'create' | 'write' | 'read', epoch: number): DiskFile {
+    let inode = this.#names.get(file);
+    if (mode === 'create') {
+      if (inode !== undefined) throw osError('EEXIST', file);
+      const empty = new Uint8Array(0);
+      inode = { content: empty, length: 0, durable: empty, durableLength: 0, dirty: new Set() };
+      this.#names.set(file, inode);
+      this.#pendingNames.push({ names: [[file, inode]], directory: path.dirname(file) });
+    }
+    if (inode === undefined) throw osError('ENOENT', file);
+    return this.#handle(file, inode, epoch);
+  }
+
+  #rename(from: string, to: string): void {
+    const inode = this.#inode(from);
+    this.#names.delete(from);
+    this.#names.set(to, inode);
+    this.#pendingNames.push({
+      names: [
+        [from, null],
+        [to, inode],
+      ],
+      directory: path.dirname(to),
+    });
+  }
+
+  #unlink(file: string): void {
+    this.#inode(file);
+    this.#names.delete(file);
+    this.#pendingNames.push({ names: [[file, null]], directory: path.dirname(file) });
+  }
+
+  #list(directory: string): string[] {
+    const names = [...this.#names.keys()].filter((name) => path.dirname(name) === directory);
+    return names.map((name) => path.basename(name)).sort();
+  }
+
+  #syncDirectory(directory: string): void {
+    if (this.#syncDoesNothing) return;
+    for (const change of this.#pendingNames) {
+      if (change.directory === directory) this.#makeDurable(change);
+    }
+    this.#pendingNames = this.#pendingNames.filter((change) => change.directory !== directory);
+  }
+
+  #handle(file: string, inode: Inode, epoch: number): DiskFile {
     const run = <T>(operation: DiskOperation, action: () => T): Promise<T> =>
-      this.#run(operation, file, () => {
-        if (epoch !== this.#epoch) throw osError('EBADF', file);
-        return action();
-      });
+      this.#run(epoch, operation, file, action);
     return {
       write: (position, parts) => run('write', () => this.#write(file, inode, position, parts)),
       read: (position, length) =>
@@ -196,11 +215,17 @@ export class FaultyDisk implements Disk {
   }
 
   /** Every operation takes a turn of the event loop, as real ones do. */
-  async #run<T>(operation: DiskOperation, file: string, action: () => T): Promise<T> {
-    this.calls.set(operation, (this.calls.get(operation) ?? 0) + 1);
+  async #run<T>(
+    epoch: number,
+    operation: DiskOperation,
+    file: string,
+    action: () => T,
+  ): Promise<T> {
     await new Promise<void>((resolve) => {
       setImmediate(resolve);
     });
+    if (epoch !== this.#epoch) throw osError('EBADF', file);
+    this.calls.set(operation, (this.calls.get(operation) ?? 0) + 1);
     const errno = this.fault(operation, file);
     if (errno !== undefined) {
       if (operation === 'sync') this.#names.get(file)?.dirty.clear();
@@ -212,8 +237,15 @@ export class FaultyDisk implements Disk {
 
 function loseUnsynced(inode: Inode, random: Random): void {
   const kept = [...inode.dirty].filter(() => random.chance(0.5));
-  const sizes = [inode.durableLength, inode.length, inode.durableLength + random.int(1 + Math.max(0, inode.length - inode.durableLength))];
-  const length = inode.dirty.size === 0 && inode.length === inode.durableLength ? inode.length : random.pick(sizes);
+  const sizes = [
+    inode.durableLength,
+    inode.length,
+    inode.durableLength + random.int(1 + Math.max(0, inode.length - inode.durableLength)),
+  ];
+  const length =
+    inode.dirty.size === 0 && inode.length === inode.durableLength
+      ? inode.length
+      : random.pick(sizes);
   inode.durable = growTo(inode.durable, Math.max(length, inode.durable.length));
   for (const sector of kept) copySector(inode, sector);
   inode.durable.fill(0, Math.max(length, 0));
@@ -230,7 +262,8 @@ function copySector(inode: Inode, sector: number): void {
 }
 
 function markDirty(inode: Inode, from: number, to: number): void {
-  for (let sector = Math.floor(from / SECTOR_BYTES); sector * SECTOR_BYTES < to; sector++) inode.dirty.add(sector);
+  for (let sector = Math.floor(from / SECTOR_BYTES); sector * SECTOR_BYTES < to; sector++)
+    inode.dirty.add(sector);
 }
 
 function resize(inode: Inode, length: number): void {
