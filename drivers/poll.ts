@@ -98,9 +98,9 @@ async function publishDifference(
   const next = new Map<string, RowSet>();
   const changes: RowChange[] = [];
   for (const [table, block] of tables) {
-    const rows = new RowSet(block);
+    const rows = await RowSet.of(block);
     next.set(table, rows);
-    const change = changeOf(table, known.get(table), rows);
+    const change = await changeOf(table, known.get(table), rows);
     if (change !== null) changes.push(change);
   }
   if (changes.length > 0) {
@@ -114,13 +114,17 @@ async function publishDifference(
   for (const [table, rows] of next) known.set(table, rows);
 }
 
-function changeOf(table: string, previous: RowSet | undefined, next: RowSet): RowChange | null {
+async function changeOf(
+  table: string,
+  previous: RowSet | undefined,
+  next: RowSet,
+): Promise<RowChange | null> {
   // An empty file does not say how wide its rows would be, so the arity of no rows means nothing.
   const incomparable = previous !== undefined && previous.arity !== next.arity;
   if (previous === undefined || (incomparable && previous.count > 0 && next.count > 0)) {
-    return { table, replace: true, ...(next.count === 0 ? {} : { insert: next.block() }) };
+    return { table, replace: true, ...(next.count === 0 ? {} : { insert: await next.block() }) };
   }
-  const difference = diffRows(previous, next);
+  const difference = await diffRows(previous, next);
   if (difference.insert.count === 0 && difference.delete.count === 0) return null;
   return {
     table,

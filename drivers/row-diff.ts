@@ -8,7 +8,11 @@
  *   slots   u32[2^k]     row index + 1, or 0; open addressing, linear probing, at most half full
  *   starts  u32[rows]    offset of each distinct row
  *   bytes   u8[…]        the block as it came (a repeated row stays in it and is not referred to)
+ *
+ * A million rows take about a second, in a process that also answers queries: all loops over rows give
+ * way to other work every `ROWS_PER_TURN` rows.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RowBlock } from '../host/value/row-block.ts';
 
 export interface RowDifference {
@@ -16,52 +20,60 @@ export interface RowDifference {
   readonly delete: RowBlock;
 }
 
-/** The distinct rows of a block. */
+/** Some milliseconds of work. */
+const ROWS_PER_TURN = 1 << 14;
+
+/** The distinct rows of a block; made by `RowSet.of`. */
 export class RowSet {
   readonly arity: number;
-  /** Distinct rows. */
-  readonly count: number;
   readonly #bytes: Uint8Array;
-  readonly #starts: Uint32Array;
   readonly #slots: Uint32Array;
+  #starts: Uint32Array;
+  #count = 0;
 
-  constructor(block: RowBlock) {
+  private constructor(block: RowBlock) {
     this.arity = block.arity;
     this.#bytes = block.bytes;
     this.#slots = new Uint32Array(slotCountFor(block.count));
-    const starts = new Uint32Array(block.count);
-    let count = 0;
+    this.#starts = new Uint32Array(block.count);
+  }
+
+  static async of(block: RowBlock): Promise<RowSet> {
+    const set = new RowSet(block);
     let start = 0;
     for (let row = 0; row < block.count; row++) {
-      const end = rowEnd(block.bytes, start, block.arity);
-      starts[count] = start;
-      const slot = this.#probe(starts, block.bytes, start, end);
-      if (this.#slots[slot] === 0) this.#slots[slot] = ++count;
-      start = end;
+      if (row % ROWS_PER_TURN === ROWS_PER_TURN - 1) await nextTurn();
+      start = set.#add(start);
     }
-    this.count = count;
-    this.#starts = count === block.count ? starts : starts.slice(0, count);
+    if (set.#count < block.count) set.#starts = set.#starts.slice(0, set.#count);
+    return set;
+  }
+
+  /** Distinct rows. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Index of the row `bytes[start, end)`, or −1. */
   indexOf(bytes: Uint8Array, start: number, end: number): number {
-    return (this.#slots[this.#probe(this.#starts, bytes, start, end)] as number) - 1;
+    return (this.#slots[this.#probe(bytes, start, end)] as number) - 1;
   }
 
   /** The rows that `other` does not have, in their order. Both have the same arity. */
-  without(other: RowSet): RowBlock {
+  async without(other: RowSet): Promise<RowBlock> {
     return this.#select((start, end) => other.indexOf(this.#bytes, start, end) < 0);
   }
 
   /** The distinct rows as a block. */
-  block(): RowBlock {
+  async block(): Promise<RowBlock> {
     return this.#select(() => true);
   }
 
-  #select(wanted: (start: number, end: number) => boolean): RowBlock {
+  async #select(wanted: (start: number, end: number) => boolean): Promise<RowBlock> {
     const chosen: number[] = [];
     let byteCount = 0;
-    for (let row = 0; row < this.count; row++) {
+    for (let row = 0; row < this.#count; row++) {
+      if (row % ROWS_PER_TURN === ROWS_PER_TURN - 1) await nextTurn();
       const start = this.#starts[row] as number;
       const end = rowEnd(this.#bytes, start, this.arity);
       if (!wanted(start, end)) continue;
@@ -82,14 +94,25 @@ export class RowSet {
     return { arity: this.arity, count, bytes };
   }
 
+  /** Takes the row that starts there, unless it is known; returns where the next one starts. */
+  #add(start: number): number {
+    const end = rowEnd(this.#bytes, start, this.arity);
+    const slot = this.#probe(this.#bytes, start, end);
+    if (this.#slots[slot] === 0) {
+      this.#starts[this.#count] = start;
+      this.#slots[slot] = ++this.#count;
+    }
+    return end;
+  }
+
   /** The slot that holds the row, or the empty one where it belongs. */
-  #probe(starts: Uint32Array, bytes: Uint8Array, start: number, end: number): number {
+  #probe(bytes: Uint8Array, start: number, end: number): number {
     const mask = this.#slots.length - 1;
     let slot = hashBytes(bytes, start, end) & mask;
     for (;;) {
       const entry = this.#slots[slot] as number;
       if (entry === 0) return slot;
-      if (this.#rowEquals(starts[entry - 1] as number, bytes, start, end)) return slot;
+      if (this.#rowEquals(this.#starts[entry - 1] as number, bytes, start, end)) return slot;
       slot = (slot + 1) & mask;
     }
   }
@@ -105,9 +128,11 @@ export class RowSet {
 }
 
 /** What turns `previous` into `next`. A change of arity deletes every old row and inserts every new one. */
-export function diffRows(previous: RowSet, next: RowSet): RowDifference {
-  if (previous.arity !== next.arity) return { insert: next.block(), delete: previous.block() };
-  return { insert: next.without(previous), delete: previous.without(next) };
+export async function diffRows(previous: RowSet, next: RowSet): Promise<RowDifference> {
+  if (previous.arity !== next.arity) {
+    return { insert: await next.block(), delete: await previous.block() };
+  }
+  return { insert: await next.without(previous), delete: await previous.without(next) };
 }
 
 const FIXED_PAYLOAD_BYTES = [0, 0, 0, 8, 8, 0, 4, 0] as const;

@@ -57,8 +57,13 @@ async function feed(
     if (parser.destroyed) return;
     if (!parser.write(piece)) {
       await new Promise<void>((resolve) => {
-        parser.once('drain', resolve);
-        parser.once('close', resolve);
+        const goOn = (): void => {
+          parser.off('drain', goOn);
+          parser.off('close', goOn);
+          resolve();
+        };
+        parser.on('drain', goOn);
+        parser.on('close', goOn);
       });
     }
   }

@@ -15,7 +15,7 @@ import { TEST_POLL_MS, TEST_SETTLE_MS } from './file-harness.ts';
 interface Running {
   readonly folder: string;
   readonly model: ModelReplica;
-  health(): SourceHealth;
+  readonly health: () => SourceHealth;
 }
 
 /** Runs a driver over `name` in a new folder; `prepare` fills it first. */

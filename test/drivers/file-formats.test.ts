@@ -227,8 +227,8 @@ test('every problem of a file is reported, up to a bound', async () => {
   assert.match(found.at(-1)?.message ?? '', /^15 more problems/);
 });
 
-test('300 000 records of each format are read in pieces', async () => {
-  const numbers = Array.from({ length: 300_000 }, (_, index) => index);
+test('100 000 records of each format are read in pieces', async () => {
+  const numbers = Array.from({ length: 100_000 }, (_, index) => index);
   const texts = {
     't.csv': numbers.map((n) => `${n},"name, ${n}"\n`).join(''),
     't.tsv': numbers.map((n) => `${n}\tname, ${n}\n`).join(''),

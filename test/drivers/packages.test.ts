@@ -203,7 +203,7 @@ test('npm: nested packages, optional ones of other platforms, what the project a
   assert.deepEqual(rows('licence'), ['a MIT']);
   assert.deepEqual(
     rows('installed')
-      .map((row) => row.split(' ')[0])
+      .map((row) => String(row.split(' ')[0]))
       .toSorted(),
     ['a', 'b', 'b@1.5.0', 'c', 'l'],
   );
