@@ -79,6 +79,8 @@ export interface ReplicaStatus extends Position {
   readonly policies: readonly { readonly name: string; readonly rules: number; readonly failed: string | null }[];
   readonly sources: readonly { readonly name: string; readonly tables: Readonly<Record<string, number>>; readonly stale: boolean }[];
   readonly digest: string;
+  /** Token of the oldest revision from which a view that is still kept can be resumed with deltas. */
+  readonly retainFrom?: string;
 }
 
 export interface Replica {

@@ -102,6 +102,7 @@ export function applyChanges(rows: RowBlock, changes: readonly Change[]): RowBlo
   if (changes.length === 0) return rows;
   const start: Change = { insert: rows, delete: { ...rows, count: 0, bytes: new Uint8Array(0) } };
   const result = sumChanges(rows.arity, [start, ...changes]);
-  if (result.delete.count > 0) throw new Error('applyChanges: a row that was not there was deleted');
+  if (result.delete.count > 0)
+    throw new Error('applyChanges: a row that was not there was deleted');
   return result.insert;
 }

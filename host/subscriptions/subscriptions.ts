@@ -203,6 +203,11 @@ export class Subscriber {
     return this.#members.has(id);
   }
 
+  /** Changes when the id is removed and used again; undefined for an unknown one. */
+  stamp(id: string): object | undefined {
+    return this.#members.get(id)?.request;
+  }
+
   /** Bytes held for this connection. */
   get pendingBytes(): { readonly changes: number; readonly snapshots: number } {
     return this.#outbox.pendingBytes;

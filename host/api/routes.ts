@@ -1,0 +1,27 @@
+/** Every HTTP route. docs/PROTOCOL.md lists the same ones; a test compares. */
+import { batchRoute } from './batches.ts';
+import { liveRoute, readyRoute } from './health.ts';
+import {
+  deletePolicyRoute,
+  listPoliciesRoute,
+  putPolicyRoute,
+  readPolicyRoute,
+} from './policies.ts';
+import { queryRoute } from './query.ts';
+import type { Route } from './route-table.ts';
+import { statusRoute } from './status.ts';
+
+/** The path of the WebSocket. */
+export const SOCKET_PATH = '/v1/ws';
+
+export const ROUTES: readonly Route[] = [
+  liveRoute,
+  readyRoute,
+  statusRoute,
+  queryRoute,
+  batchRoute,
+  listPoliciesRoute,
+  readPolicyRoute,
+  putPolicyRoute,
+  deletePolicyRoute,
+];
