@@ -1,6 +1,6 @@
 /** What a program is compiled against: the policies with their texts, the sources with their tables. */
 import { NAME_BYTES_MAX } from '../limits.ts';
-import { utf8Length } from './source-text.ts';
+import { exceedsUtf8 } from './source-text.ts';
 import type { Column } from './stratified.ts';
 
 export interface CatalogPolicy {
@@ -49,7 +49,7 @@ export function ownerNameProblem(name: string): string | undefined {
     return `\`${name}\` holds a colon or a control character`;
   }
   if (RESERVED_OWNERS.has(name)) return `\`${name}\` is a name of the language`;
-  if (utf8Length(name, NAME_BYTES_MAX) > NAME_BYTES_MAX) {
+  if (exceedsUtf8(name, NAME_BYTES_MAX)) {
     return `the name is longer than ${NAME_BYTES_MAX} bytes`;
   }
   return undefined;

@@ -12,7 +12,7 @@ import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { parsePolicy } from './parser.ts';
 import { resolveRules } from './resolve.ts';
-import { utf8Length } from './source-text.ts';
+import { exceedsUtf8 } from './source-text.ts';
 import { tableKey } from './stratified.ts';
 import type { Rule, StratifiedProgram, Table, TableKey } from './stratified.ts';
 import { cycleText, stratify, strictCycles } from './stratify.ts';
@@ -70,7 +70,7 @@ function parsePolicies(catalog: Catalog): ParsedPolicy[] {
         'their tables could not be told apart; rename the policy',
       );
     }
-    if (utf8Length(text, POLICY_BYTES_MAX) > POLICY_BYTES_MAX) {
+    if (exceedsUtf8(text, POLICY_BYTES_MAX)) {
       diagnostics.error(
         'limit-exceeded',
         start,

@@ -9,7 +9,7 @@
 import { IDENTIFIER_CHARS_MAX, STRING_BYTES_MAX } from '../limits.ts';
 import { INT_MAX } from '../value/value.ts';
 import type { DiagnosticList } from './diagnostic.ts';
-import { isHighSurrogate, isLowSurrogate, printable, utf8Length } from './source-text.ts';
+import { isHighSurrogate, isLowSurrogate, printable, exceedsUtf8 } from './source-text.ts';
 import type { Span } from './source-text.ts';
 
 export interface Comment {
@@ -32,6 +32,8 @@ export interface Token {
   /** First token of its line. */
   readonly firstOnLine: boolean;
   readonly blankLineBefore: boolean;
+  /** It, or what is before it, is in error: what does not fit here is no news. */
+  readonly broken: boolean;
 }
 
 /** 2⁶³ is let through: with a minus sign before it it is an int, and the parser sees to the rest. */
@@ -59,10 +61,12 @@ class Lexer {
   #lineEnds = 1;
   #lineEndsSinceToken = 1;
   #depth = 0;
+  #errorCount = 0;
 
   constructor(text: string, diagnostics: DiagnosticList) {
     this.#text = text;
     this.#diagnostics = diagnostics;
+    this.#errorCount = diagnostics.errorCount;
   }
 
   run(): Token[] {
@@ -112,7 +116,9 @@ class Lexer {
       comments: this.#comments.length === 0 ? NO_COMMENTS : this.#comments,
       firstOnLine: this.#lineEndsSinceToken > 0,
       blankLineBefore: this.#lineEnds > 1,
+      broken: this.#diagnostics.errorCount > this.#errorCount,
     });
+    this.#errorCount = this.#diagnostics.errorCount;
     if (this.#comments.length > 0) this.#comments = [];
     this.#lineEnds = 0;
     this.#lineEndsSinceToken = 0;
@@ -276,7 +282,7 @@ class Lexer {
       this.#checkSurrogates(from, this.#at);
       value += this.#text.slice(from, this.#at);
     }
-    if (utf8Length(value, STRING_BYTES_MAX) > STRING_BYTES_MAX) {
+    if (exceedsUtf8(value, STRING_BYTES_MAX)) {
       this.#diagnostics.error(
         'limit-exceeded',
         { start, end: this.#at },

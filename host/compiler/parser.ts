@@ -60,6 +60,7 @@ class Parser extends ExpressionParser {
         return { statements, endComments: [], hasErrors: true };
       }
       const { start } = this.token;
+      this.beginStatement();
       try {
         statements.push(this.#statement());
       } catch (failure) {
@@ -408,30 +409,20 @@ class Parser extends ExpressionParser {
   #checkArguments(args: readonly ArgumentNode[]): void {
     const seen = new Set<string | number>();
     const positional = args.findIndex((one) => one.column !== undefined);
-    args.forEach((one, index) => {
-      if (one.column === undefined) {
-        if (positional < 0 || index < positional) return;
-        this.diagnostics.error(
-          'column-arguments',
-          one.span,
-          'an argument by position stands after a column reference',
-          'write the arguments by position first',
-        );
-        return;
+    for (const { column, span } of args.slice(Math.max(positional, 0))) {
+      if (positional < 0) return;
+      if (column === undefined) {
+        const message = 'an argument by position stands after a column reference';
+        this.fail('column-arguments', span, message, 'write the arguments by position first');
       }
-      const shown = typeof one.column === 'number' ? `number ${one.column}` : `\`${one.column}\``;
-      if (seen.has(one.column)) {
-        this.diagnostics.error('column-arguments', one.span, `column ${shown} is given twice`);
-      } else if (typeof one.column === 'number' && one.column < positional) {
-        this.diagnostics.error(
-          'column-arguments',
-          one.span,
-          `column ${shown} is already given by position`,
-          'columns are numbered from 0',
-        );
+      const shown = typeof column === 'number' ? `number ${column}` : `\`${column}\``;
+      if (seen.has(column)) this.fail('column-arguments', span, `column ${shown} is given twice`);
+      if (typeof column === 'number' && column < positional) {
+        const message = `column ${shown} is already given by position`;
+        this.fail('column-arguments', span, message, 'columns are numbered from 0');
       }
-      seen.add(one.column);
-    });
+      seen.add(column);
+    }
   }
 
   #name(): NameNode {

@@ -50,7 +50,7 @@ export function compileQuery(
   const resolver = new BodyResolver(scope, diagnostics);
   resolver.body(tree.body);
   const order = orderBody(resolver.literals, resolver.assumedBound);
-  for (const index of unboundVariables(order)) {
+  for (const index of unboundVariables(order).roots) {
     const place = resolver.occurrences.find((one) => one.variable === index);
     diagnostics.error(
       'unbound-variable',

@@ -204,7 +204,8 @@ class RuleResolver {
   #reportUnbound(order: BodyOrder, headTerms: readonly HeadTerm[]): void {
     const { diagnostics } = this.#scope.policy;
     const { variables, occurrences } = this.#body;
-    const unbound = unboundVariables(order);
+    const { roots, derived } = unboundVariables(order);
+    const unbound = new Set(roots);
     for (const term of headTerms) {
       const variable = term.kind === 'aggregate' ? term.argument : term;
       if (variable?.kind === 'variable') unbound.add(variable.index);
@@ -212,7 +213,7 @@ class RuleResolver {
     for (const index of this.#countArguments) unbound.add(index);
     const { start, end } = this.#node.head.span;
     for (const index of unbound) {
-      if (order.bound.has(index)) continue;
+      if (order.bound.has(index) || derived.has(index)) continue;
       const own = occurrences.filter((one) => one.variable === index);
       const inBody = own.filter(({ span }) => span.start < start || span.end > end);
       const stuck = inBody.find(({ span }) =>

@@ -74,20 +74,23 @@ function inputs(literal: Literal): readonly Operand[] {
   return [literal.left, literal.right];
 }
 
-/**
- * The variables to blame for literals that found no place: their unbound inputs, but for those that
- * another of them would have bound. Where they wait for each other, all.
- */
-export function unboundVariables(order: BodyOrder): Set<number> {
+export interface Unbound {
+  /** The variables to blame. */
+  readonly roots: ReadonlySet<number>;
+  /** Those that would be bound if the roots were. */
+  readonly derived: ReadonlySet<number>;
+}
+
+/** Of literals that found no place. Where they wait for each other, all are to blame. */
+export function unboundVariables(order: BodyOrder): Unbound {
   const missing = new Set<number>();
-  const wouldBind = new Set<number>();
+  const derived = new Set<number>();
   for (const literal of order.stuck) {
     const needed = inputs(literal).filter((term) => !isKnown(term, order.bound));
     for (const term of needed) if (term.kind === 'variable') missing.add(term.index);
-    if (literal.kind !== 'compute') continue;
-    const { output } = literal;
-    if (output.kind === 'variable' && !needed.includes(output)) wouldBind.add(output.index);
+    if (literal.kind !== 'compute' || literal.output.kind !== 'variable') continue;
+    derived.add(literal.output.index);
   }
-  const roots = new Set([...missing].filter((index) => !wouldBind.has(index)));
-  return roots.size > 0 ? roots : missing;
+  const roots = new Set([...missing].filter((index) => !derived.has(index)));
+  return roots.size > 0 ? { roots, derived } : { roots: missing, derived: new Set() };
 }

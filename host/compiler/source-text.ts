@@ -114,20 +114,20 @@ function codePointCount(text: string, start: number, end: number): number {
   return count;
 }
 
-/** UTF-8 bytes of a text, counted up to just past `bound`. Lone surrogates count as 3. */
-export function utf8Length(text: string, bound: number): number {
-  if (text.length * 3 <= bound) return text.length;
+/** Whether a text has more UTF-8 bytes than `bound`. Lone surrogates count as 3. */
+export function exceedsUtf8(text: string, bound: number): boolean {
+  if (text.length * 3 <= bound) return false;
   let bytes = 0;
   for (let at = 0; at < text.length && bytes <= bound; at++) {
     const unit = text.charCodeAt(at);
     if (unit < 0x80) bytes += 1;
     else if (unit < 0x800) bytes += 2;
-    else if (unit >= 0xd800 && unit < 0xdc00 && isLowSurrogate(text.charCodeAt(at + 1))) {
+    else if (isHighSurrogate(unit) && isLowSurrogate(text.charCodeAt(at + 1))) {
       bytes += 4;
       at++;
     } else bytes += 3;
   }
-  return bytes;
+  return bytes > bound;
 }
 
 export function isLowSurrogate(unit: number): boolean {

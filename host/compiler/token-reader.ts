@@ -12,6 +12,8 @@ export class TokenReader {
   #index = 0;
   /** Comments passed since they were last taken. */
   #comments: Comment[] = [];
+  /** A token since the last `beginStatement` is in error already. */
+  #broken = false;
 
   constructor(tokens: readonly Token[], diagnostics: DiagnosticList) {
     this.#tokens = tokens;
@@ -35,8 +37,13 @@ export class TokenReader {
     return token;
   }
 
+  beginStatement(): void {
+    this.#broken = false;
+  }
+
   advance(): Token {
     const token = this.token;
+    if (token.broken) this.#broken = true;
     if (token.kind !== 'end') {
       this.#index++;
       for (const comment of this.token.comments) this.#comments.push(comment);
@@ -90,7 +97,9 @@ export class TokenReader {
   }
 
   fail(code: DiagnosticCode, span: Span, message: string, note?: string): never {
-    this.diagnostics.error(code, span, message, note);
+    if (code !== 'syntax' || !(this.#broken || this.token.broken)) {
+      this.diagnostics.error(code, span, message, note);
+    }
     throw new ParseFailure(message);
   }
 
