@@ -87,10 +87,6 @@ test('nothing names one machine, a registry or left-over work', () => {
   assert.deepEqual(privateWords(tree), []);
 });
 
-test('the lock file names no host', () => {
-  assert.doesNotMatch(tree.get('package-lock.json') ?? '', /"resolved": "http/);
-});
-
 test('control: empty names, in files and in types', () => {
   const bad = treeOf({
     'host/utils/a.ts': '',
