@@ -1,11 +1,13 @@
 /**
- * The contract of a driver: what turns a thing outside (files, a package index, a cloud, pushes) into
- * rows of one source. `test/suites/driver-suite.ts` is the conformance suite that every driver passes.
+ * The contract of a driver: what turns a thing outside (files, a package index, a cloud, pushes)
+ * into rows of one source. `test/suites/driver-suite.ts` is the conformance suite that every driver
+ * passes.
  *
- * A driver guarantees: what it publishes as one batch is one whole difference (or, with `replace`, one
- * whole snapshot) of the source; before its first batch and after a publish that failed it publishes a
- * snapshot, because only then is it known what the tables hold; nothing is published after the signal
- * aborted; a source that cannot be read is reported stale and its last good rows stay.
+ * A driver guarantees: what it publishes as one batch is one whole difference (or, with `replace`,
+ * one whole snapshot) of the source; before its first batch and after a publish that failed it
+ * publishes a snapshot, because only then is it known what the tables hold; nothing is published
+ * after the signal aborted; a source that cannot be read is reported stale and its last good rows
+ * stay.
  *
  * The runner guarantees: one `start` at a time; `publish` resolves once the batch is durable and
  * visible, and rejects when that is not known; a driver that throws stops no other.
@@ -77,7 +79,10 @@ export interface DriverSession {
   readonly signal: AbortSignal;
 }
 
-/** `poll`: reads the whole outside and publishes the difference. `stream`: follows changes. `push`: is called. */
+/**
+ * `poll`: reads the whole outside and publishes the difference. `stream`: follows changes. `push`:
+ * is called.
+ */
 export type DriverMode = 'poll' | 'stream' | 'push';
 
 export interface Driver {
@@ -86,9 +91,14 @@ export interface Driver {
   /** The source whose tables it fills. */
   readonly source: string;
   readonly mode: DriverMode;
-  /** What is known of its tables now; a driver that finds its tables outside may tell more later. */
+  /**
+   * What is known of its tables now; a driver that finds its tables outside may tell more later.
+   */
   tables(): readonly DriverTable[];
-  /** Runs until the signal aborts, then resolves. A rejection makes the source stale; the runner starts it again. */
+  /**
+   * Runs until the signal aborts, then resolves. A rejection makes the source stale; the runner
+   * starts it again.
+   */
   start(session: DriverSession): Promise<void>;
 }
 

@@ -1,4 +1,6 @@
-/** The limits and intervals of drivers: each a constant with its unit, explained in docs/DRIVERS.md. */
+/**
+ * The limits and intervals of drivers: each a constant with its unit, explained in docs/DRIVERS.md.
+ */
 
 /** First pause after a failure, ms; doubled by each further one. */
 export const BACKOFF_FIRST_MS = 500;
@@ -16,5 +18,8 @@ export const RECORD_UNITS_MAX = 1 << 20;
 export const FILE_PROBLEMS_MAX = 10;
 /** How often a package index is looked at, ms. */
 export const PACKAGES_POLL_MS = 2000;
-/** Largest `.json` file, which is held as bytes while it is read; `.ndjson` streams and has no limit. */
+/**
+ * Largest `.json` file, which is held as bytes while it is read; `.ndjson` streams and has no
+ * limit.
+ */
 export const JSON_FILE_BYTES_MAX = 1 << 30;

@@ -2,9 +2,9 @@
  * The loop of every driver that reads the whole outside and publishes the difference.
  *
  * What is known of a table is its rows as of the last batch that was acknowledged. A table of which
- * nothing is known (at start, and all of them after a publish that failed, because it may or may not
- * have been applied) is published whole, with `replace`; every other one as deletes and inserts. All
- * tables of one poll travel in one batch.
+ * nothing is known (at start, and all of them after a publish that failed, because it may or may
+ * not have been applied) is published whole, with `replace`; every other one as deletes and
+ * inserts. All tables of one poll travel in one batch.
  */
 import type { RowBlock } from '../host/value/row-block.ts';
 import { Backoff } from './backoff.ts';
@@ -29,8 +29,8 @@ export interface PollSource {
   /** Before the first `poll` of a run; what it opens ends with the signal. */
   open?(signal: AbortSignal): void;
   /**
-   * Reads outside. With `everything` it returns every table that it can read, otherwise at least those
-   * that changed since the last call. Throwing means that nothing could be read.
+   * Reads outside. With `everything` it returns every table that it can read, otherwise at least
+   * those that changed since the last call. Throwing means that nothing could be read.
    */
   poll(everything: boolean, signal: AbortSignal): Promise<PollResult>;
   /** Resolves when it is worth polling again, or when the signal aborts. */
@@ -89,7 +89,10 @@ export class PollDriver implements Driver {
   }
 }
 
-/** Publishes what changed, if anything did. Afterwards, or after a failure, `known` says what is known. */
+/**
+ * Publishes what changed, if anything did. Afterwards, or after a failure, `known` says what is
+ * known.
+ */
 async function publishDifference(
   session: DriverSession,
   known: Map<string, RowSet>,

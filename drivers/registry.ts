@@ -1,4 +1,7 @@
-/** Every driver that a source can be made of, by name. The docs and the command line list what is here. */
+/**
+ * Every driver that a source can be made of, by name. The docs and the command line list what is
+ * here.
+ */
 import { resolve } from 'node:path';
 import type { Driver, DriverColumn, DriverMode } from './driver.ts';
 import { fileDriver } from './file/file-driver.ts';

@@ -9,8 +9,8 @@
  *   starts  u32[rows]    offset of each distinct row
  *   bytes   u8[…]        the block as it came (a repeated row stays in it and is not referred to)
  *
- * A million rows take about a second, in a process that also answers queries: all loops over rows give
- * way to other work every `ROWS_PER_TURN` rows.
+ * A million rows take about a second, in a process that also answers queries: all loops over rows
+ * give way to other work every `ROWS_PER_TURN` rows.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RowBlock } from '../host/value/row-block.ts';
@@ -117,7 +117,10 @@ export class RowSet {
     }
   }
 
-  /** No row is a proper prefix of another of the same arity, so comparing `end − start` bytes is enough. */
+  /**
+   * No row is a proper prefix of another of the same arity, so comparing `end − start` bytes is
+   * enough.
+   */
   #rowEquals(own: number, bytes: Uint8Array, start: number, end: number): boolean {
     const mine = this.#bytes;
     for (let at = start, to = own; at < end; at++, to++) {
@@ -127,7 +130,10 @@ export class RowSet {
   }
 }
 
-/** What turns `previous` into `next`. A change of arity deletes every old row and inserts every new one. */
+/**
+ * What turns `previous` into `next`. A change of arity deletes every old row and inserts every new
+ * one.
+ */
 export async function diffRows(previous: RowSet, next: RowSet): Promise<RowDifference> {
   if (previous.arity !== next.arity) {
     return { insert: await next.block(), delete: await previous.block() };
@@ -139,7 +145,9 @@ const FIXED_PAYLOAD_BYTES = [0, 0, 0, 8, 8, 0, 4, 0] as const;
 const TAG_LONG_STRING = 5;
 const TAG_SHORT_STRING = 7;
 
-/** Offset behind the row that starts at `start`. The layout is that of `host/value/row-block.ts`. */
+/**
+ * Offset behind the row that starts at `start`. The layout is that of `host/value/row-block.ts`.
+ */
 function rowEnd(bytes: Uint8Array, start: number, arity: number): number {
   let at = start;
   for (let column = 0; column < arity; column++) {
@@ -161,7 +169,10 @@ function readLength(bytes: Uint8Array, at: number): number {
   return low + high * 0x10000;
 }
 
-/** FNV-1a with a final mix; rows are short and come from our own encoder, so no keyed hash is needed. */
+/**
+ * FNV-1a with a final mix; rows are short and come from our own encoder, so no keyed hash is
+ * needed.
+ */
 function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   let hash = 0x811c9dc5;
   for (let at = start; at < end; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);

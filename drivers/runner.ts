@@ -1,6 +1,6 @@
 /**
- * Runs drivers side by side: starts each, hands it a way to publish, keeps what it reports, starts it
- * again with growing pauses when it throws. Nothing that one driver does stops another.
+ * Runs drivers side by side: starts each, hands it a way to publish, keeps what it reports, starts
+ * it again with growing pauses when it throws. Nothing that one driver does stops another.
  *
  * Publishing is a function that is passed in (in the single process the replica's `writeBatch`).
  */
@@ -22,7 +22,9 @@ import { problemsOf } from './driver.ts';
 /** Resolves when the batch is durable and visible; rejects when that is not known. */
 export type WriteBatch = (batch: DriverBatch & { readonly source: string }) => Promise<PublishedAt>;
 
-/** `starting`: nothing reported yet. `stopped`: the runner was stopped; the rows stay as they are. */
+/**
+ * `starting`: nothing reported yet. `stopped`: the runner was stopped; the rows stay as they are.
+ */
 export type SourceState = 'starting' | 'fresh' | 'stale' | 'stopped';
 
 export interface SourceHealth {

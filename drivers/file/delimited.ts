@@ -1,6 +1,6 @@
 /**
- * CSV (RFC 4180, by csv-parse) and tab-separated text (one record a line, `\t \n \r \\` escapes, `\N`
- * for null: the form of the `.facts` files of `caucus run`).
+ * CSV (RFC 4180, by csv-parse) and tab-separated text (one record a line, `\t \n \r \\` escapes,
+ * `\N` for null: the form of the `.facts` files of `caucus run`).
  */
 import { CsvError, parse } from 'csv-parse';
 import { SourceError } from '../driver.ts';
@@ -78,7 +78,9 @@ function firstLineOf(entry: CsvRecord): number {
   return entry.info.lines - inside;
 }
 
-/** Column of the first character of a field, in characters of the record's first line or of its own. */
+/**
+ * Column of the first character of a field, in characters of the record's first line or of its own.
+ */
 function csvColumn(raw: string, field: number): number {
   let at = 0;
   for (let left = field, quoted = false; at < raw.length && left > 0; at++) {

@@ -2,11 +2,11 @@
  * Rows from a file (its table is the base name) or from a directory (each file a table).
  *
  * What is there is decided by looking, not by watch events: every `FILE_POLL_MS`, and sooner when a
- * watch event hints at it, sizes and times are compared with those last read. So editors that replace
- * files, network disks without events and lost events all come to the same. A file is read once it has
- * not changed for `FILE_SETTLE_MS`, and again if it changed while it was read; files that change within
- * that span travel in one batch. A file that cannot be read, or is gone, keeps its rows and makes the
- * source stale.
+ * watch event hints at it, sizes and times are compared with those last read. So editors that
+ * replace files, network disks without events and lost events all come to the same. A file is read
+ * once it has not changed for `FILE_SETTLE_MS`, and again if it changed while it was read; files
+ * that change within that span travel in one batch. A file that cannot be read, or is gone, keeps
+ * its rows and makes the source stale.
  */
 import type { FSWatcher, Stats } from 'node:fs';
 import { watch } from 'node:fs';
@@ -267,7 +267,9 @@ class Files implements PollSource {
   }
 }
 
-/** Changes when the content does: a rename over the file changes the inode, a write size or time. */
+/**
+ * Changes when the content does: a rename over the file changes the inode, a write size or time.
+ */
 function stampOf(stats: Stats): string {
   return `${stats.ino}:${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}`;
 }

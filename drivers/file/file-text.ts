@@ -5,7 +5,10 @@ import { SourceError } from '../driver.ts';
 const CHUNK_BYTES = 1 << 18;
 const LF = 0x0a;
 
-/** Pieces of the text, a leading byte order mark removed. Throws `SourceError` where bytes are no UTF-8. */
+/**
+ * Pieces of the text, a leading byte order mark removed. Throws `SourceError` where bytes are no
+ * UTF-8.
+ */
 export async function* readText(
   path: string,
   signal: AbortSignal,

@@ -1,7 +1,7 @@
 /**
  * JSON: an array of rows (arrays or objects of scalars), and NDJSON: one row a line. A JSON file is
- * held as bytes while it is read, never as a tree; NDJSON streams. What is nested deeper than a row is
- * a problem that names its path.
+ * held as bytes while it is read, never as a tree; NDJSON streams. What is nested deeper than a row
+ * is a problem that names its path.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { CaucusError } from '../../host/errors.ts';

@@ -3,12 +3,12 @@
  * become (by declared type, else by their form). Nothing is thrown for a bad record: problems are
  * gathered with their places, and a table with any is not published.
  *
- *   written as            column                     value
- *   text                  string                     as it is
- *   text                  any, or not declared       int if `-?(0|[1-9][0-9]*)` (not `-0`) within 64 bits, else string
- *   text                  int, float, bool           that, or a problem; an empty CSV field is null
- *   JSON                  any, or not declared       its own type; a number without `.` or `e` is an int
- *   JSON                  float                      an int too, if the float is exactly it
+ *   written   column             value
+ *   text      string             as it is
+ *   text      any, undeclared    int if `-?(0|[1-9][0-9]*)` (not `-0`) within 64 bits, else string
+ *   text      int, float, bool   that, or a problem; an empty CSV field is null
+ *   JSON      any, undeclared    its own type; a number without `.` or `e` is an int
+ *   JSON      float              an int too, if the float is exactly it
  */
 import { RowBlockWriter } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
@@ -263,9 +263,9 @@ const REMEDIES: Readonly<Record<ColumnType, string>> = {
 };
 
 /**
- * Whether the first record names the columns. Said by the option; else, with a declaration, whether it
- * holds any of the declared names (the ones that are missing are then problems, so that a misspelt
- * header never becomes a row); else what is usual for the format.
+ * Whether the first record names the columns. Said by the option; else, with a declaration, whether
+ * it holds any of the declared names (the ones that are missing are then problems, so that a
+ * misspelt header never becomes a row); else what is usual for the format.
  */
 function headerIsFirst(text: TableText, first: readonly (string | null)[]): boolean {
   if (text.header !== 'auto') return text.header;

@@ -3,9 +3,10 @@
  * `status` (what is). Both are stanzas of `Field: value` lines with an empty line between them.
  *
  * What is left out, on purpose: versions in dependencies and architectures (a name is one package),
- * Recommends and Suggests, Conflicts and Breaks. Alternatives `a | b` stay alternatives of one clause;
- * virtual packages stay names that `provides` maps to packages. Of a name with several versions the
- * installed one counts, else the newest. A package in section `oldlibs` is a deprecated one.
+ * Recommends and Suggests, Conflicts and Breaks. Alternatives `a | b` stay alternatives of one
+ * clause; virtual packages stay names that `provides` maps to packages. Of a name with several
+ * versions the installed one counts, else the newest. A package in section `oldlibs` is a
+ * deprecated one.
  */
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';

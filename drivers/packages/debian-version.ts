@@ -1,6 +1,7 @@
 /**
- * Order of Debian version numbers, `[epoch:]upstream[-revision]`, as deb-version(7) defines it: runs of
- * non-digits compare with `~` before the end before letters before the rest, runs of digits by value.
+ * Order of Debian version numbers, `[epoch:]upstream[-revision]`, as deb-version(7) defines it:
+ * runs of non-digits compare with `~` before the end before letters before the rest, runs of digits
+ * by value.
  */
 export function compareDebianVersions(a: string, b: string): number {
   const left = parts(a);

@@ -1,8 +1,9 @@
 /**
- * An npm lock file (version 2 or 3) as a package index. A package at the top of `node_modules` keeps
- * its name, one that is nested is `name@version`. Dependencies are resolved as Node does, so each clause
- * has one target; what the lock file does not hold stays a name without a package. `essential` is what
- * the project itself asks for at run time. Installed is what `npm ci` installs on this platform.
+ * An npm lock file (version 2 or 3) as a package index. A package at the top of `node_modules`
+ * keeps its name, one that is nested is `name@version`. Dependencies are resolved as Node does, so
+ * each clause has one target; what the lock file does not hold stays a name without a package.
+ * `essential` is what the project itself asks for at run time. Installed is what `npm ci` installs
+ * on this platform.
  */
 import { readFile } from 'node:fs/promises';
 import { SourceError } from '../driver.ts';

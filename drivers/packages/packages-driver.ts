@@ -1,8 +1,8 @@
 /**
- * The packages of this machine as tables. What is read: the `path` if one is given (a lock file, a file
- * of Debian stanzas, or a directory of `*_Packages*` files); else what apt and dpkg know; else the npm
- * lock file `lockFile`. Files are looked at every `PACKAGES_POLL_MS` and read again when one changed;
- * apt and dpkg replace theirs by renaming, so what is read is whole.
+ * The packages of this machine as tables. What is read: the `path` if one is given (a lock file, a
+ * file of Debian stanzas, or a directory of `*_Packages*` files); else what apt and dpkg know; else
+ * the npm lock file `lockFile`. Files are looked at every `PACKAGES_POLL_MS` and read again when
+ * one changed; apt and dpkg replace theirs by renaming, so what is read is whole.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';

@@ -1,10 +1,11 @@
 /**
- * A push source: its rows come in batches through the API, from as many writers as there are. Nothing
- * outside is read, so there is nothing to diff and the rows of the log are the source: it is fresh
- * whenever it runs, and a restart publishes nothing.
+ * A push source: its rows come in batches through the API, from as many writers as there are.
+ * Nothing outside is read, so there is nothing to diff and the rows of the log are the source: it
+ * is fresh whenever it runs, and a restart publishes nothing.
  *
- * What a batch holds is checked here against the tables that the source declares, and against itself;
- * types and arities of tables that policies declare are checked by whoever publishes, before the log.
+ * What a batch holds is checked here against the tables that the source declares, and against
+ * itself; types and arities of tables that policies declare are checked by whoever publishes,
+ * before the log.
  */
 import { CaucusError } from '../../host/errors.ts';
 import type {

@@ -1,4 +1,7 @@
-/** A directory as the outside of the driver suite, in each format. Written without the driver's code. */
+/**
+ * A directory as the outside of the driver suite, in each format. Written without the driver's
+ * code.
+ */
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

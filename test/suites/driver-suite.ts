@@ -1,8 +1,9 @@
 /**
  * What every driver must do, whatever it reads: run it with a harness that can change the outside.
  *
- * A model stands in for the replica: it applies each batch as one step and refuses nothing. Whether a
- * batch is exact is decided by a naive difference over sets of row texts, never by the driver's own code.
+ * A model stands in for the replica: it applies each batch as one step and refuses nothing. Whether
+ * a batch is exact is decided by a naive difference over sets of row texts, never by the driver's
+ * own code.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -24,8 +25,8 @@ export interface DriverHarness {
   /** Tables that the outside can hold, and the arity of each. */
   readonly tables: ReadonlyMap<string, number>;
   /**
-   * Makes the outside hold exactly these rows. A pushing harness resolves once they are published; any
-   * other may resolve before.
+   * Makes the outside hold exactly these rows. A pushing harness resolves once they are published;
+   * any other may resolve before.
    */
   hold(outside: Outside): Promise<void>;
   /** Makes the outside unreadable; what the stale report must then name. Absent: it cannot be. */
@@ -75,7 +76,9 @@ export class ModelReplica {
   }
 }
 
-/** Registers the tests of the contract. `create` gives a new outside and a driver over it each time. */
+/**
+ * Registers the tests of the contract. `create` gives a new outside and a driver over it each time.
+ */
 export function driverSuite(
   name: string,
   create: () => Promise<DriverHarness>,
@@ -228,7 +231,10 @@ async function staleAndBack(harness: DriverHarness): Promise<void> {
   });
 }
 
-/** Random rows with repetitions, negative numbers, text that needs quoting, and now and then none at all. */
+/**
+ * Random rows with repetitions, negative numbers, text that needs quoting, and now and then none at
+ * all.
+ */
 export function randomOutside(
   harness: DriverHarness,
   random: Random,

@@ -1,7 +1,7 @@
 /**
- * A Debian `Packages` file that was never anywhere: as many packages and dependencies as asked for, in
- * layers with popular libraries, some cycles, alternatives, virtual packages and dangling names. The
- * same seed gives the same file.
+ * A Debian `Packages` file that was never anywhere: as many packages and dependencies as asked for,
+ * in layers with popular libraries, some cycles, alternatives, virtual packages and dangling names.
+ * The same seed gives the same file.
  */
 import { randomFrom } from './random.ts';
 
