@@ -1,5 +1,5 @@
 /**
- * Who may import whom. The table of `docs/ARCHITECTURE.md` as data, and what checks a tree against it.
+ * Who may import whom, as data, and what checks a tree against it. `docs/ARCHITECTURE.md` says why.
  */
 import path from 'node:path';
 import ts from 'typescript';
