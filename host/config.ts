@@ -137,7 +137,9 @@ export function parseServeConfig(
 
 /** `localhost`, `127.0.0.0/8` and `::1`: addresses that no other machine reaches. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+  return (
+    host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
+  );
 }
 
 /** Names of policies and sources: a letter or `_`, then letters, digits, `_`, `-` and `.`. */
@@ -177,14 +179,20 @@ function nonEmpty(flag: string, value: string): string {
 function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : -1;
   if (port < 0 || port > 65_535) {
-    throw new ConfigError(`\`${text}\` is no port`, 'give a number from 0 to 65535; 0 takes a free port');
+    throw new ConfigError(
+      `\`${text}\` is no port`,
+      'give a number from 0 to 65535; 0 takes a free port',
+    );
   }
   return port;
 }
 
 function parseHost(host: string, insecureListen: boolean): string {
   if (!/^[\p{L}\p{N}._:[\]%-]+$/u.test(host)) {
-    throw new ConfigError(`\`${host}\` is no address`, 'give an address such as `127.0.0.1` or `::1`');
+    throw new ConfigError(
+      `\`${host}\` is no address`,
+      'give an address such as `127.0.0.1` or `::1`',
+    );
   }
   if (!isLoopback(host) && !insecureListen) {
     throw new ConfigError(
@@ -224,7 +232,10 @@ function parseSources(texts: readonly string[]): SourcePath[] {
     const name = text.slice(0, Math.max(0, equals));
     const target = text.slice(equals + 1);
     if (equals <= 0 || target === '' || !isOwnerName(name)) {
-      throw new ConfigError(`\`--source ${text}\` is not \`NAME=PATH\``, 'write for example `--source inv=data/`');
+      throw new ConfigError(
+        `\`--source ${text}\` is not \`NAME=PATH\``,
+        'write for example `--source inv=data/`',
+      );
     }
     if (names.has(name)) {
       throw new ConfigError(
@@ -255,7 +266,10 @@ function parseOrigin(text: string): string {
 
 function parseAllowedHost(text: string): string {
   if (!/^[\p{L}\p{N}.-]+(:\d{1,5})?$|^\[[0-9a-fA-F:]+\](:\d{1,5})?$/u.test(text)) {
-    throw new ConfigError(`\`${text}\` is no host`, 'give a name as in the `Host` header, such as `caucus.example`');
+    throw new ConfigError(
+      `\`${text}\` is no host`,
+      'give a name as in the `Host` header, such as `caucus.example`',
+    );
   }
   return text.toLowerCase();
 }

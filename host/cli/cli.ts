@@ -144,7 +144,11 @@ class Cli {
       .argument('<program>', 'policy file; its base name is the name of the policy')
       .requiredOption('--facts <dir>', 'directory with `<table>.facts`, tab separated, no header')
       .option('--out <dir>', 'write `<table>.csv` there; without it nothing is written')
-      .option('--output <tables>', 'tables to write instead of those with rules, as `t1,p:t2`', tableList)
+      .option(
+        '--output <tables>',
+        'tables to write instead of those with rules, as `t1,p:t2`',
+        tableList,
+      )
       .option('--updates <file>', 'batches of `+table` and `-table` lines, ended by blank lines')
       .option('--stats', 'print sizes and times; JSON with `--json`')
       .option('--batch-only', 'keep nothing that only updates need; not together with `--updates`')
@@ -168,15 +172,27 @@ class Cli {
       .argument('<text>', 'the query, such as `inv:vm(x, host), not down(host)`');
     this.clientOptions(command)
       .option('--policy <name>', 'policy that unqualified names belong to')
-      .option('--consistency <level>', '`any`, `latest`, `atLeast:TOKEN` or `exact:TOKEN`', consistency)
+      .option(
+        '--consistency <level>',
+        '`any`, `latest`, `atLeast:TOKEN` or `exact:TOKEN`',
+        consistency,
+      )
       .addHelpText(
         'after',
-        examples(["caucus query 'path(x, y)'", "caucus query --json --policy net 'path(\"a\", y)'"]),
+        examples([
+          "caucus query 'path(x, y)'",
+          'caucus query --json --policy net \'path("a", y)\'',
+        ]),
       )
-      .action(async (text: string, flags: ClientFlags & { policy?: string; consistency?: Consistency }) => {
-        const { query } = await import('./query.ts');
-        await query(text, { ...flags, url: serverUrl(flags) }, this.terminal);
-      });
+      .action(
+        async (
+          text: string,
+          flags: ClientFlags & { policy?: string; consistency?: Consistency },
+        ) => {
+          const { query } = await import('./query.ts');
+          await query(text, { ...flags, url: serverUrl(flags) }, this.terminal);
+        },
+      );
   }
 
   private subscribe(): void {
@@ -188,8 +204,10 @@ class Cli {
       .option('--policy <name>', 'policy that unqualified names belong to')
       .option('--from <token>', 'go on after this token instead of a snapshot')
       .addOption(
-        new Option('--view <kind>', 'for people: `log` of changes or `table` that follows them')
-          .choices(['log', 'table']),
+        new Option(
+          '--view <kind>',
+          'for people: `log` of changes or `table` that follows them',
+        ).choices(['log', 'table']),
       )
       .addHelpText(
         'after',
@@ -209,7 +227,10 @@ A lost connection is taken up again where it ended.`,
       .command('load')
       .description('send the rows of a file to a source, as one batch')
       .argument('<source>', 'the source whose table is filled')
-      .argument('<file>', 'CSV, TSV, JSON, NDJSON or .facts; `-` reads standard input (with `--format`)');
+      .argument(
+        '<file>',
+        'CSV, TSV, JSON, NDJSON or .facts; `-` reads standard input (with `--format`)',
+      );
     this.clientOptions(command)
       .option('--table <name>', 'the table; without it the base name of the file')
       .addOption(
@@ -222,14 +243,20 @@ A lost connection is taken up again where it ended.`,
         ]),
       )
       .addOption(
-        new Option('--snapshot', 'the file is the whole table (default)').conflicts(['insert', 'delete']),
+        new Option('--snapshot', 'the file is the whole table (default)').conflicts([
+          'insert',
+          'delete',
+        ]),
       )
       .addOption(new Option('--insert', 'add the rows').conflicts(['snapshot', 'delete']))
       .addOption(new Option('--delete', 'remove the rows').conflicts(['snapshot', 'insert']))
       .option('--id <key>', 'idempotency id; without it a random one')
       .addHelpText(
         'after',
-        examples(['caucus load inv servers.csv', 'caucus load inv changes.ndjson --table vm --insert']),
+        examples([
+          'caucus load inv servers.csv',
+          'caucus load inv changes.ndjson --table vm --insert',
+        ]),
       )
       .action(async (source: string, file: string, flags: ClientFlags & LoadFlags) => {
         const { load } = await import('./load.ts');
@@ -244,7 +271,10 @@ A lost connection is taken up again where it ended.`,
       .argument('[file...]', 'policy files to start with')
       .option('--facts <dir>', 'directory with `<table>.facts`')
       .option('--url <url>', 'ask this server instead')
-      .addHelpText('after', examples(['caucus repl paths.dl --facts data', `caucus repl --url ${URL_DEFAULT}`]))
+      .addHelpText(
+        'after',
+        examples(['caucus repl paths.dl --facts data', `caucus repl --url ${URL_DEFAULT}`]),
+      )
       .action(async (files: string[], flags: { facts?: string; url?: string }) => {
         if (flags.url !== undefined && (files.length > 0 || flags.facts !== undefined)) {
           throw new UsageError(
@@ -255,14 +285,20 @@ A lost connection is taken up again where it ended.`,
         const url = flags.url === undefined ? undefined : serverUrl(flags);
         const { repl } = await import('./repl.ts');
         this.exitCode = await repl(
-          { files, ...(flags.facts === undefined ? {} : { facts: flags.facts }), ...(url === undefined ? {} : { url }) },
+          {
+            files,
+            ...(flags.facts === undefined ? {} : { facts: flags.facts }),
+            ...(url === undefined ? {} : { url }),
+          },
           this.terminal,
         );
       });
   }
 
   private status(): void {
-    const command = this.program.command('status').description('show what a server serves and whether it is ready');
+    const command = this.program
+      .command('status')
+      .description('show what a server serves and whether it is ready');
     this.clientOptions(command)
       .addHelpText('after', examples(['caucus status', 'caucus status --json']))
       .action(async (flags: ClientFlags) => {
@@ -272,13 +308,19 @@ A lost connection is taken up again where it ended.`,
   }
 
   private clientOptions(command: Command): Command {
-    return command.option('--url <url>', `the server (default: ${URL_DEFAULT}, env: ${URL_VARIABLE})`);
+    return command.option(
+      '--url <url>',
+      `the server (default: ${URL_DEFAULT}, env: ${URL_VARIABLE})`,
+    );
   }
 
   private usageText(text: string): string {
     const { err } = this.terminal;
     const [first = '', ...rest] = text.trimEnd().split('\n');
-    const message = first.replace(/^error: /, '').replace(/'([^']*)'/g, '`$1`').replace(/\.$/, '');
+    const message = first
+      .replace(/^error: /, '')
+      .replace(/'([^']*)'/g, '`$1`')
+      .replace(/\.$/, '');
     if (this.terminal.json) {
       return `${JSON.stringify({ severity: 'error', code: 'usage', message, ...(rest.length === 0 ? {} : { note: rest.join(' ') }) })}\n`;
     }
@@ -303,7 +345,8 @@ A lost connection is taken up again where it ended.`,
     }
     terminal.problems(problems);
     const later =
-      error instanceof UnavailableError || (error instanceof CaucusError && error.retry !== 'never');
+      error instanceof UnavailableError ||
+      (error instanceof CaucusError && error.retry !== 'never');
     return later ? EXIT_UNAVAILABLE : EXIT_BAD_INPUT;
   }
 }
@@ -342,7 +385,9 @@ function terminalOf(flags: GlobalFlags): Terminal {
 function tableList(text: string): string[] {
   const names = text.split(',').map((name) => name.trim());
   if (names.some((name) => name === '')) {
-    throw new InvalidArgumentError('give names of tables separated by commas, such as `path,inv:vm`');
+    throw new InvalidArgumentError(
+      'give names of tables separated by commas, such as `path,inv:vm`',
+    );
   }
   return names;
 }
@@ -367,7 +412,10 @@ function serverUrl(flags: ClientFlags): string {
     throw new UsageError(`\`${text}\` is no URL`, `write it as \`${URL_DEFAULT}\``);
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw new UsageError(`\`${text}\` is no URL of a server`, `begin it with \`http://\` or \`https://\``);
+    throw new UsageError(
+      `\`${text}\` is no URL of a server`,
+      `begin it with \`http://\` or \`https://\``,
+    );
   }
   return url.href.replace(/\/$/, '');
 }

@@ -74,7 +74,8 @@ function requestInit(options: HttpRequest): RequestInit {
 /** The server's refusal, with carets where it speaks of the text that was sent. */
 function refusal(answer: HttpAnswer, url: string, options: HttpRequest): ProblemsError {
   const error = isObject(answer.body) ? answer.body['error'] : undefined;
-  if (!isObject(error)) throw notCaucus(url, `it answered ${answer.status} without an error object`);
+  if (!isObject(error))
+    throw notCaucus(url, `it answered ${answer.status} without an error object`);
   const problems = problemsOfAnswer(error, options.text);
   const retry = retryOf(error);
   return retry === 'never' ? new ProblemsError(problems) : new UnavailableError(problems);
@@ -121,11 +122,14 @@ export function retryOf(error: JsonObject): string {
   const retry = textOf(error['retry']);
   if (retry !== undefined) return retry;
   const code = textOf(error['code']) ?? '';
-  return Object.hasOwn(ERROR_KINDS, code) ? ERROR_KINDS[code as keyof typeof ERROR_KINDS].retry : 'never';
+  return Object.hasOwn(ERROR_KINDS, code)
+    ? ERROR_KINDS[code as keyof typeof ERROR_KINDS].retry
+    : 'never';
 }
 
 export function unreachable(url: string, error: unknown): UnavailableError {
-  const cause = error instanceof Error ? ((error.cause ?? error) as NodeJS.ErrnoException) : undefined;
+  const cause =
+    error instanceof Error ? ((error.cause ?? error) as NodeJS.ErrnoException) : undefined;
   const reasons: Readonly<Record<string, string>> = {
     ECONNREFUSED: 'nothing listens there',
     ENOTFOUND: 'the name is not known',

@@ -34,7 +34,9 @@ export function packageRoot(directory: string): string | undefined {
 export function packageVersion(): string {
   const root = packageRoot(path.dirname(fileURLToPath(import.meta.url)));
   if (root === undefined) return 'unknown';
-  const parsed = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version?: string };
+  const parsed = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+    version?: string;
+  };
   return parsed.version ?? 'unknown';
 }
 

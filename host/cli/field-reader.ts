@@ -78,7 +78,13 @@ export class FieldReader {
     return ok;
   }
 
-  private fields(bytes: Buffer, start: number, end: number, line: number, lineStart: number): boolean {
+  private fields(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    line: number,
+    lineStart: number,
+  ): boolean {
     const { arity } = this.shape;
     const at: Place = { bytes, line, lineStart, lineEnd: end };
     if (arity === 0) {

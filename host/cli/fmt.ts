@@ -53,13 +53,19 @@ export function formatText(source: PolicyText): string {
   return printPolicy(tree);
 }
 
-function report(changed: readonly string[], check: boolean, files: readonly string[], terminal: Terminal): void {
+function report(
+  changed: readonly string[],
+  check: boolean,
+  files: readonly string[],
+  terminal: Terminal,
+): void {
   if (files.includes(STDIN) && !check) return;
   if (terminal.json) {
     terminal.print(JSON.stringify({ changed }));
     return;
   }
-  for (const file of changed) terminal.print(check ? `${file} is not formatted` : `formatted ${file}`);
+  for (const file of changed)
+    terminal.print(check ? `${file} is not formatted` : `formatted ${file}`);
 }
 
 /** The old text stays whole until the new one is. */

@@ -17,7 +17,13 @@ export type OnLine = (bytes: Buffer, start: number, end: number, line: number) =
 export interface LineReaderOptions {
   readonly onLine: OnLine;
   /** Called instead of `onLine` for a line that is not UTF-8; `offset` of its first bad byte. */
-  readonly onBadUtf8: (bytes: Buffer, start: number, end: number, line: number, offset: number) => void;
+  readonly onBadUtf8: (
+    bytes: Buffer,
+    start: number,
+    end: number,
+    line: number,
+    offset: number,
+  ) => void;
   readonly onProgress?: (bytesRead: number) => void;
   readonly chunkBytes?: number;
 }

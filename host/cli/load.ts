@@ -39,7 +39,8 @@ export async function load(
   options: LoadOptions,
   terminal: Terminal,
 ): Promise<void> {
-  const mode: Mode = options.insert === true ? 'insert' : options.delete === true ? 'delete' : 'snapshot';
+  const mode: Mode =
+    options.insert === true ? 'insert' : options.delete === true ? 'delete' : 'snapshot';
   const format = formatOfFile(file, options);
   const table = options.table ?? (file === STDIN ? undefined : tableNameOf(file));
   if (table === undefined) {
@@ -58,8 +59,12 @@ export async function load(
       terminal.print(stringifyJson({ source, table, rows: count, mode, id, ...answer }));
     } else {
       const { out } = terminal;
-      const done = { snapshot: 'now holds', insert: 'was given', delete: 'was asked to drop' }[mode];
-      terminal.print(`${out.bold(`${source}:${table}`)} ${done} ${rows.count} rows at revision ${String(revision)}`);
+      const done = { snapshot: 'now holds', insert: 'was given', delete: 'was asked to drop' }[
+        mode
+      ];
+      terminal.print(
+        `${out.bold(`${source}:${table}`)} ${done} ${rows.count} rows at revision ${String(revision)}`,
+      );
       terminal.print(out.dim(`token ${String(token)}`));
     }
   } finally {
@@ -89,7 +94,14 @@ async function readRows(file: string, table: string, format: FileFormat): Promis
       await stat(file);
     }
     const { signal } = new AbortController();
-    const read = await readTable({ path: readFrom, table, format, declared: undefined, header: 'auto', signal });
+    const read = await readTable({
+      path: readFrom,
+      table,
+      format,
+      declared: undefined,
+      header: 'auto',
+      signal,
+    });
     return read.rows;
   } catch (error) {
     if (error instanceof SourceError) throw problemsOfSource(error, file);

@@ -50,7 +50,11 @@ export class UsageError extends Error {
   }
 }
 
-export function inputError(code: string, message: string, more: Partial<Problem> = {}): ProblemsError {
+export function inputError(
+  code: string,
+  message: string,
+  more: Partial<Problem> = {},
+): ProblemsError {
   return new ProblemsError([{ severity: 'error', code, message, ...more }]);
 }
 

@@ -10,7 +10,11 @@ import type { Colors, Terminal } from './terminal.ts';
 export interface QueryOptions {
   readonly url: string;
   readonly policy?: string;
-  readonly consistency?: 'any' | 'latest' | { readonly atLeast: string } | { readonly exact: string };
+  readonly consistency?:
+    | 'any'
+    | 'latest'
+    | { readonly atLeast: string }
+    | { readonly exact: string };
 }
 
 export interface Answer {
@@ -20,7 +24,11 @@ export interface Answer {
   readonly token: string;
 }
 
-export async function query(text: string, options: QueryOptions, terminal: Terminal): Promise<void> {
+export async function query(
+  text: string,
+  options: QueryOptions,
+  terminal: Terminal,
+): Promise<void> {
   const body = await ask(text, options);
   if (terminal.json) {
     terminal.print(stringifyJson(body));

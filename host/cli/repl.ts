@@ -43,7 +43,7 @@ path(x, 2), x > 0        ask; a variable that is not named before is a column of
 export async function repl(options: ReplOptions, terminal: Terminal): Promise<number> {
   const session =
     options.url === undefined
-      ? await openLocalSession(options.files, options.facts, terminal)
+      ? await openLocalSession(options.files, options.facts)
       : await openRemoteSession(options.url);
   try {
     return await new Repl(session, terminal).run();
@@ -84,7 +84,9 @@ class Repl {
       return createInterface({ input: process.stdin, prompt: '', terminal: false });
     }
     const file = historyFile();
-    const history = (await readFile(file, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+    const history = (await readFile(file, 'utf8').catch(() => ''))
+      .split('\n')
+      .filter((line) => line !== '');
     const lines = createInterface({
       input: process.stdin,
       output: process.stdout,
@@ -133,7 +135,9 @@ class Repl {
         return;
       }
       const { columns, rows, json } = await this.session.ask(stripped.replace(/[?;]\s*$/, ''));
-      this.terminal.print(this.terminal.json ? json : renderAnswer(columns, rows, this.terminal.out));
+      this.terminal.print(
+        this.terminal.json ? json : renderAnswer(columns, rows, this.terminal.out),
+      );
     });
   }
 
@@ -152,7 +156,9 @@ class Repl {
         await this.guarded(async () => this.terminal.print((await this.session.list()).trimEnd()));
         return undefined;
       case ':tables':
-        await this.guarded(async () => this.terminal.print(await this.session.tables(this.terminal.out)));
+        await this.guarded(async () =>
+          this.terminal.print(await this.session.tables(this.terminal.out)),
+        );
         return undefined;
       case ':undo':
         await this.guarded(async () => this.terminal.print(await this.session.undo()));
@@ -163,7 +169,12 @@ class Repl {
       default:
         this.failed = true;
         this.terminal.problems([
-          { severity: 'error', code: 'unknown-command', message: `\`${name}\` is no command`, note: '`:help` lists them' },
+          {
+            severity: 'error',
+            code: 'unknown-command',
+            message: `\`${name}\` is no command`,
+            note: '`:help` lists them',
+          },
         ]);
         return undefined;
     }
@@ -204,5 +215,7 @@ function withoutStringsAndComments(text: string): string {
 
 function historyFile(): string {
   const state = process.env['XDG_STATE_HOME'] ?? '';
-  return state === '' ? path.join(homedir(), '.caucus_history') : path.join(state, 'caucus_history');
+  return state === ''
+    ? path.join(homedir(), '.caucus_history')
+    : path.join(state, 'caucus_history');
 }

@@ -77,7 +77,10 @@ export async function writeDeltas(
 ): Promise<void> {
   for (const { printed, delta } of deltas) {
     const prefix = { insert: `${batch}\t+\t${printed}`, delete: `${batch}\t-\t${printed}` };
-    const cursors = { insert: new BlockCursor(delta.insert), delete: new BlockCursor(delta.delete) };
+    const cursors = {
+      insert: new BlockCursor(delta.insert),
+      delete: new BlockCursor(delta.delete),
+    };
     for (const sign of mergedSigns(delta)) {
       const cursor = cursors[sign];
       file.text.text(prefix[sign]);

@@ -2,7 +2,7 @@
  * `caucus run PROGRAM --facts DIR`: one program over files, evaluated once, then batch by batch.
  * The formats are in docs/CLI.md; nothing here knows a policy engine beyond `Engine`.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { lower } from '../compiler/lower.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
@@ -14,6 +14,7 @@ import { createEngine } from './core-engine.ts';
 import { readFactsFile } from './facts-file.ts';
 import { inputError, ProblemsError, UsageError } from './problem.ts';
 import type { Problem } from './problem.ts';
+import { externalTables, FACTS_SUFFIX, listFacts } from './run-facts.ts';
 import { OutputDirectory, writeDeltas, writeTable } from './run-output.ts';
 import { renderRunStats, runStatsJson } from './run-stats.ts';
 import { TableNames } from './table-names.ts';
@@ -41,8 +42,6 @@ export interface RunResult {
 
 /** Makes the engine; replaced in tests. */
 export type EngineFactory = () => Promise<Engine>;
-
-const FACTS_SUFFIX = '.facts';
 
 export async function run(
   programFile: string,
@@ -118,7 +117,9 @@ class Run {
     batches: readonly UpdateBatch[],
     output: OutputDirectory | undefined,
   ): Promise<RunResult> {
-    const watched = new Set(this.options.updates === undefined ? [] : shown.map((table) => table.key));
+    const watched = new Set(
+      this.options.updates === undefined ? [] : shown.map((table) => table.key),
+    );
     const plan = lower(program, { watched, batchOnly: this.options.batchOnly === true });
     this.progress.update('evaluating');
     const start = performance.now();
@@ -126,7 +127,8 @@ class Run {
     const evaluateMs = performance.now() - start;
     expectSuccess(first, this.programFile);
 
-    const deltas = this.options.updates === undefined ? undefined : await output?.create('deltas.tsv');
+    const deltas =
+      this.options.updates === undefined ? undefined : await output?.create('deltas.tsv');
     const updateMs: number[] = [];
     try {
       for (const [index, changes] of batches.entries()) {
@@ -231,15 +233,6 @@ class Run {
 
 const ERRORS_TABLE: TableKey = 'system:errors';
 
-
-async function listFacts(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { withFileTypes: true });
-  return entries
-    .filter((entry) => entry.name.endsWith(FACTS_SUFFIX) && !entry.isDirectory())
-    .map((entry) => entry.name)
-    .sort();
-}
-
 /** Tables with rules or facts in the text and those of `--output`, in the order of their printed names. */
 function shownTables(names: TableNames, output: readonly string[] | undefined): NamedTable[] {
   if (output === undefined) return inPrintedOrder(names.tables.filter((table) => table.defined));
@@ -287,7 +280,11 @@ function expectSuccess(result: TransactionResult, file: string, batch?: number):
   });
 }
 
-function shapeOf(table: NamedTable): { name: string; arity: number; columns?: NamedTable['columns'] & {} } {
+function shapeOf(table: NamedTable): {
+  name: string;
+  arity: number;
+  columns?: NamedTable['columns'] & {};
+} {
   return {
     name: table.printed,
     arity: table.arity,
@@ -328,17 +325,4 @@ function nearestNote(name: string, tables: readonly NamedTable[], otherwise: str
 
 function percent(bytes: number, size: number): string {
   return size === 0 ? '' : `${Math.floor((bytes / size) * 100)} %`;
-}
-
-/** Tables that the files may fill; the program need not say more of them than to use them. */
-function externalTables(policy: string, files: readonly string[]): Set<TableKey> {
-  const keys = new Set<TableKey>();
-  for (const file of files) {
-    const name = file.slice(0, -FACTS_SUFFIX.length);
-    keys.add(`${policy}:${name}`);
-    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
-      keys.add(`${name.slice(0, dot)}:${name.slice(dot + 1)}`);
-    }
-  }
-  return keys;
 }

@@ -7,7 +7,10 @@ import { renderTable } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Exit code 0 where the server is ready, 3 where it is not. */
-export async function status(options: { readonly url: string }, terminal: Terminal): Promise<number> {
+export async function status(
+  options: { readonly url: string },
+  terminal: Terminal,
+): Promise<number> {
   const { url } = options;
   const health = await send(url, { method: 'GET', path: '/healthz/ready' });
   const ready = health.status === 200;
@@ -45,7 +48,11 @@ function printStatus(
     const held = Object.entries(isObject(source['tables']) ? source['tables'] : {});
     const freshness = source['stale'] === true ? 'stale' : 'fresh';
     if (held.length === 0) return [[`${String(source['name'])}:`, '', freshness]];
-    return held.map(([table, rows]) => [`${String(source['name'])}:${table}`, String(rows), freshness]);
+    return held.map(([table, rows]) => [
+      `${String(source['name'])}:${table}`,
+      String(rows),
+      freshness,
+    ]);
   });
   if (tables.length > 0) {
     const align = ['left', 'right', 'left'] as const;

@@ -27,7 +27,11 @@ export class TableNames {
   constructor(program: StratifiedProgram, policy: string) {
     const defined = new Set(program.rules.map((rule) => rule.head));
     const mentioned = new Set(program.tables.map(tableKey));
-    const system = SYSTEM_TABLES.map((table): Table => ({ ...table, owner: 'system', kind: 'system' }));
+    const system = SYSTEM_TABLES.map((table): Table => ({
+      ...table,
+      owner: 'system',
+      kind: 'system',
+    }));
     const all = [...program.tables, ...system.filter((table) => !mentioned.has(tableKey(table)))];
     this.tables = all.map((table, index) => ({
       ...table,
@@ -39,7 +43,8 @@ export class TableNames {
     for (const table of this.tables) {
       this.byName.set(table.key, table);
       // The policy's own table wins where `a.b` and `a:b` would share a file.
-      if (table.owner === policy || !this.byFile.has(table.file)) this.byFile.set(table.file, table);
+      if (table.owner === policy || !this.byFile.has(table.file))
+        this.byFile.set(table.file, table);
     }
     for (const table of this.tables) this.byName.set(table.printed, table);
   }

@@ -57,7 +57,9 @@ export class Terminal {
 
   problems(problems: readonly Problem[]): void {
     for (const problem of problems) {
-      this.note(this.json ? JSON.stringify(problemObject(problem)) : renderProblem(problem, this.err));
+      this.note(
+        this.json ? JSON.stringify(problemObject(problem)) : renderProblem(problem, this.err),
+      );
     }
   }
 
@@ -97,7 +99,10 @@ export function renderProblem(problem: Problem, colors: Colors): string {
     lines.push(`${gutter} ${colors.dim('-->')} ${printable(place)}`);
   }
   if (problem.excerpt !== undefined && line !== undefined) {
-    const shown = caretLines(new SourceText(problem.excerpt), excerptSpan(problem, problem.excerpt));
+    const shown = caretLines(
+      new SourceText(problem.excerpt),
+      excerptSpan(problem, problem.excerpt),
+    );
     lines.push(
       `${gutter} ${colors.dim('|')}`,
       `${colors.dim(`${line} |`)} ${shown.line}`,

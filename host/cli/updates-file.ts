@@ -23,7 +23,9 @@ export interface UpdateTable extends TableShape {
 export type UpdateBatch = readonly TableChange[];
 
 /** What a name in the file stands for; a text instead says why it stands for nothing. */
-export type FindTable = (name: string) => UpdateTable | { readonly message: string; readonly note?: string };
+export type FindTable = (
+  name: string,
+) => UpdateTable | { readonly message: string; readonly note?: string };
 
 export async function readUpdatesFile(
   path: string,
@@ -144,7 +146,12 @@ class TableUpdates {
   add(
     insert: boolean,
     bytes: Buffer,
-    at: { readonly start: number; readonly nameEnd: number; readonly end: number; readonly line: number },
+    at: {
+      readonly start: number;
+      readonly nameEnd: number;
+      readonly end: number;
+      readonly line: number;
+    },
   ): void {
     // Without a tab there is no field at all; only a table without columns may have none.
     if (at.nameEnd === at.end ? this.arity > 0 : this.arity === 0) {

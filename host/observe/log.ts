@@ -48,7 +48,12 @@ export interface LoggerOptions {
 const LEVELS: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 export function createLogger(options: LoggerOptions): Logger {
-  const write = (level: LogLevel, event: LogEvent, message: string, fields: LogFields = {}): void => {
+  const write = (
+    level: LogLevel,
+    event: LogEvent,
+    message: string,
+    fields: LogFields = {},
+  ): void => {
     if (LEVELS[level] < LEVELS[options.level]) return;
     const time = new Date(options.now()).toISOString();
     const line =

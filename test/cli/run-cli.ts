@@ -34,7 +34,10 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
   return child;
 }
 
-export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+export async function runCli(
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<CliResult> {
   return finished(startCli(args, { stdin: '', ...options }));
 }
 

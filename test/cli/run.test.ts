@@ -65,7 +65,8 @@ const CASES: Readonly<Record<string, Case>> = {
     out: { 'p.csv': '\\N\t\\\\N\n\\r\\\\\t\na\\tb\tc\\nd\n' },
   },
   'ints only in their one form, within 64 bits': {
-    program: 'small(x) :- q(x), x >= -9223372036854775808, x <= 9223372036854775807.\nall(x) :- q(x).\n',
+    program:
+      'small(x) :- q(x), x >= -9223372036854775808, x <= 9223372036854775807.\nall(x) :- q(x).\n',
     facts: {
       'q.facts':
         '0\n-0\n7\n07\n+7\n9223372036854775807\n9223372036854775808\n-9223372036854775808\n-9223372036854775809\n1.0\n',
@@ -77,8 +78,7 @@ const CASES: Readonly<Record<string, Case>> = {
     },
   },
   'a declared type decides how a field is read': {
-    program:
-      'table q(s: string, i: int, f: float, b: bool)\np(s, i, f, b) :- q(s, i, f, b).\n',
+    program: 'table q(s: string, i: int, f: float, b: bool)\np(s, i, f, b) :- q(s, i, f, b).\n',
     facts: { 'q.facts': '7\t7\t7\ttrue\n\\N\t\\N\t\\N\t\\N\n-0\t-7\t-0\tfalse\n' },
     out: { 'p.csv': '\\N\t\\N\t\\N\t\\N\n-0\t-7\t0.0\tfalse\n7\t7\t7.0\ttrue\n' },
   },
@@ -130,7 +130,8 @@ const CASES: Readonly<Record<string, Case>> = {
     facts: { 'edge.facts': '1\t2\n' },
     updates: '+edge\t2\t3\n\n-edge\t1\t2\n+edge\t0\t2\n\n',
     out: {
-      'deltas.tsv': '1\t+\tpath\t1\t3\n1\t+\tpath\t2\t3\n2\t+\tpath\t0\t2\n2\t+\tpath\t0\t3\n2\t-\tpath\t1\t2\n2\t-\tpath\t1\t3\n',
+      'deltas.tsv':
+        '1\t+\tpath\t1\t3\n1\t+\tpath\t2\t3\n2\t+\tpath\t0\t2\n2\t+\tpath\t0\t3\n2\t-\tpath\t1\t2\n2\t-\tpath\t1\t3\n',
       'path.csv': '0\t2\n0\t3\n2\t3\n',
     },
   },
@@ -199,7 +200,9 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-for (const [name, { program, facts = {}, updates, args = [], out, stderr }] of Object.entries(CASES)) {
+for (const [name, { program, facts = {}, updates, args = [], out, stderr }] of Object.entries(
+  CASES,
+)) {
   test(`run: ${name}`, async () => {
     const files = Object.fromEntries(
       Object.entries(facts).map(([file, content]) => [`facts/${file}`, content]),
@@ -256,7 +259,10 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     stderr: /no table `egde`[\s\S]*updates:3:2\b[\s\S]*did you mean `edge`/,
   },
   'rows for a table that the engine keeps': {
-    files: { 'prog.dl': 'p(x) :- system:errors(x, _, _, _).\n', updates: '+system:errors\ta\t1\tb\tc\n' },
+    files: {
+      'prog.dl': 'p(x) :- system:errors(x, _, _, _).\n',
+      updates: '+system:errors\ta\t1\tb\tc\n',
+    },
     args: ['--updates', 'updates'],
     code: 1,
     stderr: /system:errors.*takes no rows/,
@@ -360,7 +366,10 @@ test('run: --stats with updates gives a time for each batch, the sizes are those
   await inFolder(files, async (folder) => {
     const args = ['run', 'prog.dl', '--facts', 'facts', '--updates', 'updates', '--stats'];
     const machine = await runCli([...args, '--json'], { cwd: folder });
-    const stats = JSON.parse(machine.stdout) as { updateMs: number[]; tables: Record<string, number> };
+    const stats = JSON.parse(machine.stdout) as {
+      updateMs: number[];
+      tables: Record<string, number>;
+    };
     assert.equal(stats.updateMs.length, 3);
     assert.deepEqual(stats.tables, { edge: 1, path: 1 });
     const human = await runCli(args, { cwd: folder });
@@ -372,7 +381,9 @@ test('run: --stats with updates gives a time for each batch, the sizes are those
 test('run: failed calls are said on stderr and can be read', async () => {
   const files = { 'prog.dl': 'p(x / y) :- q(x, y).\n', 'facts/q.facts': '1\t0\n4\t2\n' };
   await inFolder(files, async (folder) => {
-    const result = await runCli(['run', 'prog.dl', '--facts', 'facts', '--out', 'out'], { cwd: folder });
+    const result = await runCli(['run', 'prog.dl', '--facts', 'facts', '--out', 'out'], {
+      cwd: folder,
+    });
     assert.equal(result.code, 0, result.stderr);
     assert.match(result.stderr, /1 call failed/);
     assert.deepEqual(await filesOf(path.join(folder, 'out')), { 'p.csv': '2\n' });
@@ -386,12 +397,20 @@ test('run: problems for machines are JSON lines', async () => {
     assert.equal(result.code, 1);
     const problem = JSON.parse(result.stderr) as Record<string, unknown>;
     assert.equal(problem['file'], path.join('facts', 'q.facts'));
-    assert.deepEqual([problem['line'], problem['column'], problem['code']], [1, 1, 'invalid-field']);
+    assert.deepEqual(
+      [problem['line'], problem['column'], problem['code']],
+      [1, 1, 'invalid-field'],
+    );
   });
 });
 
 test('run: files that were there before a failure stay as they were', async () => {
-  const files = { 'prog.dl': 'p(x) :- q(x).\n', 'facts/q.facts': '1\n', 'out/p.csv': 'old\n', 'out/x': 'other\n' };
+  const files = {
+    'prog.dl': 'p(x) :- q(x).\n',
+    'facts/q.facts': '1\n',
+    'out/p.csv': 'old\n',
+    'out/x': 'other\n',
+  };
   await inFolder(files, async (folder) => {
     const args = ['run', 'prog.dl', '--facts', 'facts', '--out', 'out'];
     await writeFile(path.join(folder, 'facts/q.facts'), '\\q\n');
