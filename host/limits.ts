@@ -61,6 +61,9 @@ export const CHECKPOINT_RECORD_BYTES = 64 * 1024 * 1024;
 /** Checkpoints kept; the log is trimmed below the oldest of them. */
 export const CHECKPOINTS_KEPT = 2;
 
+/** A policy write that other writers overtake is tried so often. */
+export const POLICY_WRITE_TRIES = 5;
+
 /** Between two tries to append to a log whose disk was full, ms. */
 export const DISK_PROBE_MS = 1_000;
 
@@ -173,3 +176,5 @@ export const LOG_TAIL_BYTES = 64 * 1024 * 1024;
 export const LOG_GROUP_BYTES = 32 * 1024 * 1024;
 /** A reader gets chunks of about this size. */
 export const LOG_READ_BYTES = 256 * 1024;
+/** Larger pieces of a checkpoint are cut up, so that reading one takes no more memory than this. */
+export const CHECKPOINT_CHUNK_BYTES_MAX = 16 * 1024 * 1024;

@@ -85,11 +85,18 @@ function birthHash(table: TableKey, key: string, revision: number): number {
 
 /** Each row's bytes as a string: rows have one encoding, so equal rows have equal keys. */
 export function* rowKeys(block: RowBlock): Generator<string, void, undefined> {
+  for (const { key } of keyedRows(block)) yield key;
+}
+
+/** With the place of the row's bytes in the block. */
+export function* keyedRows(
+  block: RowBlock,
+): Generator<{ readonly key: string; readonly from: number; readonly to: number }, void, undefined> {
   const reader = new RowBlockReader(block);
   for (let index = 0; index < block.count; index++) {
-    const start = reader.offset;
+    const from = reader.offset;
     reader.skipRow();
-    yield latin1(block.bytes, start, reader.offset);
+    yield { key: latin1(block.bytes, from, reader.offset), from, to: reader.offset };
   }
 }
 

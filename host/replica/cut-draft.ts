@@ -3,6 +3,8 @@
  * which batches count, what was fixed for the first time. Reads the state, changes nothing in it;
  * `commitDraft` does when the engine has committed.
  */
+import type { Catalog } from '../compiler/catalog.ts';
+import { compile } from '../compiler/compile.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { TableChange } from '../engine/engine.ts';
@@ -15,8 +17,8 @@ import type { RowBlock } from '../value/row-block.ts';
 import type { CutContent, LoggedRecord } from './cut-reader.ts';
 import type { FailureRoot } from './failures.ts';
 import { retryRevision } from './failures.ts';
-import { compilePolicies, errorsOf, invalidPolicy } from './program.ts';
-import type { CatalogInput, Compiled, PolicyCompiler } from './program.ts';
+import { compilePolicies, compiledProgram, invalidPolicy } from './program.ts';
+import type { Compiled } from './program.ts';
 import { newSource } from './replicated-state.ts';
 import type { PolicyState, ReplicatedState, SourceState, UnfinishedBatch } from './replicated-state.ts';
 import { checkRows, findMisfit } from './row-check.ts';
@@ -39,7 +41,6 @@ export interface DraftInput {
   readonly timeMs: number;
   readonly content: CutContent;
   readonly compiled: Compiled;
-  readonly compiler: PolicyCompiler;
   /** Base rows stored before this cut. */
   readonly baseRows: (table: TableKey) => Promise<RowBlock>;
 }
@@ -170,9 +171,9 @@ export class CutDraft {
     }
     const roots = [...this.roots.values()].filter((root) => !written.has(root.policy));
     const catalog = this.#catalog(next, roots);
-    const { program, diagnostics } = this.#input.compiler.compile(catalog);
-    if (errorsOf(diagnostics).length > 0) throw invalidPolicy('the policy', diagnostics);
-    const compiled = compilePolicies(this.#input.compiler, catalog);
+    const { program, diagnostics } = compile(catalog);
+    if (program === undefined) throw invalidPolicy('the policy', diagnostics);
+    const compiled = compiledProgram(catalog, program);
     await this.#checkStoredRows(compiled);
     this.policies.clear();
     for (const [name, policy] of next) this.policies.set(name, policy);
@@ -181,7 +182,7 @@ export class CutDraft {
       this.#retried.delete(name);
       this.written.add(name);
     }
-    this.compiled = { ...compiled, program };
+    this.compiled = compiled;
   }
 
   /** A declaration that stored rows violate is refused, and names one. */
@@ -336,13 +337,13 @@ export class CutDraft {
 
   #recompile(): void {
     const catalog = this.#catalog(this.policies, [...this.roots.values()]);
-    this.compiled = compilePolicies(this.#input.compiler, catalog);
+    this.compiled = compilePolicies(catalog);
     for (const [policy, message] of this.compiled.invalid) {
       this.fail(policy, null, 'invalid_policy', message);
     }
   }
 
-  #catalog(policies: ReadonlyMap<string, PolicyState>, roots: readonly FailureRoot[]): CatalogInput {
+  #catalog(policies: ReadonlyMap<string, PolicyState>, roots: readonly FailureRoot[]): Catalog {
     return catalogOf(policies, this.sources, roots, this.arities);
   }
 
@@ -357,12 +358,14 @@ export function catalogOf(
   sources: ReadonlyMap<string, SourceState>,
   roots: readonly FailureRoot[],
   arities: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map(),
-): CatalogInput {
+): Catalog {
   const invalid = new Set(roots.filter(isInvalid).map((root) => root.policy));
   return {
     policies: [...policies.values()].filter(({ name }) => !invalid.has(name)).sort(byName),
     sources: [...sources.values()].sort(byName).map((source) => ({
       name: source.name,
+      // More tables may come with any batch.
+      declared: false,
       tables: [...source.tables, ...(arities.get(source.name) ?? [])]
         .map(([name, arity]) => ({ name, arity }))
         .sort(byName),

@@ -42,7 +42,8 @@ export class CutReader {
       const from = applied.get(topic)?.end ?? 0;
       if (wanted.end <= from) continue;
       let checksum = 0;
-      for await (const { offset, bytes, appendTimeMs } of this.#reader(topic, from).readTo(wanted.end)) {
+      const reader = await this.#reader(topic, from);
+      for await (const { offset, bytes, appendTimeMs } of reader.readTo(wanted.end)) {
         const record = decodeRecord(bytes);
         checksum = recordChecksum(bytes);
         recordBytes += bytes.length;
@@ -64,9 +65,10 @@ export class CutReader {
     for (const reader of this.#readers.values()) reader.close();
   }
 
-  #reader(topic: string, from: number): TopicReader {
+  async #reader(topic: string, from: number): Promise<TopicReader> {
     let reader = this.#readers.get(topic);
     if (reader === undefined) {
+      await this.#log.ensureTopic(topic);
       reader = new TopicReader(this.#log, topic, from);
       this.#readers.set(topic, reader);
     }

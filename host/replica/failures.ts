@@ -3,7 +3,7 @@
  * they no longer compile. Their rules are left out of the plan, and so are those of every policy
  * that reads their tables; base rows go on. Pure functions of the replicated state.
  */
-import type { Rule, StratifiedProgram, Stratum, TableKey } from '../compiler/stratified.ts';
+import type { Rule, StratifiedProgram, Stratum, Table, TableKey } from '../compiler/stratified.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import type { Row } from '../value/value.ts';
 
@@ -116,14 +116,13 @@ export function programWithout(program: StratifiedProgram, failures: Failures): 
 
 /** The failed table that a query reads, if it reads one. */
 export function failedTableOf(
-  program: StratifiedProgram,
-  body: Rule['body'],
+  query: { readonly body: Rule['body']; readonly tables: readonly Table[] },
   failures: Failures,
 ): FailedTable | undefined {
   if (failures.policies.size === 0) return undefined;
-  for (const literal of body) {
+  for (const literal of query.body) {
     if (literal.kind !== 'atom') continue;
-    const table = program.tables[literal.table];
+    const table = query.tables[literal.table];
     if (table === undefined) continue;
     const known = failures.tables.get(tableKey(table));
     if (known !== undefined) return known;

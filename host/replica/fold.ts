@@ -5,6 +5,7 @@
  * What is in the log always applies. Where derived rows exceed a limit, the policy to blame is left
  * out and failed, and the cut is applied without it; only a lack of memory stops the fold.
  */
+import { compileQuery } from '../compiler/query.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type {
@@ -24,8 +25,8 @@ import type { Failures } from './failures.ts';
 import type { LiveEngine, Running } from './live-engine.ts';
 import { planProgram } from './planner.ts';
 import type { Lower, Planned } from './planner.ts';
-import type { Compiled, PolicyCompiler } from './program.ts';
-import { errorsOf, invalidPolicy } from './program.ts';
+import type { Compiled } from './program.ts';
+import { invalidPolicy } from './program.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import type { Verdict } from './sequencer.ts';
 import { isViewTable } from './view-registry.ts';
@@ -37,7 +38,6 @@ const TIME_STEP_MS = 1000;
 export interface FoldOptions {
   readonly state: ReplicatedState;
   readonly live: LiveEngine;
-  readonly compiler: PolicyCompiler;
   readonly lower: Lower;
   readonly views: ViewRegistry;
   /** In the tick of the commit, before anything else can run. */
@@ -91,14 +91,13 @@ export class Fold {
     appendTimeMs: number,
     content: CutContent,
   ): Promise<void> {
-    const { live, compiler } = this.#options;
+    const { live } = this.#options;
     const draft = new CutDraft({
       state: this.state,
       revision,
       timeMs: timeInForce(this.state.timeMs, cut.timeMs, appendTimeMs),
       content,
       compiled: this.#compiled,
-      compiler,
       baseRows: (table) => live.engine.rows(table, { base: true }),
     });
     await draft.decide();
@@ -140,18 +139,14 @@ export class Fold {
     views: readonly ViewEntry[],
     watchAll = false,
   ): Planned {
-    const { compiler, lower } = this.#options;
-    return planProgram(lower, {
+    return planProgram(this.#options.lower, {
       program: compiled.program,
       roots,
       views,
       watchAll,
       compileView: (text) => {
-        const { program, catalog } = compiled;
-        const { query, diagnostics } = compiler.compileQuery(program, catalog, text, undefined);
-        if (query === undefined || errorsOf(diagnostics).length > 0) {
-          throw invalidPolicy('the query', diagnostics);
-        }
+        const { query, diagnostics } = compileQuery(compiled.program, compiled.catalog, text);
+        if (query === undefined) throw invalidPolicy('the query', diagnostics);
         return query;
       },
     });
@@ -159,8 +154,8 @@ export class Fold {
 
   /** What the engine runs after `planned` is committed. */
   running(planned: Planned): Running {
-    const { program, plan, failures } = planned;
-    return { program, plan, failures, generation: ++this.#generation };
+    const { program, plan, tables, failures } = planned;
+    return { program, plan, tables, failures, generation: ++this.#generation };
   }
 
   #changes(draft: CutDraft, failures: Failures | undefined): TableChange[] {

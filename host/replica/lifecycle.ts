@@ -18,7 +18,12 @@ export type LifecycleEvent =
 export const TRANSITIONS: Readonly<Record<Phase, Partial<Record<LifecycleEvent, Phase>>>> = {
   starting: { 'genesis-read': 'restoring', close: 'draining' },
   restoring: { restored: 'catching-up', stalled: 'read-only', close: 'draining' },
-  'catching-up': { 'caught-up': 'live', stalled: 'read-only', close: 'draining' },
+  'catching-up': {
+    'caught-up': 'live',
+    'append-failed': 'read-only',
+    stalled: 'read-only',
+    close: 'draining',
+  },
   live: { 'append-failed': 'read-only', stalled: 'read-only', close: 'draining' },
   'read-only': { 'append-worked': 'live', close: 'draining' },
   draining: { drained: 'stopped' },

@@ -7,7 +7,7 @@
  * under the number of another. Hence `read`: it starts outside such a gap and starts again when a
  * commit has overtaken it.
  */
-import type { StratifiedProgram } from '../compiler/stratified.ts';
+import type { StratifiedProgram, Table } from '../compiler/stratified.ts';
 import type { Plan } from '../compiler/plan.ts';
 import type { Engine, Transaction, TransactionFailure, TransactionSuccess } from '../engine/engine.ts';
 import { QUERY_RESTARTS_MAX } from '../limits.ts';
@@ -20,6 +20,8 @@ export interface Running {
   readonly program: StratifiedProgram;
   /** Without the failed rules: what the engine knows. */
   readonly plan: Plan;
+  /** Those that the plan numbers. */
+  readonly tables: readonly Table[];
   readonly failures: Failures;
   /** Changes with the program; key of compiled queries. */
   readonly generation: number;

@@ -4,17 +4,57 @@
  */
 import type { Plan, PlanOptions } from '../compiler/plan.ts';
 import { tableKey } from '../compiler/stratified.ts';
-import type { StratifiedProgram, StratifiedQuery, TableKey } from '../compiler/stratified.ts';
+import type { StratifiedProgram, StratifiedQuery, Table, TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import { failedTableOf, failuresOf, programWithout } from './failures.ts';
 import type { FailedTable, FailureRoots, Failures } from './failures.ts';
 import type { ViewEntry } from './view-registry.ts';
+
+/** As the compiler gives it: with the tables that its numbers mean, those of the program first. */
+export type CompiledQuery = StratifiedQuery & { readonly tables: readonly Table[] };
+
+/**
+ * Queries may name tables that are not there yet; each compiled query appends its own to those of
+ * the program. This gives them one numbering.
+ */
+export class QueryBinder {
+  readonly tables: Table[];
+  readonly #numbers: Map<TableKey, number>;
+
+  constructor(tables: readonly Table[]) {
+    this.tables = [...tables];
+    this.#numbers = new Map(tables.map((table, index) => [tableKey(table), index]));
+  }
+
+  bind(query: CompiledQuery): CompiledQuery {
+    const body = query.body.map((literal) => {
+      if (literal.kind !== 'atom') return literal;
+      const table = query.tables[literal.table];
+      if (table === undefined) throw new Error(`query without its table ${literal.table}`);
+      return { ...literal, table: this.#number(table) };
+    });
+    return { ...query, body, tables: this.tables };
+  }
+
+  #number(table: Table): number {
+    const key = tableKey(table);
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.tables.length;
+      this.tables.push(table);
+      this.#numbers.set(key, number);
+    }
+    return number;
+  }
+}
 
 export type Lower = (program: StratifiedProgram, options: PlanOptions) => Plan;
 
 export interface Planned {
   readonly program: StratifiedProgram;
   readonly plan: Plan;
+  /** Of the plan: those of the program, then those that only views name. */
+  readonly tables: readonly Table[];
   readonly failures: Failures;
   /** The views in the plan, with the query as compiled for this program. */
   readonly kept: readonly { readonly entry: ViewEntry; readonly query: StratifiedQuery }[];
@@ -26,7 +66,7 @@ export interface PlanInput {
   readonly roots: FailureRoots;
   readonly views: readonly ViewEntry[];
   /** Compiles a view's text against `program`; throws a `CaucusError`. */
-  readonly compileView: (text: string) => StratifiedQuery;
+  readonly compileView: (text: string) => CompiledQuery;
   /** Watch every derived table as well: what a dry run reports. */
   readonly watchAll?: boolean;
 }
@@ -35,14 +75,15 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
   const { program } = input;
   const failures = failuresOf(program, input.roots);
   const effective = programWithout(program, failures);
+  const binder = new QueryBinder(program.tables);
   const kept: { entry: ViewEntry; query: StratifiedQuery }[] = [];
   const lost: { entry: ViewEntry; error: CaucusError }[] = [];
   for (const entry of input.views) {
     try {
       const query = input.compileView(entry.text);
-      const failed = failedTableOf(program, query.body, failures);
+      const failed = failedTableOf(query, failures);
       if (failed !== undefined) throw policyFailed(failed);
-      kept.push({ entry, query });
+      kept.push({ entry, query: binder.bind(query) });
     } catch (error) {
       if (!(error instanceof CaucusError)) throw error;
       lost.push({ entry, error });
@@ -54,12 +95,12 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
       watched.add(tableKey(table));
     }
   }
-  const plan = lower(effective, {
+  const plan = lower({ ...effective, tables: binder.tables }, {
     watched,
     digest: reachableFromExecute(effective),
     views: kept.map(({ entry, query }) => ({ name: entry.name, query })),
   });
-  return { program, plan, failures, kept, lost };
+  return { program, plan, tables: binder.tables, failures, kept, lost };
 }
 
 export function policyFailed(failed: FailedTable): CaucusError {

@@ -2,39 +2,17 @@
  * The policies as one program. A policy that compiled when it was written can cease to when the
  * tables that it reads come to be (another arity): then it is left out and failed, nothing else is.
  */
+import type { Catalog } from '../compiler/catalog.ts';
+import { compile } from '../compiler/compile.ts';
 import type { Diagnostic } from '../compiler/diagnostic.ts';
-import type { StratifiedProgram, StratifiedQuery, TableKey } from '../compiler/stratified.ts';
+import type { StratifiedProgram, Table, TableKey } from '../compiler/stratified.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { TableShape } from './row-check.ts';
-import type { PolicyState } from './replicated-state.ts';
-
-/** What the compiler is given: plain values, sorted by name. */
-export interface CatalogInput {
-  readonly policies: readonly PolicyState[];
-  readonly sources: readonly {
-    readonly name: string;
-    readonly tables: readonly { readonly name: string; readonly arity: number }[];
-  }[];
-}
-
-/** The compiler as the replica uses it; `create-replica.ts` puts the real one behind it. */
-export interface PolicyCompiler {
-  compile(catalog: CatalogInput): {
-    readonly program: StratifiedProgram;
-    readonly diagnostics: readonly Diagnostic[];
-  };
-  compileQuery(
-    program: StratifiedProgram,
-    catalog: CatalogInput,
-    text: string,
-    policy: string | undefined,
-  ): { readonly query: StratifiedQuery | undefined; readonly diagnostics: readonly Diagnostic[] };
-}
 
 export interface Compiled {
-  readonly catalog: CatalogInput;
+  readonly catalog: Catalog;
   readonly program: StratifiedProgram;
   /** Policies that had to be left out, with the first error of each. */
   readonly invalid: ReadonlyMap<string, string>;
@@ -42,26 +20,49 @@ export interface Compiled {
 }
 
 /** Compiles what compiles; policies with errors are left out, one round after another. */
-export function compilePolicies(compiler: PolicyCompiler, catalog: CatalogInput): Compiled {
+export function compilePolicies(catalog: Catalog): Compiled {
   const invalid = new Map<string, string>();
   for (;;) {
     const policies = catalog.policies.filter((policy) => !invalid.has(policy.name));
-    const valid = { policies, sources: catalog.sources };
-    const { program, diagnostics } = compiler.compile(valid);
+    const valid: Catalog = { policies, sources: catalog.sources };
+    const { program, diagnostics } = compile(valid);
+    if (program !== undefined) return compiledProgram(valid, program, invalid);
     const errors = errorsOf(diagnostics);
-    if (errors.length === 0) {
-      return { catalog: valid, program, invalid, shapes: shapesOf(program) };
-    }
-    const before = invalid.size;
     for (const { source, message } of errors) {
-      const names = source === undefined ? policies.map((policy) => policy.name) : [source];
-      for (const name of names) if (!invalid.has(name)) invalid.set(name, message);
+      if (source !== undefined && !invalid.has(source)) invalid.set(source, message);
     }
-    // An error that names no policy of the catalog: leave all out rather than loop for ever.
-    if (invalid.size === before) for (const { name } of policies) invalid.set(name, 'does not compile');
-    if (policies.length === 0) throw new Error(`an empty catalog does not compile: ${errors[0]?.message}`);
+    if (policies.every((policy) => !invalid.has(policy.name))) {
+      throw new Error(`no policy is to blame for: ${errors[0]?.message}`);
+    }
   }
 }
+
+/** A program with all tables that the engine keeps rows of, named by a rule or not. */
+export function compiledProgram(
+  catalog: Catalog,
+  compiled: StratifiedProgram,
+  invalid: ReadonlyMap<string, string> = new Map(),
+): Compiled {
+  const program = withBaseTables(catalog, compiled);
+  return { catalog, program, invalid, shapes: shapesOf(program) };
+}
+
+function withBaseTables(catalog: Catalog, program: StratifiedProgram): StratifiedProgram {
+  const keys = new Set(program.tables.map(tableKey));
+  const missing: Table[] = [];
+  const add = (table: Table): void => {
+    if (!keys.has(tableKey(table))) missing.push(table);
+  };
+  add(FAILED);
+  for (const source of catalog.sources) {
+    for (const { name, arity } of source.tables) {
+      add({ owner: source.name, name, arity, kind: 'source' });
+    }
+  }
+  return missing.length === 0 ? program : { ...program, tables: [...program.tables, ...missing] };
+}
+
+const FAILED: Table = { owner: 'system', name: 'failed', arity: 3, kind: 'system' };
 
 export function errorsOf(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   return diagnostics.filter((diagnostic) => diagnostic.severity === 'error');
@@ -93,7 +94,7 @@ export function invalidPolicy(what: string, diagnostics: readonly Diagnostic[]):
 function codeOf(errors: readonly Diagnostic[]): ErrorCode {
   const codes = new Set(errors.map((error) => error.code));
   if (codes.size !== 1) return 'invalid_policy';
-  if (codes.has('ambiguous-name') || codes.has('ambiguous')) return 'ambiguous';
+  if (codes.has('ambiguous')) return 'ambiguous';
   if (codes.has('unknown-table')) return 'unknown_table';
   if (codes.has('unknown-policy')) return 'unknown_policy';
   return 'invalid_policy';

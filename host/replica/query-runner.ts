@@ -1,22 +1,21 @@
 /** Questions of clients: which revision they may see, compiled once, answered by the engine. */
-import type { QueryPlan } from '../compiler/plan.ts';
-import type { Plan } from '../compiler/plan.ts';
-import type { StratifiedQuery } from '../compiler/stratified.ts';
+import type { Plan, QueryPlan } from '../compiler/plan.ts';
+import { compileQuery } from '../compiler/query.ts';
 import { CaucusError } from '../errors.ts';
 import {
   QUERY_CACHE_COUNT_MAX,
   QUERY_ROWS_MAX,
   QUERY_STEPS_MAX,
-  QUERY_UNITS_MAX,
   WAIT_MS_DEFAULT,
   WAIT_MS_MAX,
 } from '../limits.ts';
 import { failedTableOf } from './failures.ts';
 import type { Failures } from './failures.ts';
 import type { LiveEngine, Running } from './live-engine.ts';
-import { policyFailed } from './planner.ts';
-import { errorsOf, invalidPolicy } from './program.ts';
-import type { Compiled, PolicyCompiler } from './program.ts';
+import { QueryBinder, policyFailed } from './planner.ts';
+import type { CompiledQuery } from './planner.ts';
+import { invalidPolicy } from './program.ts';
+import type { Compiled } from './program.ts';
 import type { Consistency, Position, QueryAnswer, QueryRequest } from './replica.ts';
 import type { RevisionWaiters } from './revision-waiters.ts';
 import { decodeToken } from './token.ts';
@@ -24,8 +23,7 @@ import { decodeToken } from './token.ts';
 export interface QueryRunnerOptions {
   readonly logId: string;
   readonly live: LiveEngine;
-  readonly compiler: PolicyCompiler;
-  readonly lowerQuery: (plan: Plan, query: StratifiedQuery) => QueryPlan;
+  readonly lowerQuery: (plan: Plan, query: CompiledQuery) => QueryPlan;
   readonly waiters: RevisionWaiters;
   readonly compiled: () => Compiled;
   readonly position: () => Position;
@@ -33,15 +31,15 @@ export interface QueryRunnerOptions {
   readonly newestRevision: () => Promise<number>;
 }
 
-interface CompiledQuery {
-  readonly query: StratifiedQuery;
+interface PreparedQuery {
+  readonly query: CompiledQuery;
   readonly plan: QueryPlan;
 }
 
 export class QueryRunner {
   readonly #options: QueryRunnerOptions;
   /** Of one generation of the program; oldest use first. */
-  readonly #cache = new Map<string, CompiledQuery>();
+  readonly #cache = new Map<string, PreparedQuery>();
   #cachedGeneration = -1;
 
   constructor(options: QueryRunnerOptions) {
@@ -54,7 +52,7 @@ export class QueryRunner {
     return await live.read(async (running) => {
       const at = position();
       if (exact !== undefined && at.revision !== exact) throw expired(exact, at.revision);
-      const { query, plan } = this.#compiledQuery(running, request.query, request.policy);
+      const { query, plan } = this.#prepare(running, request.query, request.policy);
       const { rows, truncated } = await live.engine.query(plan, {
         rowsMax: request.rowsMax ?? QUERY_ROWS_MAX,
         stepsMax: QUERY_STEPS_MAX,
@@ -97,19 +95,14 @@ export class QueryRunner {
     failures: Failures,
     text: string,
     policy: string | undefined,
-  ): StratifiedQuery {
-    if (text.length > QUERY_UNITS_MAX) {
-      throw new CaucusError('too_large', `the query has ${text.length} characters`, {
-        remedy: `use at most ${QUERY_UNITS_MAX}`,
-      });
-    }
+  ): CompiledQuery {
     const failedPolicy = policy === undefined ? undefined : failures.policies.get(policy);
     if (policy !== undefined && failedPolicy?.code === 'invalid_policy') {
       throw policyFailed({ policy, table: `${policy}:`, code: failedPolicy.code });
     }
-    const { program, catalog } = compiled;
-    const { query, diagnostics } = this.#options.compiler.compileQuery(program, catalog, text, policy);
-    if (query === undefined || errorsOf(diagnostics).length > 0) {
+    const options = policy === undefined ? {} : { policy };
+    const { query, diagnostics } = compileQuery(compiled.program, compiled.catalog, text, options);
+    if (query === undefined) {
       // A policy that no longer compiles has no tables: say that, not that the name is unknown.
       for (const [name, { code }] of failures.policies) {
         if (code !== 'invalid_policy' || !text.includes(`${name}:`)) continue;
@@ -117,12 +110,12 @@ export class QueryRunner {
       }
       throw invalidPolicy('the query', diagnostics);
     }
-    const failed = failedTableOf(program, query.body, failures);
+    const failed = failedTableOf(query, failures);
     if (failed !== undefined) throw policyFailed(failed);
     return query;
   }
 
-  #compiledQuery(running: Running, text: string, policy: string | undefined): CompiledQuery {
+  #prepare(running: Running, text: string, policy: string | undefined): PreparedQuery {
     if (running.generation !== this.#cachedGeneration) {
       this.#cache.clear();
       this.#cachedGeneration = running.generation;
@@ -131,7 +124,8 @@ export class QueryRunner {
     let compiled = this.#cache.get(key);
     if (compiled === undefined) {
       const query = this.compile(this.#options.compiled(), running.failures, text, policy);
-      compiled = { query, plan: this.#options.lowerQuery(running.plan, query) };
+      const bound = new QueryBinder(running.tables).bind(query);
+      compiled = { query, plan: this.#options.lowerQuery(running.plan, bound) };
     }
     this.#cache.delete(key);
     this.#cache.set(key, compiled);

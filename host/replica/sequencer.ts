@@ -73,8 +73,9 @@ export class Sequencer {
     this.#ensured.add(topic);
   }
 
-  get queuedBytes(): number {
-    return this.#queuedBytes;
+  /** The ends that the next cut will name. */
+  get ends(): ReadonlyMap<string, TopicEnd> {
+    return this.#ends;
   }
 
   /** Resolves with the verdict once the records are durable, cut and applied. */

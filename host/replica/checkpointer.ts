@@ -1,0 +1,120 @@
+/** When to save a checkpoint, which to keep, and how far the log may be trimmed. */
+import { CHECKPOINTS_KEPT } from '../limits.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import type { Log } from '../log/log.ts';
+import type { RowBlock } from '../value/row-block.ts';
+import { encodeCheckpoint } from './checkpoint.ts';
+import type { Checkpoints, ReplicaSettings } from './dependencies.ts';
+import { stateDigest } from './digest.ts';
+import type { LiveEngine } from './live-engine.ts';
+import type { ReplicatedState } from './replicated-state.ts';
+import { CUTS_TOPIC } from './topics.ts';
+
+export interface CheckpointerOptions {
+  readonly state: ReplicatedState;
+  readonly live: LiveEngine;
+  readonly log: Log;
+  readonly checkpoints: Checkpoints;
+  readonly settings: ReplicaSettings;
+  readonly onProblem: (error: Error) => void;
+}
+
+/** What the log may lose once the checkpoint of `revision` is the oldest that is kept. */
+interface TrimPoint {
+  readonly revision: number;
+  readonly ends: ReadonlyMap<string, number>;
+}
+
+export class Checkpointer {
+  readonly #options: CheckpointerOptions;
+  #savedRevision: number;
+  #recordBytes = 0;
+  /** Size of the last checkpoint: writing one again has to be worth it. */
+  #savedBytes = 0;
+  #saving: Promise<void> | undefined;
+  #trimPoints: TrimPoint[] = [];
+
+  /** `restoredFrom`: the revision of the checkpoint that was loaded, 0 for none. */
+  constructor(options: CheckpointerOptions, restoredFrom: number) {
+    this.#options = options;
+    this.#savedRevision = restoredFrom;
+    if (restoredFrom > 0) this.#trimPoints.push(trimPoint(options.state));
+  }
+
+  /** After each commit: saves in the background when enough has happened. */
+  committed(recordBytes: number): void {
+    const { state, settings } = this.#options;
+    this.#recordBytes += recordBytes;
+    const revisions = state.revision - this.#savedRevision;
+    const isDue =
+      revisions >= settings.checkpointRevisions ||
+      this.#recordBytes >= Math.max(settings.checkpointRecordBytes, this.#savedBytes / 2);
+    if (isDue && this.#saving === undefined) void this.save();
+  }
+
+  /** Saves the state as it is between two cuts. Never throws: the log still has everything. */
+  save(): Promise<void> {
+    this.#saving ??= this.#save()
+      .catch((error: unknown) => {
+        this.#options.onProblem(error instanceof Error ? error : new Error(String(error)));
+      })
+      .finally(() => {
+        this.#saving = undefined;
+      });
+    return this.#saving;
+  }
+
+  /** On close: what is not in a checkpoint yet. */
+  async saveLast(): Promise<void> {
+    await this.#saving;
+    if (this.#options.state.revision > this.#savedRevision) await this.save();
+  }
+
+  async #save(): Promise<void> {
+    const { live, checkpoints } = this.#options;
+    this.#recordBytes = 0;
+    const { revision, bytes, point } = await live.queue.run(() => this.#snapshot());
+    this.#savedRevision = revision;
+    this.#savedBytes = bytes.length;
+    await checkpoints.save(revision, bytes);
+    this.#trimPoints.push(point);
+    await this.#dropOld();
+  }
+
+  /** Nothing transacts meanwhile. */
+  async #snapshot(): Promise<{ revision: number; bytes: Uint8Array; point: TrimPoint }> {
+    const { state, live } = this.#options;
+    const base = new Map<TableKey, RowBlock>();
+    for (const source of [...state.sources.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      for (const name of [...source.tables.keys()].sort()) {
+        const table = `${source.name}:${name}`;
+        const rows = await live.engine.rows(table, { base: true });
+        if (rows.count > 0) base.set(table, rows);
+      }
+    }
+    const digest = stateDigest(state, live.engine.digest());
+    const bytes = encodeCheckpoint({ state, base, digest });
+    return { revision: state.revision, bytes, point: trimPoint(state) };
+  }
+
+  /** Keeps the newest two; the log keeps what the older of them needs to be brought up to date. */
+  async #dropOld(): Promise<void> {
+    const { checkpoints, log } = this.#options;
+    const kept = (await checkpoints.list()).slice(0, CHECKPOINTS_KEPT);
+    for (const revision of (await checkpoints.list()).slice(CHECKPOINTS_KEPT)) {
+      await checkpoints.remove(revision);
+    }
+    const oldest = kept.at(-1);
+    this.#trimPoints = this.#trimPoints.filter((point) => kept.includes(point.revision));
+    const point = this.#trimPoints.find((candidate) => candidate.revision === oldest);
+    if (point === undefined || kept.length < CHECKPOINTS_KEPT) return;
+    // One record of each topic stays, to compare its checksum with at the next start.
+    for (const [topic, end] of point.ends) await log.trim(topic, Math.max(0, end - 1));
+    await log.trim(CUTS_TOPIC, point.revision);
+  }
+}
+
+function trimPoint(state: ReplicatedState): TrimPoint {
+  const ends = new Map([...state.ends].map(([topic, { end }]) => [topic, end]));
+  return { revision: state.revision, ends };
+}

@@ -1,0 +1,29 @@
+/** Starts a replica: identity of the log, newest checkpoint, the cuts after it, then live. */
+import { CHECKPOINT_RECORD_BYTES, CHECKPOINT_REVISIONS } from '../limits.ts';
+import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { LiveEngine } from './live-engine.ts';
+import { LocalReplica } from './local-replica.ts';
+import { readGenesis, restore } from './restore.ts';
+
+const DEFAULT_SETTINGS: ReplicaSettings = {
+  checkpointRevisions: CHECKPOINT_REVISIONS,
+  checkpointRecordBytes: CHECKPOINT_RECORD_BYTES,
+};
+
+/**
+ * Resolves when the replica has applied all that the log had and is live (or read-only, if the disk
+ * is full). The caller closes engine, log and store after the replica.
+ */
+export async function createReplica(deps: ReplicaDependencies): Promise<LocalReplica> {
+  const lifecycle = new Lifecycle((phase) => deps.onPhase?.(phase));
+  const live = new LiveEngine(deps.engine, deps.yield);
+  const genesis = await readGenesis(deps.log, deps.randomId);
+  lifecycle.on('genesis-read');
+  const restored = await restore(deps, live, genesis);
+  lifecycle.on('restored');
+  const settings = { ...DEFAULT_SETTINGS, ...deps.settings };
+  const replica = new LocalReplica({ deps, live, lifecycle, restored, settings });
+  await replica.start();
+  return replica;
+}

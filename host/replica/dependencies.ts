@@ -1,0 +1,45 @@
+/** What a replica is made of. It reads no clock, no randomness and no disk but through these. */
+import type { Plan, PlanOptions, QueryPlan } from '../compiler/plan.ts';
+import type { StratifiedProgram } from '../compiler/stratified.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Log } from '../log/log.ts';
+import type { CompiledQuery } from './planner.ts';
+import type { PolicyLedger } from './policy-ledger.ts';
+import type { Phase } from './lifecycle.ts';
+import type { Timer } from './revision-waiters.ts';
+
+/** Stored checkpoints. */
+export interface Checkpoints {
+  /** Durable when it resolves. */
+  save(revision: number, bytes: Uint8Array): Promise<void>;
+  /** Revisions, newest first. */
+  list(): Promise<readonly number[]>;
+  /** Throws `log_damaged` for one that is damaged. */
+  load(revision: number): Promise<Uint8Array>;
+  remove(revision: number): Promise<void>;
+}
+
+export interface ReplicaDependencies {
+  readonly engine: Engine;
+  readonly lower: (program: StratifiedProgram, options: PlanOptions) => Plan;
+  readonly lowerQuery: (plan: Plan, query: CompiledQuery) => QueryPlan;
+  readonly log: Log;
+  readonly policies: PolicyLedger;
+  readonly checkpoints: Checkpoints;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly setTimer: Timer;
+  /** 16 random bytes or more, as text. */
+  readonly randomId: () => string;
+  /** Lets the event loop turn: resolves in a later macrotask. */
+  readonly yield: () => Promise<void>;
+  readonly onPhase?: (phase: Phase) => void;
+  /** What went wrong besides any request: a checkpoint that could not be saved, one that is damaged. */
+  readonly onProblem?: (error: Error) => void;
+  readonly settings?: Partial<ReplicaSettings>;
+}
+
+export interface ReplicaSettings {
+  readonly checkpointRevisions: number;
+  readonly checkpointRecordBytes: number;
+}

@@ -1,0 +1,399 @@
+/**
+ * A replica with its writer: the fold in a loop over the cuts, and around it what clients see.
+ * SPEC.md has the phases; `create-replica.ts` starts one.
+ */
+import { tableKey } from '../compiler/stratified.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import { CaucusError } from '../errors.ts';
+import { DISK_PROBE_MS } from '../limits.ts';
+import { decodeRecord, encodeRecord, recordChecksum } from '../log/records.ts';
+import type { CutRecord, Vector } from '../log/records.ts';
+import { compareStrings } from '../value/value.ts';
+import { BatchWriter } from './batch-writer.ts';
+import { Checkpointer } from './checkpointer.ts';
+import { CutReader } from './cut-reader.ts';
+import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
+import { stateDigest } from './digest.ts';
+import { dryRunPolicy } from './dry-run.ts';
+import { Fold, FoldStalled } from './fold.ts';
+import type { FoldCommit } from './fold.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { LiveEngine } from './live-engine.ts';
+import { PolicyWriter, unknownPolicy } from './policy-writer.ts';
+import { QueryRunner } from './query-runner.ts';
+import type {
+  Batch,
+  Commit,
+  Consistency,
+  PolicyDryRun,
+  PolicyWrite,
+  Position,
+  QueryAnswer,
+  QueryRequest,
+  Replica,
+  ReplicaStatus,
+  View,
+} from './replica.ts';
+import type { ReplicatedState } from './replicated-state.ts';
+import { readRecord } from './restore.ts';
+import type { Restored } from './restore.ts';
+import { RevisionWaiters } from './revision-waiters.ts';
+import { Sequencer } from './sequencer.ts';
+import type { TopicEnd } from './sequencer.ts';
+import { encodeToken } from './token.ts';
+import { ReadingStopped, TopicReader } from './topic-reader.ts';
+import { CUTS_TOPIC, POLICY_TOPIC, sourceTopic } from './topics.ts';
+import { ViewOpener } from './view-opener.ts';
+import type { OpenRequest } from './view-opener.ts';
+import { ViewRegistry } from './view-registry.ts';
+
+export interface LocalReplicaOptions {
+  readonly deps: ReplicaDependencies;
+  readonly live: LiveEngine;
+  readonly lifecycle: Lifecycle;
+  readonly restored: Restored;
+  readonly settings: ReplicaSettings;
+}
+
+export class LocalReplica implements Replica {
+  readonly #deps: ReplicaDependencies;
+  readonly #live: LiveEngine;
+  readonly #lifecycle: Lifecycle;
+  readonly #state: ReplicatedState;
+  readonly #fold: Fold;
+  readonly #views = new ViewRegistry();
+  readonly #sequencer: Sequencer;
+  readonly #cutReader: CutReader;
+  readonly #cuts: TopicReader;
+  readonly #waiters: RevisionWaiters;
+  readonly #batches: BatchWriter;
+  readonly #policies: PolicyWriter;
+  readonly #queries: QueryRunner;
+  readonly #opener: ViewOpener;
+  readonly #checkpointer: Checkpointer;
+  readonly #commitListeners = new Set<(commit: Commit) => void>();
+  readonly #lostListeners = new Set<(table: TableKey, error: Error) => void>();
+  #position: Position;
+  #folding: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+  #probedAtMs = 0;
+
+  constructor({ deps, live, lifecycle, restored, settings }: LocalReplicaOptions) {
+    const { state, compiled } = restored;
+    this.#deps = deps;
+    this.#live = live;
+    this.#lifecycle = lifecycle;
+    this.#state = state;
+    this.#position = this.#positionAt(state.revision);
+    this.#waiters = new RevisionWaiters(deps.setTimer);
+    this.#fold = new Fold(
+      {
+        state,
+        live,
+        lower: deps.lower,
+        views: this.#views,
+        onCommit: (commit) => this.#committed(commit),
+      },
+      compiled,
+    );
+    this.#cutReader = new CutReader(deps.log);
+    this.#cuts = new TopicReader(deps.log, CUTS_TOPIC, state.revision + 1);
+    this.#sequencer = new Sequencer({
+      log: deps.log,
+      cutsTopic: CUTS_TOPIC,
+      encodeCut: (ends) => this.#encodeCut(ends),
+      checksumOf: recordChecksum,
+      onAppend: (error) => this.#appended(error),
+    });
+    const submit = this.#sequencer.submit.bind(this.#sequencer);
+    const position = (): Position => this.#position;
+    this.#policies = new PolicyWriter({ state, ledger: deps.policies, submit });
+    this.#batches = new BatchWriter({
+      state,
+      compiled: () => this.#fold.compiled,
+      submit,
+      addSource: (name) => this.#policies.addSource(name),
+      owner: deps.randomId(),
+    });
+    this.#queries = new QueryRunner({
+      logId: state.logId,
+      live,
+      lowerQuery: deps.lowerQuery,
+      waiters: this.#waiters,
+      compiled: () => this.#fold.compiled,
+      position,
+      newestRevision: async () => (await deps.log.bounds(CUTS_TOPIC)).end - 1,
+    });
+    this.#opener = new ViewOpener({
+      logId: state.logId,
+      fold: this.#fold,
+      live,
+      views: this.#views,
+      queries: this.#queries,
+      position,
+      now: deps.now,
+      yield: deps.yield,
+      onLost: (entry, error) => this.#viewLost(entry.table, error),
+    });
+    this.#checkpointer = new Checkpointer(
+      {
+        state,
+        live,
+        log: deps.log,
+        checkpoints: deps.checkpoints,
+        settings,
+        onProblem: (error) => deps.onProblem?.(error),
+      },
+      state.revision,
+    );
+  }
+
+  /** Applies what the log has, cuts an uncut tail, agrees with the policy database. */
+  async start(): Promise<void> {
+    const { log } = this.#deps;
+    await this.#foldTo((await log.bounds(CUTS_TOPIC)).end);
+    const isTailUncut = await this.#adoptEnds();
+    if (isTailUncut && (await this.#cutTail())) {
+      await this.#foldTo((await log.bounds(CUTS_TOPIC)).end);
+    }
+    this.#folding = this.#foldOn();
+    // With a full disk the database waits: the next policy write heals it first.
+    if (this.#lifecycle.phase === 'catching-up') await this.#policies.heal();
+    this.#lifecycle.on('caught-up');
+  }
+
+  status(): ReplicaStatus {
+    this.#probeDisk();
+    const { program, failures } = this.#live.running;
+    const rules = new Map<string, number>();
+    for (const rule of program.rules) rules.set(rule.policy, (rules.get(rule.policy) ?? 0) + 1);
+    const { engine } = this.#live;
+    return {
+      ...this.#position,
+      phase: this.#lifecycle.phase,
+      ready: this.#lifecycle.ready,
+      logId: this.#state.logId,
+      policies: [...this.#state.policies.keys()].sort().map((name) => ({
+        name,
+        rules: rules.get(name) ?? 0,
+        failed: failures.policies.get(name)?.code ?? null,
+      })),
+      sources: [...this.#state.sources.values()].map(({ name, tables }) => ({
+        name,
+        tables: Object.fromEntries(
+          [...tables.keys()].map((table) => [table, engine.count(tableKey({ owner: name, name: table }))]),
+        ),
+        stale: false,
+      })),
+      digest: stateDigest(this.#state, engine.digest()),
+    };
+  }
+
+  async query(request: QueryRequest): Promise<QueryAnswer> {
+    this.#lifecycle.expectReadable();
+    return await this.#queries.query(request);
+  }
+
+  async writeBatch(batch: Batch): Promise<Position> {
+    this.#lifecycle.expectWritable();
+    return this.#positionAt(await this.#batches.write(batch));
+  }
+
+  async readPolicy(
+    name: string,
+    consistency?: Consistency,
+  ): Promise<Position & { readonly text: string }> {
+    this.#lifecycle.expectReadable();
+    await this.#queries.settle(consistency);
+    const policy = this.#state.policies.get(name);
+    if (policy === undefined) throw unknownPolicy(name);
+    return { text: policy.text, ...this.#position };
+  }
+
+  async writePolicies(writes: readonly PolicyWrite[]): Promise<Position> {
+    this.#lifecycle.expectWritable();
+    const revision = await this.#policies.write(writes);
+    return revision === undefined ? this.#position : this.#positionAt(revision);
+  }
+
+  async dryRun(write: PolicyWrite): Promise<PolicyDryRun> {
+    this.#lifecycle.expectReadable();
+    return await dryRunPolicy({ fold: this.#fold, live: this.#live, policies: this.#policies }, write);
+  }
+
+  async openView(request: OpenRequest): Promise<View> {
+    this.#lifecycle.expectReadable();
+    return await this.#opener.open(request);
+  }
+
+  onCommit(listener: (commit: Commit) => void): () => void {
+    this.#commitListeners.add(listener);
+    return () => this.#commitListeners.delete(listener);
+  }
+
+  onViewLost(listener: (table: TableKey, error: Error) => void): () => void {
+    this.#lostListeners.add(listener);
+    return () => this.#lostListeners.delete(listener);
+  }
+
+  /** Births of the rows of `execute` tables: the revision at which a row appeared. */
+  births(table: TableKey): readonly (readonly [row: string, revision: number])[] {
+    return this.#state.births.rows(table);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#lifecycle.on('close');
+    // What was accepted is answered; the last cut is applied before the state is saved.
+    await this.#sequencer.drain();
+    this.#cuts.close();
+    this.#cutReader.close();
+    await this.#folding;
+    await this.#live.queue.idle();
+    if (this.#lifecycle.stall === undefined) await this.#checkpointer.saveLast();
+    const stopped = new CaucusError('not_ready', 'the replica has stopped', {
+      remedy: 'ask another replica, or again when it is back',
+    });
+    this.#waiters.fail(stopped);
+    this.#sequencer.fail(stopped);
+    this.#lifecycle.on('drained');
+  }
+
+  /** Folds for ever; an error stops it and everything that waits for it. */
+  async #foldOn(): Promise<void> {
+    try {
+      await this.#foldTo(Infinity);
+    } catch (error) {
+      if (error instanceof ReadingStopped) return;
+      const reason = stallReason(error);
+      this.#lifecycle.stallWith(reason);
+      this.#sequencer.fail(reason);
+      this.#waiters.fail(reason);
+      this.#deps.onProblem?.(error instanceof Error ? error : reason);
+    }
+  }
+
+  async #foldTo(end: number): Promise<void> {
+    for await (const { offset, bytes, appendTimeMs } of this.#cuts.readTo(end)) {
+      const record = decodeRecord(bytes);
+      // Two starters may both have written an identity: the first one holds.
+      const cut = record.kind === 'genesis' ? EMPTY_CUT : record;
+      if (cut.kind !== 'cut') {
+        throw new CaucusError('unsupported_record', `\`${cut.kind}\` record among the cuts`, {
+          remedy: 'run the version of caucus that wrote it, or a later one',
+        });
+      }
+      const content = await this.#cutReader.read(cut, this.#state.ends);
+      await this.#live.queue.run(() => this.#fold.apply(offset, cut, appendTimeMs, content));
+    }
+  }
+
+  /** Tells the writer where the topics end. True when the log has records that no cut names. */
+  async #adoptEnds(): Promise<boolean> {
+    const { log } = this.#deps;
+    let isTailUncut = false;
+    for (const topic of this.#knownTopics()) {
+      await log.ensureTopic(topic);
+      const { end } = await log.bounds(topic);
+      const applied = this.#state.ends.get(topic);
+      if (applied !== undefined && applied.end === end) {
+        this.#sequencer.adoptEnd(topic, applied);
+      } else if (end > (applied?.end ?? 0)) {
+        isTailUncut = true;
+        const checksum = recordChecksum(await readRecord(log, topic, end - 1));
+        this.#sequencer.adoptEnd(topic, { end, checksum });
+      }
+    }
+    return isTailUncut;
+  }
+
+  /** Names what a crash left without a cut. False while the disk is full. */
+  async #cutTail(): Promise<boolean> {
+    try {
+      await this.#deps.log.append(CUTS_TOPIC, [this.#encodeCut(this.#sequencer.ends)]);
+      return true;
+    } catch (error) {
+      this.#appended(error);
+      if (this.#lifecycle.phase !== 'read-only') throw error;
+      return false;
+    }
+  }
+
+  #knownTopics(): string[] {
+    const sources = [...this.#state.sources.values()];
+    return [
+      POLICY_TOPIC,
+      ...sources.map(({ name, incarnation }) => sourceTopic(name, incarnation)),
+    ];
+  }
+
+  #encodeCut(ends: ReadonlyMap<string, TopicEnd>): Uint8Array {
+    const { revision, timeMs, ends: applied } = this.#state;
+    const news = [...ends].filter(([topic, { end }]) => end > (applied.get(topic)?.end ?? 0));
+    const cut: CutRecord = {
+      kind: 'cut',
+      vector: vectorOf(new Map(news)),
+      timeMs: Math.floor(this.#deps.now()),
+      asOf: { offset: revision, timeMs, vector: vectorOf(applied) },
+    };
+    return encodeRecord(cut);
+  }
+
+  /** In the tick of the commit. */
+  #committed(commit: FoldCommit): void {
+    const { revision, deltas, verdicts, lostViews, recordBytes } = commit;
+    this.#position = this.#positionAt(revision);
+    this.#views.record(deltas, this.#position);
+    for (const listener of this.#commitListeners) listener({ ...this.#position, deltas });
+    for (const { entry, error } of lostViews) this.#viewLost(entry.table, error);
+    this.#sequencer.cutApplied(revision, verdicts);
+    this.#waiters.reached(revision);
+    this.#checkpointer.committed(recordBytes);
+    this.#opener.sweep();
+  }
+
+  #viewLost(table: TableKey, error: Error): void {
+    for (const listener of this.#lostListeners) listener(table, error);
+  }
+
+  #appended(error: unknown): void {
+    if (error === undefined) this.#lifecycle.on('append-worked');
+    else if (error instanceof CaucusError && error.code === 'disk_full') {
+      this.#lifecycle.on('append-failed');
+    }
+  }
+
+  /** Health checks of a replica whose disk was full find out whether it still is. */
+  #probeDisk(): void {
+    if (this.#lifecycle.phase !== 'read-only' || this.#lifecycle.stall !== undefined) return;
+    const nowMs = this.#deps.now();
+    if (nowMs - this.#probedAtMs < DISK_PROBE_MS) return;
+    this.#probedAtMs = nowMs;
+    this.#sequencer.requestCut();
+  }
+
+  #positionAt(revision: number): Position {
+    return { revision, token: encodeToken(this.#state.logId, revision) };
+  }
+}
+
+const EMPTY_CUT: CutRecord = { kind: 'cut', vector: [], timeMs: 0, asOf: null };
+
+function vectorOf(ends: ReadonlyMap<string, TopicEnd>): Vector {
+  return [...ends]
+    .map(([topic, { end, checksum }]) => ({ topic, end, checksum }))
+    .sort((a, b) => compareStrings(a.topic, b.topic));
+}
+
+function stallReason(error: unknown): CaucusError {
+  if (error instanceof FoldStalled) return error.error;
+  if (error instanceof CaucusError) return error;
+  return new CaucusError('internal', 'the replica stopped applying the log', {
+    remedy: 'restart it; if it stops again, report the problem with the log',
+    cause: error,
+  });
+}

@@ -1,0 +1,221 @@
+/** From the log and the checkpoints to a state to go on from: genesis, newest checkpoint, checks. */
+import { tableKey } from '../compiler/stratified.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import type { Engine, TableChange } from '../engine/engine.ts';
+import { CaucusError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import { decodeRecord, encodeRecord, recordChecksum } from '../log/records.ts';
+import type { GenesisRecord } from '../log/records.ts';
+import type { RowBlock } from '../value/row-block.ts';
+import { decodeCheckpoint } from './checkpoint.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { catalogOf } from './cut-draft.ts';
+import { diverged } from './cut-reader.ts';
+import type { Checkpoints, ReplicaDependencies } from './dependencies.ts';
+import { stateDigest } from './digest.ts';
+import { failedTableChange } from './fold.ts';
+import type { LiveEngine } from './live-engine.ts';
+import { planProgram } from './planner.ts';
+import { compilePolicies } from './program.ts';
+import type { Compiled } from './program.ts';
+import { initialState } from './replicated-state.ts';
+import type { ReplicatedState } from './replicated-state.ts';
+import { LOG_REMEDY, TopicReader } from './topic-reader.ts';
+import { CUTS_TOPIC, POLICY_TOPIC } from './topics.ts';
+
+export const LOG_FORMAT = 1;
+export const SEMANTICS_LEVEL = 1;
+
+export interface Restored {
+  readonly state: ReplicatedState;
+  readonly compiled: Compiled;
+}
+
+/** Makes the log's identity if it has none; undefined where it was trimmed (the checkpoint has it). */
+export async function readGenesis(
+  log: Log,
+  randomId: () => string,
+): Promise<GenesisRecord | undefined> {
+  await log.ensureTopic(CUTS_TOPIC);
+  await log.ensureTopic(POLICY_TOPIC);
+  let { start, end } = await log.bounds(CUTS_TOPIC);
+  if (start > 0) return undefined;
+  if (end === 0) {
+    const genesis = { kind: 'genesis', logId: randomId(), format: LOG_FORMAT, semantics: SEMANTICS_LEVEL } as const;
+    await log.append(CUTS_TOPIC, [encodeRecord(genesis)]);
+    end = 1;
+  }
+  const record = decodeRecord(await readRecord(log, CUTS_TOPIC, 0));
+  if (record.kind !== 'genesis') {
+    throw new CaucusError('log_damaged', 'the log does not begin with its identity', {
+      remedy: LOG_REMEDY,
+      details: { kind: record.kind },
+    });
+  }
+  if (record.format !== LOG_FORMAT || record.semantics !== SEMANTICS_LEVEL) {
+    throw new CaucusError(
+      'unsupported_record',
+      `the log has format ${record.format} and semantics level ${record.semantics}`,
+      { remedy: 'run the version of caucus that wrote it, or a later one' },
+    );
+  }
+  return record;
+}
+
+/** Loads the newest checkpoint that fits the log, else begins with the log's first record. */
+export async function restore(
+  deps: ReplicaDependencies,
+  live: LiveEngine,
+  genesis: GenesisRecord | undefined,
+): Promise<Restored> {
+  const loaded = new Set<TableKey>();
+  for (const revision of await deps.checkpoints.list()) {
+    try {
+      const checkpoint = await readCheckpoint(deps.checkpoints, revision);
+      if (genesis !== undefined && checkpoint.state.logId !== genesis.logId) {
+        throw foreignCheckpoint(revision);
+      }
+      await verifyEnds(deps.log, checkpoint.state);
+      return await load(deps, live, checkpoint, loaded);
+    } catch (error) {
+      if (!(error instanceof CaucusError) || error.code !== 'log_damaged') throw error;
+      // A checkpoint ahead of its log means that the log lost what was acknowledged.
+      if (error.details['lost'] === true) throw error;
+      deps.onProblem?.(error);
+    }
+  }
+  if (genesis === undefined) {
+    throw new CaucusError('log_damaged', 'the log was trimmed and no checkpoint fits it', {
+      remedy: LOG_REMEDY,
+    });
+  }
+  const state = initialState(genesis.logId);
+  return await load(deps, live, { state, base: new Map(), digest: '' }, loaded);
+}
+
+async function readCheckpoint(checkpoints: Checkpoints, revision: number): Promise<Checkpoint> {
+  const checkpoint = decodeCheckpoint(await checkpoints.load(revision));
+  if (checkpoint.state.revision === revision) return checkpoint;
+  throw new CaucusError('log_damaged', `checkpoint ${revision} is of another revision`, {
+    remedy: 'remove the checkpoint: the one before it or the log is used',
+  });
+}
+
+/** The last record that was applied of each topic must still be the same. */
+async function verifyEnds(log: Log, state: ReplicatedState): Promise<void> {
+  const ends = [...state.ends].map(([topic, { end, checksum }]) => ({ topic, end, checksum }));
+  for (const { topic, end, checksum } of ends) {
+    const bounds = await boundsOf(log, topic);
+    if (bounds.end < end) throw lostRecords(topic, bounds.end, end);
+    if (bounds.start > end) throw trimmedPast(topic, bounds.start, end);
+    if (end === 0 || bounds.start > end - 1) continue;
+    if (recordChecksum(await readRecord(log, topic, end - 1)) !== checksum) {
+      throw lost(diverged(topic, end - 1));
+    }
+  }
+  const cuts = await log.bounds(CUTS_TOPIC);
+  if (cuts.end <= state.revision) throw lostRecords(CUTS_TOPIC, cuts.end, state.revision + 1);
+  if (cuts.start > state.revision + 1) throw trimmedPast(CUTS_TOPIC, cuts.start, state.revision + 1);
+}
+
+async function load(
+  deps: ReplicaDependencies,
+  live: LiveEngine,
+  checkpoint: Checkpoint,
+  loaded: Set<TableKey>,
+): Promise<Restored> {
+  const { state, base } = checkpoint;
+  const catalog = catalogOf(state.policies, state.sources, [...state.failures.values()]);
+  const compiled = compilePolicies(catalog);
+  const planned = planProgram(deps.lower, {
+    program: compiled.program,
+    roots: state.failures,
+    views: [],
+    compileView: () => {
+      throw new Error('there are no views yet');
+    },
+  });
+  const known = new Set(compiled.program.tables.map(tableKey));
+  const changes: TableChange[] = [failedTableChange(planned.failures)];
+  for (const [table, insert] of base) changes.push({ table, replace: true, insert });
+  // What a checkpoint before this one left in the engine.
+  for (const table of loaded) {
+    if (!base.has(table) && known.has(table)) changes.push({ table, replace: true });
+  }
+  for (const table of base.keys()) loaded.add(table);
+  const failure = await live.transact({ plan: planned.plan, changes }, () => {
+    const { program, plan, tables, failures } = planned;
+    live.commit({ program, plan, tables, failures, generation: 0 });
+  });
+  if (failure !== undefined) {
+    const code = failure.code === 'out_of_memory' ? 'out_of_memory' : 'log_damaged';
+    throw new CaucusError(code, `checkpoint ${state.revision} cannot be loaded: ${failure.message}`, {
+      remedy: code === 'out_of_memory' ? 'give the machine more memory' : LOG_REMEDY,
+    });
+  }
+  if (checkpoint.digest === '') return { state, compiled };
+  await verifyBirths(live.engine, state);
+  const digest = stateDigest(state, live.engine.digest());
+  if (digest !== checkpoint.digest) {
+    throw new CaucusError('log_damaged', `checkpoint ${state.revision} gives another state`, {
+      remedy: 'remove the checkpoint: the one before it or the log is used',
+      details: { revision: state.revision, digest, expected: checkpoint.digest },
+    });
+  }
+  return { state, compiled };
+}
+
+async function verifyBirths(engine: Engine, state: ReplicatedState): Promise<void> {
+  for (const table of state.births.tables()) {
+    const rows: RowBlock = await engine.rows(table);
+    if (state.births.covers(table, rows)) continue;
+    throw new CaucusError('log_damaged', `checkpoint ${state.revision}: births of \`${table}\``, {
+      remedy: 'remove the checkpoint: the one before it or the log is used',
+    });
+  }
+}
+
+export async function readRecord(log: Log, topic: string, offset: number): Promise<Uint8Array> {
+  const reader = new TopicReader(log, topic, offset);
+  try {
+    for await (const record of reader.readTo(offset + 1)) return record.bytes;
+  } finally {
+    reader.close();
+  }
+  throw new Error(`topic ${topic} has no record ${offset}`);
+}
+
+async function boundsOf(log: Log, topic: string): ReturnType<Log['bounds']> {
+  await log.ensureTopic(topic);
+  return await log.bounds(topic);
+}
+
+export function lostRecords(topic: string, end: number, wanted: number): CaucusError {
+  return lost(
+    new CaucusError('log_damaged', `topic \`${topic}\` ends at ${end}, ${wanted} was acknowledged`, {
+      remedy: LOG_REMEDY,
+      details: { topic, end, wanted },
+    }),
+  );
+}
+
+/** Marks an error of the log itself: no other checkpoint helps. */
+function lost(error: CaucusError): CaucusError {
+  return new CaucusError(error.code, error.message, {
+    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+    details: { ...error.details, lost: true },
+  });
+}
+
+function trimmedPast(topic: string, start: number, wanted: number): CaucusError {
+  return new CaucusError('log_damaged', `topic \`${topic}\` begins at ${start}, after ${wanted}`, {
+    remedy: LOG_REMEDY,
+    details: { topic, start, wanted },
+  });
+}
+
+function foreignCheckpoint(revision: number): CaucusError {
+  return new CaucusError('log_damaged', `checkpoint ${revision} belongs to another log`, {
+    remedy: 'remove the checkpoints that are not of this log',
+  });
+}
