@@ -39,6 +39,15 @@ export const SYSTEM_TABLES: readonly CatalogTable[] = [
       { name: 'inputs', type: 'string' },
     ],
   },
+  {
+    name: 'failed',
+    arity: 3,
+    columns: [
+      { name: 'policy', type: 'string' },
+      { name: 'table', type: 'string' },
+      { name: 'code', type: 'string' },
+    ],
+  },
 ];
 
 /** Why a policy or source cannot have this name; undefined if it can. */
