@@ -55,28 +55,33 @@ export async function* bodyPieces(
   const declared = Number(message.headers['content-length'] ?? 0);
   if (declared > bytesMax) throw tooLarge(bytesMax);
   let bytes = 0;
-  let timedOut = false;
-  const onIdle = (): void => {
-    timedOut = true;
-    message.destroy();
-  };
-  let timer = setTimeout(onIdle, idleMsMax);
+  // Without `destroyOnReturn: false` an error of ours would cut the socket before its answer.
+  const pieces = message.iterator({ destroyOnReturn: false });
+  for (;;) {
+    const { done, value } = await nextInTime(pieces, idleMsMax);
+    if (done === true) return;
+    const piece = value as Uint8Array;
+    bytes += piece.length;
+    if (bytes > bytesMax) throw tooLarge(bytesMax);
+    yield piece;
+  }
+}
+
+async function nextInTime(
+  pieces: AsyncIterator<unknown>,
+  idleMsMax: number,
+): Promise<IteratorResult<unknown>> {
+  let timer: NodeJS.Timeout | undefined;
+  const idle = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const remedy = 'send it again, without pauses';
+      reject(new CaucusError('request_timeout', 'the body did not arrive in time', { remedy }));
+    }, idleMsMax);
+  });
   try {
-    // Without `destroyOnReturn: false` an error of ours would cut the socket before its answer.
-    for await (const piece of message.iterator({ destroyOnReturn: false })) {
-      clearTimeout(timer);
-      bytes += (piece as Uint8Array).length;
-      if (bytes > bytesMax) throw tooLarge(bytesMax);
-      yield piece as Uint8Array;
-      timer = setTimeout(onIdle, idleMsMax);
-    }
+    return await Promise.race([pieces.next(), idle]);
   } catch (error) {
     if (error instanceof CaucusError) throw error;
-    if (timedOut) {
-      throw new CaucusError('request_timeout', 'the body did not arrive in time', {
-        remedy: 'send it again, without pauses',
-      });
-    }
     throw new CaucusError('invalid_request', 'the body was cut off', {
       remedy: 'send it again',
       cause: error,

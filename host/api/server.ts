@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { CaucusError } from '../errors.ts';
+import { CaucusError, ERROR_KINDS } from '../errors.ts';
 import { HEADER_BYTES_MAX } from '../limits.ts';
 import type { Replica } from '../replica/replica.ts';
 import { Subscriptions } from '../subscriptions/subscriptions.ts';
@@ -211,6 +211,10 @@ async function finish(
     return;
   }
   response.setHeader('connection', 'close');
+  if (response.statusCode === ERROR_KINDS.request_timeout.status) {
+    response.end(bytes);
+    return;
+  }
   if (bytes !== undefined) response.write(bytes);
   await discard(message);
   response.end();
