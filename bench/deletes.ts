@@ -1,9 +1,10 @@
 /**
  * One random edge out of a closure and back in, again and again: what a small change costs.
  *
- * After every step the number of rows is that of a hand-written closure of the changed graph, the deltas
- * of the two steps mirror each other, and the digest after the second is the one before the first; every
- * `RECOMPUTE_EVERY` steps a fresh engine computes the changed graph and its digest must be equal.
+ * After every step the number of rows is that of a hand-written closure of the changed graph, the
+ * deltas of the two steps mirror each other, and the digest after the second is the one before the
+ * first; every `RECOMPUTE_EVERY` steps a fresh engine computes the changed graph and its digest
+ * must be equal.
  */
 import type { Plan } from '../host/compiler/plan.ts';
 import type { Engine, TableDelta, TransactionSuccess } from '../host/engine/engine.ts';

@@ -1,5 +1,6 @@
 /**
- * From rows to a fixpoint: every workload in maintained mode (ready for updates) and batch-only mode.
+ * From rows to a fixpoint: every workload in maintained mode (ready for updates) and batch-only
+ * mode.
  *
  * A workload and mode is a process of its own (`main.ts` starts it), a repetition a fresh engine.
  * `first` is the first repetition of the process, with cold code; `time` the median of the others.

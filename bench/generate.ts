@@ -1,6 +1,7 @@
 /**
- * The inputs of the workloads. One seed, one xorshift32 stream a workload: the same rows everywhere, so
- * that the sizes of the answers are known (workloads.ts) and other engines can be run on the same data.
+ * The inputs of the workloads. One seed, one xorshift32 stream a workload: the same rows
+ * everywhere, so that the sizes of the answers are known (workloads.ts) and other engines can be
+ * run on the same data.
  */
 import { encodeRows, type RowBlock } from '../host/value/row-block.ts';
 

@@ -1,6 +1,7 @@
 /**
- * A real `caucus serve` on a real disk: a million rows through the batches route, then single rows one by
- * one, each timed from the answer to its batch to the line that `caucus subscribe` prints for it.
+ * A real `caucus serve` on a real disk: a million rows through the batches route, then single rows
+ * one by one, each timed from the answer to its batch to the line that `caucus subscribe` prints
+ * for it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * Baselines: transitive closure as somebody writes it by hand for one graph. Measured in the same run
- * as the engine, so that a ratio says something on any machine.
+ * Baselines: transitive closure as somebody writes it by hand for one graph. Measured in the same
+ * run as the engine, so that a ratio says something on any machine.
  */
 import type { Cells } from './generate.ts';
 

@@ -1,9 +1,11 @@
 /**
  * `npm run bench [-- word… --large --accept --json]`: runs the suites, shows how far it is, prints
- * each suite beside the accepted results of this kind of machine, and writes `build/bench/results.json`.
+ * each suite beside the accepted results of this kind of machine, and writes
+ * `build/bench/results.json`.
  *
  * A word is a suite (`engine`, `deletes`, `ingest`, `micro`) or the beginning of a workload (`tc`,
- * `tc grid`). Everything measured runs in a process of its own: this file, started with `--measure`.
+ * `tc grid`). Everything measured runs in a process of its own: this file, started with
+ * `--measure`.
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

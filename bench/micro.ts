@@ -1,4 +1,6 @@
-/** What every request does, on benny: rows to bytes and back, JSON, compiling, looking one row up. */
+/**
+ * What every request does, on benny: rows to bytes and back, JSON, compiling, looking one row up.
+ */
 import { add, suite } from 'benny';
 import type { Engine } from '../host/engine/engine.ts';
 import { blockToJsonBytes } from '../host/value/block-json.ts';

@@ -7,7 +7,9 @@
 import { readFileSync } from 'node:fs';
 import { generate, type GeneratorName, type Tables } from './generate.ts';
 
-/** `small` ends in milliseconds and is part of the tests; `large` needs some gigabytes and minutes. */
+/**
+ * `small` ends in milliseconds and is part of the tests; `large` needs some gigabytes and minutes.
+ */
 export type Scale = 'small' | 'standard' | 'large';
 
 export interface Workload {

@@ -1,5 +1,6 @@
 /**
- * Runs the tests: `node build/js/test/run.js [word…]`; with words, the files whose path contains one.
+ * Runs the tests: `node build/js/test/run.js [word…]`; with words, the files whose path contains
+ * one.
  *
  * Node 20 knows no globs and no TypeScript, so the list is made here, from the sources: what an old
  * build left behind does not run. The closing lines are node's own count.

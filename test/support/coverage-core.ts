@@ -2,9 +2,9 @@
  * Compiles the core with a marker before every statement: `node …/coverage-core.js` writes
  * `build/core.coverage.wasm` and `build/coverage/statements.json`.
  *
- * V8 measures no coverage of WebAssembly. So the sources are rewritten while asc reads them: `a; b;`
- * becomes `__cover(0);a; __cover(1);b;`, on the same lines. A marker calls the host only the first time,
- * so that the whole test-suite runs on this core at nearly its usual speed.
+ * V8 measures no coverage of WebAssembly. So the sources are rewritten while asc reads them: `a;
+ * b;` becomes `__cover(0);a; __cover(1);b;`, on the same lines. A marker calls the host only the
+ * first time, so that the whole test-suite runs on this core at nearly its usual speed.
  */
 import { readFile, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -75,7 +75,10 @@ function isBranch(parent: ts.Node): boolean {
 }
 
 const COMPILER: string = 'assemblyscript/asc';
-/** The part of asc's interface that is used; its own types bring the globals of AssemblyScript along. */
+/**
+ * The part of asc's interface that is used; its own types bring the globals of AssemblyScript
+ * along.
+ */
 interface Compiler {
   main(
     args: readonly string[],

@@ -1,4 +1,7 @@
-/** What the three parts of the core's coverage share: the build, the hook in each process, the report. */
+/**
+ * What the three parts of the core's coverage share: the build, the hook in each process, the
+ * report.
+ */
 export const COVERAGE_FOLDER = 'build/coverage';
 export const STATEMENTS_FILE = `${COVERAGE_FOLDER}/statements.json`;
 /** One byte a statement; one file a process. */

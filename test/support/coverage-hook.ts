@@ -1,6 +1,6 @@
 /**
- * Loaded into every process of a coverage run (`--import`): whoever compiles the core gets the core with
- * markers instead, and at exit the process writes which statements ran.
+ * Loaded into every process of a coverage run (`--import`): whoever compiles the core gets the core
+ * with markers instead, and at exit the process writes which statements ran.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * `npm run coverage [-- word…]`: runs the tests on the core with markers and prints which of its lines
- * ran. A line counts as covered when a statement that begins on it ran.
+ * `npm run coverage [-- word…]`: runs the tests on the core with markers and prints which of its
+ * lines ran. A line counts as covered when a statement that begins on it ran.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';

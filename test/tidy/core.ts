@@ -36,7 +36,9 @@ function usesOf(file: string, text: string): Uses {
   return { declared, counts };
 }
 
-/** Exports that no other file names, and private declarations that their own file names only once. */
+/**
+ * Exports that no other file names, and private declarations that their own file names only once.
+ */
 export function unusedInCore(tree: SourceTree): Findings {
   const core = [...tree].filter(([file]) => isInside(file, 'engine-as') && file.endsWith('.ts'));
   const uses = new Map(core.map(([file, text]) => [file, usesOf(file, text)]));

@@ -192,7 +192,10 @@ function mayImport(layer: Layer, to: string, typeOnly: boolean): boolean {
   return typeOnly && (layer.types ?? []).some(fits);
 }
 
-/** A driver's folder knows the contract and itself, not its neighbours; `drivers/*.ts` know the folders. */
+/**
+ * A driver's folder knows the contract and itself, not its neighbours; `drivers/*.ts` know the
+ * folders.
+ */
 export function driverNeighbours(tree: SourceTree): Findings {
   const folderOf = (file: string): string | undefined => /^drivers\/([^/]+)\//.exec(file)?.[1];
   return importsOf(tree)

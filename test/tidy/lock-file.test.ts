@@ -12,8 +12,8 @@ interface LockedPackage {
 }
 
 /**
- * Optional packages that are not locked. npm leaves out those that its registry does not offer (binaries
- * of other platforms), and `npm ci` then refuses the whole file.
+ * Optional packages that are not locked. npm leaves out those that its registry does not offer
+ * (binaries of other platforms), and `npm ci` then refuses the whole file.
  */
 function missingOptionals({ packages }: LockFile): string[] {
   return Object.entries(packages).flatMap(([parent, { optionalDependencies = {} }]) =>

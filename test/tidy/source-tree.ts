@@ -1,4 +1,6 @@
-/** The files of the repository as text, for the tests of this folder. Paths are relative, with `/`. */
+/**
+ * The files of the repository as text, for the tests of this folder. Paths are relative, with `/`.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
