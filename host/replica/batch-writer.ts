@@ -116,7 +116,8 @@ export class BatchWriter {
   #shapeOf(owner: string, name: string, source: SourceState | undefined): TableShape | undefined {
     const arity = source?.tables.get(name);
     const shape = this.#options.compiled().shapes.get(tableKey({ owner, name }));
-    if (shape?.columns !== undefined && (arity === undefined || arity === shape.arity)) return shape;
+    if (shape?.columns !== undefined && (arity === undefined || arity === shape.arity))
+      return shape;
     return arity === undefined ? undefined : { arity };
   }
 }

@@ -91,7 +91,11 @@ export function* rowKeys(block: RowBlock): Generator<string, void, undefined> {
 /** With the place of the row's bytes in the block. */
 export function* keyedRows(
   block: RowBlock,
-): Generator<{ readonly key: string; readonly from: number; readonly to: number }, void, undefined> {
+): Generator<
+  { readonly key: string; readonly from: number; readonly to: number },
+  void,
+  undefined
+> {
   const reader = new RowBlockReader(block);
   for (let index = 0; index < block.count; index++) {
     const from = reader.offset;

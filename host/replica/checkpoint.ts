@@ -13,7 +13,12 @@ import type { RowBlock } from '../value/row-block.ts';
 import { Births } from './births.ts';
 import type { FailureRoot } from './failures.ts';
 import { newSource } from './replicated-state.ts';
-import type { PolicyState, ReplicatedState, SourceState, UnfinishedBatch } from './replicated-state.ts';
+import type {
+  PolicyState,
+  ReplicatedState,
+  SourceState,
+  UnfinishedBatch,
+} from './replicated-state.ts';
 import type { BatchIdEntry } from './batch-ids.ts';
 import type { TopicEnd } from './sequencer.ts';
 
@@ -54,7 +59,12 @@ interface Header {
   readonly failures: readonly FailureRoot[];
   readonly counters: readonly [number, number, number];
   readonly digest: string;
-  readonly base: readonly { readonly table: TableKey; readonly arity: number; readonly count: number; readonly length: number }[];
+  readonly base: readonly {
+    readonly table: TableKey;
+    readonly arity: number;
+    readonly count: number;
+    readonly length: number;
+  }[];
   readonly births: readonly {
     readonly table: TableKey;
     readonly lengths: readonly number[];
@@ -62,7 +72,8 @@ interface Header {
   }[];
 }
 
-export function encodeCheckpoint({ state, base, digest }: Checkpoint): Uint8Array {
+/** In pieces, which may be written one after another. */
+export function encodeCheckpoint({ state, base, digest }: Checkpoint): Uint8Array[] {
   const blobs: Uint8Array[] = [];
   const sources = [...state.sources.values()].map((source) => encodeSource(source, blobs));
   const baseHeaders = [...base].map(([table, block]) => {
@@ -95,7 +106,7 @@ export function encodeCheckpoint({ state, base, digest }: Checkpoint): Uint8Arra
     births,
   };
   const headerBytes = new TextEncoder().encode(JSON.stringify(header));
-  return concat([u32(headerBytes.length), headerBytes, ...blobs]);
+  return [u32(headerBytes.length), headerBytes, ...blobs];
 }
 
 /** Throws `log_damaged` for bytes that are no checkpoint. */
@@ -151,7 +162,9 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
 
 function encodeSource(source: SourceState, blobs: Uint8Array[]): SourceHeader {
   const unfinished = [...source.unfinished].map(([owner, batch]) => {
-    const records = batch.changes.map((change) => encodeRecord({ ...batch.head, changes: [change] }));
+    const records = batch.changes.map((change) =>
+      encodeRecord({ ...batch.head, changes: [change] }),
+    );
     // The first record carries owner, batch and id even when nothing has changed so far.
     if (records.length === 0) records.push(encodeRecord({ ...batch.head, changes: [] }));
     blobs.push(...records);
@@ -196,16 +209,6 @@ function damaged(message: string): CaucusError {
   return new CaucusError('log_damaged', `checkpoint: ${message}`, {
     remedy: 'remove the checkpoint: the one before it or the log is used',
   });
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
 }
 
 function u32(value: number): Uint8Array {

@@ -73,16 +73,15 @@ export class Checkpointer {
   async #save(): Promise<void> {
     const { live, checkpoints } = this.#options;
     this.#recordBytes = 0;
-    const { revision, bytes, point } = await live.queue.run(() => this.#snapshot());
+    const { revision, chunks, point } = await live.queue.run(() => this.#snapshot());
     this.#savedRevision = revision;
-    this.#savedBytes = bytes.length;
-    await checkpoints.save(revision, bytes);
+    this.#savedBytes = (await checkpoints.save(revision, chunks)).bytes;
     this.#trimPoints.push(point);
     await this.#dropOld();
   }
 
   /** Nothing transacts meanwhile. */
-  async #snapshot(): Promise<{ revision: number; bytes: Uint8Array; point: TrimPoint }> {
+  async #snapshot(): Promise<{ revision: number; chunks: Uint8Array[]; point: TrimPoint }> {
     const { state, live } = this.#options;
     const base = new Map<TableKey, RowBlock>();
     for (const source of [...state.sources.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -93,17 +92,14 @@ export class Checkpointer {
       }
     }
     const digest = stateDigest(state, live.engine.digest());
-    const bytes = encodeCheckpoint({ state, base, digest });
-    return { revision: state.revision, bytes, point: trimPoint(state) };
+    const chunks = encodeCheckpoint({ state, base, digest });
+    return { revision: state.revision, chunks, point: trimPoint(state) };
   }
 
   /** Keeps the newest two; the log keeps what the older of them needs to be brought up to date. */
   async #dropOld(): Promise<void> {
     const { checkpoints, log } = this.#options;
-    const kept = (await checkpoints.list()).slice(0, CHECKPOINTS_KEPT);
-    for (const revision of (await checkpoints.list()).slice(CHECKPOINTS_KEPT)) {
-      await checkpoints.remove(revision);
-    }
+    const kept = await checkpoints.prune(CHECKPOINTS_KEPT);
     const oldest = kept.at(-1);
     this.#trimPoints = this.#trimPoints.filter((point) => kept.includes(point.revision));
     const point = this.#trimPoints.find((candidate) => candidate.revision === oldest);

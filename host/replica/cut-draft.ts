@@ -20,7 +20,12 @@ import { retryRevision } from './failures.ts';
 import { compilePolicies, compiledProgram, invalidPolicy } from './program.ts';
 import type { Compiled } from './program.ts';
 import { newSource } from './replicated-state.ts';
-import type { PolicyState, ReplicatedState, SourceState, UnfinishedBatch } from './replicated-state.ts';
+import type {
+  PolicyState,
+  ReplicatedState,
+  SourceState,
+  UnfinishedBatch,
+} from './replicated-state.ts';
 import { checkRows, findMisfit } from './row-check.ts';
 import type { TableShape } from './row-check.ts';
 import type { Verdict } from './sequencer.ts';
@@ -256,7 +261,8 @@ export class CutDraft {
       for (const [table, arity] of arities) this.#fixArity(source, table, arity);
       const tables = this.#engineChanges(source, joined, head.snapshot);
       this.batches.push({ key, source: source.name, changes: tables, id, appendTimeMs });
-      if (id !== undefined) this.#ids.set(`${source.name}\n${id.key}`, { key, bodyDigest: id.bodyDigest });
+      if (id !== undefined)
+        this.#ids.set(`${source.name}\n${id.key}`, { key, bodyDigest: id.bodyDigest });
     } catch (error) {
       if (!(error instanceof CaucusError)) throw error;
       this.verdicts.set(key, { kind: 'rejected', error });
@@ -320,7 +326,10 @@ export class CutDraft {
     changes: readonly TableChange[],
     snapshot: boolean,
   ): TableChange[] {
-    const known = new Set([...source.tables.keys(), ...(this.arities.get(source.name)?.keys() ?? [])]);
+    const known = new Set([
+      ...source.tables.keys(),
+      ...(this.arities.get(source.name)?.keys() ?? []),
+    ]);
     const result: TableChange[] = [];
     for (const change of changes) {
       // An empty snapshot of a table that never had a row: nothing is known of it, nothing changes.
@@ -330,7 +339,8 @@ export class CutDraft {
     if (!snapshot) return result;
     const named = new Set(changes.map((change) => change.table));
     for (const name of known) {
-      if (!named.has(name)) result.push({ table: tableKey({ owner: source.name, name }), replace: true });
+      if (!named.has(name))
+        result.push({ table: tableKey({ owner: source.name, name }), replace: true });
     }
     return result;
   }

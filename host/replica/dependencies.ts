@@ -2,22 +2,15 @@
 import type { Plan, PlanOptions, QueryPlan } from '../compiler/plan.ts';
 import type { StratifiedProgram } from '../compiler/stratified.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { CheckpointStore } from '../log/checkpoint-store.ts';
 import type { Log } from '../log/log.ts';
 import type { CompiledQuery } from './planner.ts';
 import type { PolicyLedger } from './policy-ledger.ts';
 import type { Phase } from './lifecycle.ts';
 import type { Timer } from './revision-waiters.ts';
 
-/** Stored checkpoints. */
-export interface Checkpoints {
-  /** Durable when it resolves. */
-  save(revision: number, bytes: Uint8Array): Promise<void>;
-  /** Revisions, newest first. */
-  list(): Promise<readonly number[]>;
-  /** Throws `log_damaged` for one that is damaged. */
-  load(revision: number): Promise<Uint8Array>;
-  remove(revision: number): Promise<void>;
-}
+/** Stored checkpoints: what the replica asks of a `CheckpointStore`. */
+export type Checkpoints = Pick<CheckpointStore, 'save' | 'loadNewest' | 'prune'>;
 
 export interface ReplicaDependencies {
   readonly engine: Engine;

@@ -36,7 +36,10 @@ export async function dryRunPolicy(parts: DryRunParts, write: PolicyWrite): Prom
     if (!result.ok) {
       throw new CaucusError('limit_exceeded', `the policy would fail: ${result.message}`, {
         remedy: 'make its tables smaller',
-        details: { limit: result.code, ...(result.table === undefined ? {} : { table: result.table }) },
+        details: {
+          limit: result.code,
+          ...(result.table === undefined ? {} : { table: result.table }),
+        },
       });
     }
     const reported = new Map(result.deltas.map((delta) => [delta.table, delta]));

@@ -48,7 +48,7 @@ export function failuresOf(program: StratifiedProgram, roots: FailureRoots): Fai
     policies.set(policy, { code, cause: policy });
     if (table !== null) tables.set(table, { policy, table, code });
   }
-  for (let changed = roots.size > 0; changed; ) {
+  for (let changed = roots.size > 0; changed;) {
     changed = false;
     for (const rule of program.rules) {
       if (!policies.has(rule.policy)) {

@@ -303,7 +303,10 @@ function batchError(batch: AcceptedBatch, failure: TransactionFailure): CaucusEr
   const where = failure.table === undefined ? `source \`${batch.source}\`` : `\`${failure.table}\``;
   return new CaucusError('limit_exceeded', `the rows do not fit ${where}: ${failure.message}`, {
     remedy: 'delete rows first, or send fewer',
-    details: { limit: failure.code, ...(failure.table === undefined ? {} : { table: failure.table }) },
+    details: {
+      limit: failure.code,
+      ...(failure.table === undefined ? {} : { table: failure.table }),
+    },
   });
 }
 

@@ -9,7 +9,12 @@
  */
 import type { StratifiedProgram, Table } from '../compiler/stratified.ts';
 import type { Plan } from '../compiler/plan.ts';
-import type { Engine, Transaction, TransactionFailure, TransactionSuccess } from '../engine/engine.ts';
+import type {
+  Engine,
+  Transaction,
+  TransactionFailure,
+  TransactionSuccess,
+} from '../engine/engine.ts';
 import { QUERY_RESTARTS_MAX } from '../limits.ts';
 import type { Failures } from './failures.ts';
 import { SerialQueue } from './serial-queue.ts';

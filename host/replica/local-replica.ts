@@ -181,7 +181,10 @@ export class LocalReplica implements Replica {
       sources: [...this.#state.sources.values()].map(({ name, tables }) => ({
         name,
         tables: Object.fromEntries(
-          [...tables.keys()].map((table) => [table, engine.count(tableKey({ owner: name, name: table }))]),
+          [...tables.keys()].map((table) => [
+            table,
+            engine.count(tableKey({ owner: name, name: table })),
+          ]),
         ),
         stale: false,
       })),
@@ -218,7 +221,10 @@ export class LocalReplica implements Replica {
 
   async dryRun(write: PolicyWrite): Promise<PolicyDryRun> {
     this.#lifecycle.expectReadable();
-    return await dryRunPolicy({ fold: this.#fold, live: this.#live, policies: this.#policies }, write);
+    return await dryRunPolicy(
+      { fold: this.#fold, live: this.#live, policies: this.#policies },
+      write,
+    );
   }
 
   async openView(request: OpenRequest): Promise<View> {

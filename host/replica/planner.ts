@@ -4,7 +4,12 @@
  */
 import type { Plan, PlanOptions } from '../compiler/plan.ts';
 import { tableKey } from '../compiler/stratified.ts';
-import type { StratifiedProgram, StratifiedQuery, Table, TableKey } from '../compiler/stratified.ts';
+import type {
+  StratifiedProgram,
+  StratifiedQuery,
+  Table,
+  TableKey,
+} from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import { failedTableOf, failuresOf, programWithout } from './failures.ts';
 import type { FailedTable, FailureRoots, Failures } from './failures.ts';
@@ -95,11 +100,14 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
       watched.add(tableKey(table));
     }
   }
-  const plan = lower({ ...effective, tables: binder.tables }, {
-    watched,
-    digest: reachableFromExecute(effective),
-    views: kept.map(({ entry, query }) => ({ name: entry.name, query })),
-  });
+  const plan = lower(
+    { ...effective, tables: binder.tables },
+    {
+      watched,
+      digest: reachableFromExecute(effective),
+      views: kept.map(({ entry, query }) => ({ name: entry.name, query })),
+    },
+  );
   return { program, plan, tables: binder.tables, failures, kept, lost };
 }
 

@@ -68,7 +68,7 @@ export class PolicyWriter {
     for (const record of await ledger.outbox()) {
       if (record.version <= state.policyVersion) {
         // Whether it is the one in the log is seen by its hash, there where it is known.
-        await ledger.settle(record, await this.#isLogged(record) ? 'accepted' : 'superseded');
+        await ledger.settle(record, (await this.#isLogged(record)) ? 'accepted' : 'superseded');
       } else if (follows(record, state)) {
         await this.#publish(record);
       } else {

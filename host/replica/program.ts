@@ -83,7 +83,8 @@ export function invalidPolicy(what: string, diagnostics: readonly Diagnostic[]):
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
   const where = first === undefined ? '' : ` at line ${first.line}, column ${first.column}`;
-  const text = first === undefined ? `${what} has errors` : `${what}${where}: ${first.message}${more}`;
+  const text =
+    first === undefined ? `${what} has errors` : `${what}${where}: ${first.message}${more}`;
   return new CaucusError(codeOf(errors), text, {
     ...(first?.note === undefined ? {} : { remedy: first.note }),
     details: { diagnostics },

@@ -82,10 +82,14 @@ export class QueryRunner {
     if (position().revision >= revision) return;
     await waiters.wait(revision, Math.min(waitMs, WAIT_MS_MAX), () => {
       const current = position().revision;
-      return new CaucusError('replica_behind', `this replica is at revision ${current}, not ${revision}`, {
-        remedy: 'ask another replica, or again in a moment',
-        details: { revision: current, wanted: revision },
-      });
+      return new CaucusError(
+        'replica_behind',
+        `this replica is at revision ${current}, not ${revision}`,
+        {
+          remedy: 'ask another replica, or again in a moment',
+          details: { revision: current, wanted: revision },
+        },
+      );
     });
   }
 

@@ -7,7 +7,11 @@ import type { TableKey } from '../compiler/stratified.ts';
 import type { TableChange, TableDelta } from '../engine/engine.ts';
 import type { RowBlock } from '../value/row-block.ts';
 
-export type Consistency = 'any' | 'latest' | { readonly atLeast: string } | { readonly exact: string };
+export type Consistency =
+  | 'any'
+  | 'latest'
+  | { readonly atLeast: string }
+  | { readonly exact: string };
 
 /** State at a revision; every answer carries it. */
 export interface Position {
@@ -73,11 +77,26 @@ export interface Commit extends Position {
 }
 
 export interface ReplicaStatus extends Position {
-  readonly phase: 'starting' | 'restoring' | 'catching-up' | 'live' | 'read-only' | 'draining' | 'stopped';
+  readonly phase:
+    | 'starting'
+    | 'restoring'
+    | 'catching-up'
+    | 'live'
+    | 'read-only'
+    | 'draining'
+    | 'stopped';
   readonly ready: boolean;
   readonly logId: string;
-  readonly policies: readonly { readonly name: string; readonly rules: number; readonly failed: string | null }[];
-  readonly sources: readonly { readonly name: string; readonly tables: Readonly<Record<string, number>>; readonly stale: boolean }[];
+  readonly policies: readonly {
+    readonly name: string;
+    readonly rules: number;
+    readonly failed: string | null;
+  }[];
+  readonly sources: readonly {
+    readonly name: string;
+    readonly tables: Readonly<Record<string, number>>;
+    readonly stale: boolean;
+  }[];
   readonly digest: string;
   /** Token of the oldest revision from which a view that is still kept can be resumed with deltas. */
   readonly retainFrom?: string;
@@ -88,11 +107,18 @@ export interface Replica {
   query(request: QueryRequest): Promise<QueryAnswer>;
   /** Resolves when durable and applied. */
   writeBatch(batch: Batch): Promise<Position>;
-  readPolicy(name: string, consistency?: Consistency): Promise<Position & { readonly text: string }>;
+  readPolicy(
+    name: string,
+    consistency?: Consistency,
+  ): Promise<Position & { readonly text: string }>;
   /** All in one revision, or none: `invalid_policy` carries the diagnostics in `details`. Equal text changes nothing. */
   writePolicies(writes: readonly PolicyWrite[]): Promise<Position>;
   dryRun(write: PolicyWrite): Promise<PolicyDryRun>;
-  openView(request: { readonly query: string; readonly policy?: string; readonly from?: string }): Promise<View>;
+  openView(request: {
+    readonly query: string;
+    readonly policy?: string;
+    readonly from?: string;
+  }): Promise<View>;
   /** Called after each revision, in order, in the same tick as the state changes. Returns the unsubscriber. */
   onCommit(listener: (commit: Commit) => void): () => void;
   /** A view that can no longer be kept (its policy went, a limit): closed with the error. */

@@ -11,7 +11,7 @@ import { decodeCheckpoint } from './checkpoint.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { catalogOf } from './cut-draft.ts';
 import { diverged } from './cut-reader.ts';
-import type { Checkpoints, ReplicaDependencies } from './dependencies.ts';
+import type { ReplicaDependencies } from './dependencies.ts';
 import { stateDigest } from './digest.ts';
 import { failedTableChange } from './fold.ts';
 import type { LiveEngine } from './live-engine.ts';
@@ -41,7 +41,12 @@ export async function readGenesis(
   let { start, end } = await log.bounds(CUTS_TOPIC);
   if (start > 0) return undefined;
   if (end === 0) {
-    const genesis = { kind: 'genesis', logId: randomId(), format: LOG_FORMAT, semantics: SEMANTICS_LEVEL } as const;
+    const genesis = {
+      kind: 'genesis',
+      logId: randomId(),
+      format: LOG_FORMAT,
+      semantics: SEMANTICS_LEVEL,
+    } as const;
     await log.append(CUTS_TOPIC, [encodeRecord(genesis)]);
     end = 1;
   }
@@ -69,19 +74,26 @@ export async function restore(
   genesis: GenesisRecord | undefined,
 ): Promise<Restored> {
   const loaded = new Set<TableKey>();
-  for (const revision of await deps.checkpoints.list()) {
+  let revisionMax = Number.MAX_SAFE_INTEGER;
+  for (;;) {
+    const { checkpoint: file, damaged } = await deps.checkpoints.loadNewest(revisionMax);
+    for (const { file: name, reason } of damaged) deps.onProblem?.(unusable(name, reason));
+    if (file === undefined) break;
     try {
-      const checkpoint = await readCheckpoint(deps.checkpoints, revision);
-      if (genesis !== undefined && checkpoint.state.logId !== genesis.logId) {
-        throw foreignCheckpoint(revision);
+      const checkpoint = decodeCheckpoint(await collect(file.chunks));
+      const { state } = checkpoint;
+      if (state.revision !== file.revision) throw unusable(file.file, 'it is of another revision');
+      if (genesis !== undefined && state.logId !== genesis.logId) {
+        throw unusable(file.file, 'it belongs to another log');
       }
-      await verifyEnds(deps.log, checkpoint.state);
+      await verifyEnds(deps.log, state);
       return await load(deps, live, checkpoint, loaded);
     } catch (error) {
       if (!(error instanceof CaucusError) || error.code !== 'log_damaged') throw error;
       // A checkpoint ahead of its log means that the log lost what was acknowledged.
       if (error.details['lost'] === true) throw error;
       deps.onProblem?.(error);
+      revisionMax = file.revision - 1;
     }
   }
   if (genesis === undefined) {
@@ -93,12 +105,20 @@ export async function restore(
   return await load(deps, live, { state, base: new Map(), digest: '' }, loaded);
 }
 
-async function readCheckpoint(checkpoints: Checkpoints, revision: number): Promise<Checkpoint> {
-  const checkpoint = decodeCheckpoint(await checkpoints.load(revision));
-  if (checkpoint.state.revision === revision) return checkpoint;
-  throw new CaucusError('log_damaged', `checkpoint ${revision} is of another revision`, {
-    remedy: 'remove the checkpoint: the one before it or the log is used',
-  });
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of chunks) {
+    parts.push(part);
+    length += part.length;
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return bytes;
 }
 
 /** The last record that was applied of each topic must still be the same. */
@@ -115,7 +135,8 @@ async function verifyEnds(log: Log, state: ReplicatedState): Promise<void> {
   }
   const cuts = await log.bounds(CUTS_TOPIC);
   if (cuts.end <= state.revision) throw lostRecords(CUTS_TOPIC, cuts.end, state.revision + 1);
-  if (cuts.start > state.revision + 1) throw trimmedPast(CUTS_TOPIC, cuts.start, state.revision + 1);
+  if (cuts.start > state.revision + 1)
+    throw trimmedPast(CUTS_TOPIC, cuts.start, state.revision + 1);
 }
 
 async function load(
@@ -149,9 +170,13 @@ async function load(
   });
   if (failure !== undefined) {
     const code = failure.code === 'out_of_memory' ? 'out_of_memory' : 'log_damaged';
-    throw new CaucusError(code, `checkpoint ${state.revision} cannot be loaded: ${failure.message}`, {
-      remedy: code === 'out_of_memory' ? 'give the machine more memory' : LOG_REMEDY,
-    });
+    throw new CaucusError(
+      code,
+      `checkpoint ${state.revision} cannot be loaded: ${failure.message}`,
+      {
+        remedy: code === 'out_of_memory' ? 'give the machine more memory' : LOG_REMEDY,
+      },
+    );
   }
   if (checkpoint.digest === '') return { state, compiled };
   await verifyBirths(live.engine, state);
@@ -192,10 +217,14 @@ async function boundsOf(log: Log, topic: string): ReturnType<Log['bounds']> {
 
 export function lostRecords(topic: string, end: number, wanted: number): CaucusError {
   return lost(
-    new CaucusError('log_damaged', `topic \`${topic}\` ends at ${end}, ${wanted} was acknowledged`, {
-      remedy: LOG_REMEDY,
-      details: { topic, end, wanted },
-    }),
+    new CaucusError(
+      'log_damaged',
+      `topic \`${topic}\` ends at ${end}, ${wanted} was acknowledged`,
+      {
+        remedy: LOG_REMEDY,
+        details: { topic, end, wanted },
+      },
+    ),
   );
 }
 
@@ -214,8 +243,9 @@ function trimmedPast(topic: string, start: number, wanted: number): CaucusError 
   });
 }
 
-function foreignCheckpoint(revision: number): CaucusError {
-  return new CaucusError('log_damaged', `checkpoint ${revision} belongs to another log`, {
-    remedy: 'remove the checkpoints that are not of this log',
+function unusable(file: string, reason: string): CaucusError {
+  return new CaucusError('log_damaged', `checkpoint \`${file}\` is not used: ${reason}`, {
+    remedy: 'remove the file: an older one or the log itself is used',
+    details: { file },
   });
 }

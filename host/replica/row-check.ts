@@ -101,7 +101,12 @@ function wrongArity(table: string, arity: number, block: RowBlock): CaucusError 
   );
 }
 
-function wrongType(table: string, shape: TableShape, block: RowBlock, misfit: RowMisfit): CaucusError {
+function wrongType(
+  table: string,
+  shape: TableShape,
+  block: RowBlock,
+  misfit: RowMisfit,
+): CaucusError {
   const value = decodeRows(block)[misfit.rowIndex]?.[misfit.column] ?? null;
   const name = shape.columns?.[misfit.column]?.name ?? String(misfit.column);
   const shown = typeof value === 'string' ? formatValue(value.slice(0, 80)) : formatValue(value);
@@ -116,6 +121,7 @@ function wrongType(table: string, shape: TableShape, block: RowBlock, misfit: Ro
 }
 
 function remedyOf(type: ColumnType): string {
-  if (type === 'float') return 'write the number with a point, such as `2.0`, or change the declaration';
+  if (type === 'float')
+    return 'write the number with a point, such as `2.0`, or change the declaration';
   return 'send a value of that type or null, or change the declaration';
 }
