@@ -3,17 +3,18 @@ import test from 'node:test';
 import { deleteCase, measureDeletes } from '../../bench/deletes.ts';
 import { measureEngine } from '../../bench/engine.ts';
 import { compile } from '../../host/compiler/compile.ts';
-import type { PlanOptions } from '../../host/compiler/plan.ts';
+import type { Plan, PlanOptions } from '../../host/compiler/plan.ts';
 import type { Engine, Transaction } from '../../host/engine/engine.ts';
 import { inputOf, programText, WORKLOADS } from '../../bench/workloads.ts';
 import { NaiveEngine } from '../oracle/naive-engine.ts';
 
-function planOf(name: string, baseTables: readonly string[], options: PlanOptions) {
+function planOf(name: string, baseTables: readonly string[], options: PlanOptions): Plan {
   const externalTables = new Set(baseTables.map((table) => `${name}:${table}`));
   const catalog = { policies: [{ name, text: programText(name) }], sources: [] };
   const { program, diagnostics } = compile(catalog, { externalTables });
   assert.ok(program !== undefined, diagnostics[0]?.message);
-  return { program, options };
+  // The naive engine takes no more of a plan.
+  return { program, options } as Plan;
 }
 
 const closurePlan = () => {
