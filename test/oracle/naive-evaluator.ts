@@ -256,27 +256,18 @@ function inputsOf(literal: Literal, bound: ReadonlySet<number>): number[] {
 
 /**
  * What a binding must satisfy for `call` to be made: all other literals but those that use its
- * output, directly or through what can be bound only by such literals. A variable of a positive atom is
- * nobody's output: there the computation only compares.
+ * output, directly or through variables that only such literals can bind. Where the call's own inputs
+ * are bound that way, it computes nothing new: it checks, and all other literals come before it.
  */
 function literalsBefore(call: ComputeLiteral, body: readonly Literal[]): Literal[] {
-  const inRows = new Set<number>();
-  for (const literal of body) {
-    if (literal.kind === 'atom' && !literal.negated) {
-      for (const variable of indexes(literal.terms)) inRows.add(variable);
-    }
-  }
-  let rest = body.filter((literal) => literal !== call);
-  const output = indexes([call.output]).filter((variable) => !inRows.has(variable));
-  if (output.length === 0) return rest;
-  const checked = rest;
-  rest = rest.filter((literal) => !variablesOf(literal).includes(output[0] as number));
+  const others = body.filter((literal) => literal !== call);
+  const output = indexes([call.output]);
+  let rest = others.filter((literal) => !variablesOf(literal).some((v) => output.includes(v)));
   for (;;) {
     const bound = bindable(rest);
     const kept = rest.filter((literal) => variablesOf(literal).every((v) => bound.has(v)));
     if (kept.length === rest.length) {
-      // A call whose inputs come from its own output is a check of what others bind.
-      return inputsOf(call, bound).every((variable) => bound.has(variable)) ? rest : checked;
+      return inputsOf(call, bound).every((variable) => bound.has(variable)) ? rest : others;
     }
     rest = kept;
   }

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BROKEN_ENGINES } from './broken-engines.ts';
+import { checkCase } from './check-case.ts';
+import { NAIVE } from './engine-kind.ts';
+import { compareEngines, FuzzFailure } from './fuzz.ts';
+
+/** Enough for each control to be found, with room: the slowest needs about a tenth of it. */
+const CONTROL_BATCHES = 6000;
+const CONTROL_STEPS_MAX = 6;
+
+for (const kind of BROKEN_ENGINES) {
+  test(`the fuzzer finds an engine that ${wordsOf(kind.name)}`, async () => {
+    const failure = await compareEngines(kind, { seed: 1, batches: CONTROL_BATCHES }).then(
+      (report) => assert.fail(`nothing found in ${report.batches} batches`),
+      (error: unknown) => error,
+    );
+    assert.ok(failure instanceof FuzzFailure, String(failure));
+    const { steps } = failure.shrunk;
+    assert.ok(steps.length <= CONTROL_STEPS_MAX, `not shrunk enough:\n${failure.message}`);
+    // What is printed is a case of its own: it fails on the broken engine and on no other.
+    assert.notEqual(await checkCase(kind, failure.shrunk, { scratchEvery: 1 }), undefined);
+    assert.equal(await checkCase(NAIVE, failure.shrunk, { scratchEvery: 1 }), undefined);
+  });
+}
+
+test('the fuzzer finds nothing where there is nothing', async () => {
+  const report = await compareEngines(NAIVE, { seed: 1, batches: 500 });
+  assert.ok(report.batches >= 500);
+});
+
+function wordsOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).trim();
+}
