@@ -22,7 +22,7 @@ const REPETITIONS_MIN = 3;
 const REPETITIONS_MAX = 15;
 const REPETITIONS_MS = 3000;
 
-interface Repetition {
+export interface Repetition {
   readonly ms: number;
   readonly memoryBytes: number;
   readonly rows: number;
@@ -34,18 +34,21 @@ export interface EngineBench {
   readonly openEngine: () => Promise<Engine>;
 }
 
-export async function measureEngine(
+/** One evaluation in a fresh engine; throws where a table has another size than it must. */
+export type Evaluation = () => Promise<Repetition>;
+
+export function evaluationOf(
   { planOf, openEngine }: EngineBench,
   workload: Workload,
   mode: Mode,
-): Promise<Entry> {
+): Evaluation {
   const input = inputOf(workload);
   const plan = planOf(workload.program, Object.keys(input), mode === 'batch');
   const changes = Object.entries(input).map(([table, rows]) => ({
     table: `${workload.program}:${table}`,
     insert: toBlock(rows),
   }));
-  const repeat = async (): Promise<Repetition> => {
+  return async () => {
     const engine = await openEngine();
     try {
       const { ms, result } = await timedAsync(() => engine.transact({ plan, changes }));
@@ -63,7 +66,14 @@ export async function measureEngine(
       engine.close();
     }
   };
+}
 
+export async function measureEngine(
+  bench: EngineBench,
+  workload: Workload,
+  mode: Mode,
+): Promise<Entry> {
+  const repeat = evaluationOf(bench, workload, mode);
   const first = await repeat();
   const repetitions: Repetition[] = [];
   for (let spent = 0; ;) {
