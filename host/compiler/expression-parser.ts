@@ -47,10 +47,12 @@ export class ExpressionParser extends TokenReader {
     let open = 0;
     for (let distance = 0; ; distance++) {
       const token = this.peek(distance);
-      if (token.kind === 'end' || token.text === '.' || token.text === ';') return false;
+      if (token.kind === 'end' || this.isMark('.', distance) || this.isMark(';', distance)) {
+        return false;
+      }
       if (token.kind === 'mark' && token.text === '(' && ++open > NESTING_MAX) return false;
       if (token.kind === 'mark' && token.text === ')' && --open === 0) return false;
-      if (open === 1 && (isComparison(token) || token.text === '!')) return true;
+      if (open === 1 && (isComparison(token) || this.isMark('!', distance))) return true;
       if (open === 1 && token.kind === 'name' && /^(not|NOT)$/.test(token.text)) return true;
     }
   }

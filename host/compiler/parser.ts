@@ -116,6 +116,7 @@ class Parser extends ExpressionParser {
   }
 
   #declaration(leading: Comment[], blankLineBefore: boolean): DeclarationNode {
+    const detached = leading.length > 0 && this.token.blankLineBefore;
     const start = this.advance().start;
     const name = this.#name();
     const columns: ColumnNode[] = [];
@@ -132,8 +133,8 @@ class Parser extends ExpressionParser {
       this.fail('limit-exceeded', name.span, arityMessage(name.name, columns.length));
     }
     const inner = this.takeInnerComments(start);
-    this.#endStatement();
-    const comments = commentsOf([...leading, ...inner], this.#takeTrailing());
+    const { tail } = this.#end();
+    const comments = splitTail([...leading, ...inner], tail, detached);
     const span = { start, end: this.previousEnd };
     return {
       kind: 'declaration',
@@ -161,6 +162,7 @@ class Parser extends ExpressionParser {
   }
 
   #rule(leading: Comment[], blankLineBefore: boolean): RuleNode {
+    const detached = leading.length > 0 && this.token.blankLineBefore;
     const start = this.token.start;
     const sharesLine = !this.token.firstOnLine;
     this.#refuseHead();
@@ -181,11 +183,9 @@ class Parser extends ExpressionParser {
     } else if (this.#isOperator() || isComparison(this.token)) {
       this.failExpected('`:-`, or `.` at the end of a fact');
     }
-    const tail = this.takeComments((comment) => comment.sameLine || this.#endsStatement());
-    const terminated = this.#endStatement();
-    tail.push(...this.#takeTrailing());
+    const { tail, terminated } = this.#end();
     const span = { start, end: this.previousEnd };
-    const comments = splitTail([...leading, ...inner], tail);
+    const comments = splitTail([...leading, ...inner], tail, detached);
     return {
       kind: 'rule',
       head,
@@ -204,7 +204,7 @@ class Parser extends ExpressionParser {
       this.fail('negated-head', this.span(), 'a head cannot be negated');
     }
     const word = this.token.text;
-    if ((this.isName('insert') || this.isName('delete')) && this.peek().text === '[') {
+    if ((this.isName('insert') || this.isName('delete')) && this.isMark('[', 1)) {
       this.fail(
         'unsupported-event',
         this.span(),
@@ -221,10 +221,15 @@ class Parser extends ExpressionParser {
     return this.isMark('.') || this.isMark(';');
   }
 
-  #endStatement(): boolean {
-    if (!this.#endsStatement()) return false;
-    this.advance();
-    return true;
+  /** Reads the end of a statement, if there is one; the comments around it that are not of the next. */
+  #end(): { terminated: boolean; tail: Comment[] } {
+    const terminated = this.#endsStatement();
+    const tail = terminated ? this.takeComments() : this.#takeTrailing();
+    if (terminated) {
+      this.advance();
+      tail.push(...this.#takeTrailing());
+    }
+    return { terminated, tail };
   }
 
   #body(firstLeading: Comment[]): LiteralNode[] {
@@ -332,7 +337,7 @@ class Parser extends ExpressionParser {
 
   #atom(place: 'head' | 'body' | 'modal'): AtomNode {
     const start = this.token.start;
-    if (this.token.kind === 'name' && this.peek().text === '[') return this.#modalAtom(place);
+    if (this.token.kind === 'name' && this.isMark('[', 1)) return this.#modalAtom(place);
     const name = this.#name();
     if (place !== 'body' && (this.isMark('+') || this.isMark('-'))) {
       this.fail(
@@ -384,14 +389,11 @@ class Parser extends ExpressionParser {
 
   #argument(): ArgumentNode {
     const start = this.token.start;
-    const next = this.peek();
     let column: string | number | undefined;
-    if ((this.token.kind === 'name' || this.token.kind === 'int') && next.text === '=') {
-      if (next.kind === 'mark') {
-        const token = this.advance();
-        column = token.kind === 'int' ? Number(token.text) : token.text;
-        this.advance();
-      }
+    if ((this.token.kind === 'name' || this.token.kind === 'int') && this.isMark('=', 1)) {
+      const token = this.advance();
+      column = token.kind === 'int' ? Number(token.text) : token.text;
+      this.advance();
     }
     const value = this.expression();
     if (isComparison(this.token)) {
@@ -462,18 +464,24 @@ function arityMessage(name: string, count: number): string {
 function commentsOf(
   leading: readonly Comment[],
   trailing: readonly Comment[],
+  detached = false,
 ): CommentsNode | undefined {
   if (leading.length + trailing.length === 0) return undefined;
-  return { leading, trailing };
+  return { leading, trailing, detached };
 }
 
 /** Only one line comment fits behind a line, and only at its end: the others move before it. */
-function splitTail(leading: Comment[], tail: Comment[]): CommentsNode | undefined {
+function splitTail(
+  leading: Comment[],
+  tail: Comment[],
+  detached = false,
+): CommentsNode | undefined {
   const fits = (comment: Comment, index: number): boolean =>
     !comment.text.includes('\n') && (comment.text.startsWith('/*') || index === tail.length - 1);
   return commentsOf(
     [...leading, ...tail.filter((comment, index) => !fits(comment, index))],
     tail.filter(fits),
+    detached,
   );
 }
 

@@ -24,8 +24,9 @@ export function printPolicy(tree: PolicyTree): string {
   const out: string[] = [];
   for (const statement of tree.statements) {
     if (statement.blankLineBefore && out.length > 0) out.push('');
-    const { leading, trailing } = statement.comments ?? NO_COMMENTS;
+    const { leading, trailing, detached } = statement.comments ?? NO_COMMENTS;
     printLeading(leading, '', out);
+    if (detached) out.push('');
     const lines =
       statement.kind === 'rule' ? printRuleLines(statement) : printDeclarationLines(statement);
     const last = lines.pop() ?? '';
@@ -37,7 +38,7 @@ export function printPolicy(tree: PolicyTree): string {
   return out.length === 0 ? '' : `${out.join('\n')}\n`;
 }
 
-const NO_COMMENTS: CommentsNode = { leading: [], trailing: [] };
+const NO_COMMENTS: CommentsNode = { leading: [], trailing: [], detached: false };
 
 function printLeading(comments: readonly Comment[], indent: string, out: string[]): void {
   comments.forEach((comment, index) => {

@@ -72,6 +72,8 @@ export interface AtomNode {
 export interface CommentsNode {
   readonly leading: readonly Comment[];
   readonly trailing: readonly Comment[];
+  /** A blank line stands between those before and the statement. */
+  readonly detached: boolean;
 }
 
 export interface AtomLiteralNode {

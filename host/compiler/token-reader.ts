@@ -69,8 +69,9 @@ export class TokenReader {
     return this.takeComments((comment) => comment.span.start >= start && comment.span.start < end);
   }
 
-  isMark(text: string): boolean {
-    return this.token.kind === 'mark' && this.token.text === text;
+  isMark(text: string, distance = 0): boolean {
+    const token = this.peek(distance);
+    return token.kind === 'mark' && token.text === text;
   }
 
   isName(text: string): boolean {

@@ -1,0 +1,148 @@
+/** Random syntax trees, and random ways to write a token list down. */
+import type { Random } from '../support/random.ts';
+import type {
+  ArgumentNode,
+  AtomNode,
+  ColumnNode,
+  ExpressionNode,
+  LiteralNode,
+  NameNode,
+  PolicyTree,
+  StatementNode,
+} from '../../host/compiler/syntax-tree.ts';
+import type { ComparisonOperator, ComputeOperator } from '../../host/compiler/stratified.ts';
+import type { Value } from '../../host/value/value.ts';
+
+const span = { start: 0, end: 0 };
+const NAMES = ['p', 'q', 'edge', 'a.b', '.x', '_t', 'table', 'count', 'lt', 'Not', 'e1'];
+const VARIABLES = ['x', 'y', 'z', '_v', 'X', 'a.b', 'table', 'True'];
+const STRINGS = [
+  '',
+  'a',
+  'é😀',
+  '"',
+  "'",
+  '\\',
+  '\n\t\r',
+  '\u0000\u202e\u2028',
+  '// no comment',
+  '.',
+];
+const FLOATS = [0, 1, 1.5, -2.25, 1e21, 5e-324, 1.7976931348623157e308, -0.1];
+const INTS = [0n, 1n, -1n, 7n, 2n ** 63n - 1n, -(2n ** 63n)];
+const OPERATORS: ComputeOperator[] = ['+', '-', '*', '/', '%'];
+const COMPARISONS: ComparisonOperator[] = ['=', '!=', '<', '<=', '>', '>='];
+
+function value(random: Random): Value {
+  return random.pick<() => Value>([
+    () => random.pick(STRINGS),
+    () => random.pick(FLOATS),
+    () => random.pick(INTS),
+    () => random.pick([true, false, null]),
+  ])();
+}
+
+/** Calls stand in arguments only: elsewhere they are in error. */
+function expression(random: Random, depth: number, calls: boolean): ExpressionNode {
+  const kind = depth <= 0 ? random.int(3) : random.int(calls ? 7 : 6);
+  if (kind === 0) return { kind: 'variable', name: random.pick(VARIABLES), span };
+  if (kind === 1) return { kind: 'constant', value: value(random), span };
+  if (kind === 2) return { kind: 'wildcard', span };
+  if (kind === 3) return { kind: 'negate', operand: expression(random, depth - 1, calls), span };
+  if (kind === 6) {
+    const args = Array.from({ length: random.int(3) }, () => expression(random, depth - 1, calls));
+    return { kind: 'call', name: random.pick(NAMES), arguments: args, span };
+  }
+  const left = expression(random, depth - 1, calls);
+  const right = expression(random, depth - 1, calls);
+  return { kind: 'binary', operator: random.pick(OPERATORS), left, right, span };
+}
+
+function name(random: Random): NameNode {
+  const own = random.pick(NAMES);
+  if (random.chance(0.7)) return { name: own, span };
+  return { owner: random.pick(NAMES), name: random.chance(0.8) ? own : `${own}:b`, span };
+}
+
+function args(random: Random): ArgumentNode[] {
+  const length = random.int(4);
+  const named = random.chance(0.2) ? random.int(length + 1) : length;
+  return Array.from({ length }, (_, index): ArgumentNode => {
+    const argument = expression(random, random.int(3), true);
+    if (index < named) return { value: argument, span };
+    return { column: random.chance(0.5) ? `c${index}` : index + 10, value: argument, span };
+  });
+}
+
+function atom(random: Random): AtomNode {
+  return { name: name(random), arguments: args(random), span };
+}
+
+function literal(random: Random): LiteralNode {
+  const negated = random.chance(0.3);
+  if (random.chance(0.6)) return { kind: 'atom', negated, atom: atom(random), span };
+  const left = expression(random, random.int(4), false);
+  const right = expression(random, random.int(4), false);
+  return { kind: 'comparison', negated, operator: random.pick(COMPARISONS), left, right, span };
+}
+
+function statement(random: Random): StatementNode {
+  const blankLineBefore = random.chance(0.2);
+  if (random.chance(0.15)) {
+    const columns = Array.from({ length: random.int(12) }, (_, index): ColumnNode => {
+      const column = { name: `column${index}`, span };
+      return random.chance(0.7) ? { ...column, type: { name: 'string', span } } : column;
+    });
+    return { kind: 'declaration', name: name(random), columns, blankLineBefore, span };
+  }
+  const head: AtomNode = random.chance(0.1) ? { ...atom(random), modal: 'execute' } : atom(random);
+  const body = random.chance(0.3)
+    ? []
+    : Array.from({ length: 1 + random.int(5) }, () => literal(random));
+  return { kind: 'rule', head, body, blankLineBefore, terminated: true, sharesLine: false, span };
+}
+
+export function randomTree(random: Random): PolicyTree {
+  const statements = Array.from({ length: random.int(8) }, () => statement(random));
+  return { statements, endComments: [], hasErrors: false };
+}
+
+/** A tree without what printing does not keep: places, comments and blank lines. */
+export function bare(tree: PolicyTree): unknown {
+  const dropped = new Set(['span', 'comments', 'blankLineBefore', 'terminated', 'sharesLine']);
+  return JSON.parse(
+    JSON.stringify(tree.statements, (key, part: unknown) => {
+      if (dropped.has(key)) return undefined;
+      if (typeof part === 'bigint') return `int ${part}`;
+      return typeof part === 'number' && key === 'value' ? `float ${part}` : part;
+    }),
+  );
+}
+
+const GAPS = [
+  ' ',
+  '  ',
+  '\n',
+  '\n\n',
+  '\t',
+  ' // c\n',
+  '\n# c\n',
+  ' /* c */ ',
+  '\n/* c\n c */\n',
+  '\n\n\n// c\n\n',
+];
+
+/**
+ * Words with random gaps between them; the number of comments in those. `table` and the name that it
+ * declares stay on one line, or it would be a fact.
+ */
+export function withRandomGaps(random: Random, words: readonly string[]): [string, number] {
+  let comments = 0;
+  const parts = words.map((word, index) => {
+    const plain = words[index - 1] === 'table' || random.chance(0.6);
+    const gap = plain ? ' ' : random.pick(GAPS);
+    if (gap.includes('c')) comments++;
+    return gap + word;
+  });
+  return [parts.join(''), comments];
+}
