@@ -135,7 +135,7 @@ class SqliteStore implements Store {
       this.#run(
         'UPDATE proposals SET state = ?, verdict = ? WHERE live_version = ?',
         verdict,
-        detail,
+        detail === null ? null : JSON.stringify(detail),
         version,
       );
       if (verdict === 'accepted' && proposal.op !== 'source')
@@ -175,10 +175,38 @@ class SqliteStore implements Store {
     return this.#read(() =>
       this.#all(sql).map((row) => ({
         name: textOf(row, 'name'),
-        text: textOf(row, 'text'),
+        text: fromJson(textOf(row, 'text')),
         version: numberOf(row, 'version'),
       })),
     );
+  }
+
+  async supersede(version: number, hash: string): Promise<void> {
+    this.#write(() => {
+      const live = this.#proposals('live_version >= ? ORDER BY version', version);
+      if (live[0]?.version !== version || live[0].hash !== hash) return;
+      for (const proposal of live) this.#supersede(proposal);
+    });
+  }
+
+  async adopt(
+    head: PolicyHead,
+    policies: readonly { readonly name: string; readonly text: string }[],
+  ): Promise<void> {
+    this.#write(() => {
+      this.#run("UPDATE proposals SET state = 'superseded', live_version = NULL WHERE state = 'pending'");
+      this.#run('UPDATE proposals SET live_version = NULL');
+      this.#run('DELETE FROM proposals WHERE version = ? AND hash = ?', head.version, head.hash);
+      this.#run('DELETE FROM policies');
+      if (head.version === 0) return;
+      const changes = policies.map(({ name, text }) => ({ name, text }));
+      // Stands for the whole chain up to here, whose records this database has not seen.
+      this.#insert(
+        { kind: 'policy', ...head, previousHash: NO_HASH, op: 'put', changes },
+        'accepted',
+      );
+      this.#applyTexts(head.version, changes);
+    });
   }
 
   async close(): Promise<void> {
@@ -257,7 +285,13 @@ class SqliteStore implements Store {
       );
       if (newer.length > 0) continue;
       this.#run('DELETE FROM policies WHERE name = ?', name);
-      this.#run('INSERT INTO policies (name, text, version) VALUES (?, ?, ?)', name, text, version);
+      const stored = text === null ? null : JSON.stringify(text);
+      this.#run(
+        'INSERT INTO policies (name, text, version) VALUES (?, ?, ?)',
+        name,
+        stored,
+        version,
+      );
     }
   }
 
@@ -306,8 +340,13 @@ function proposalOf(row: SqliteRow): Proposal {
     op: textOf(row, 'op') as PolicyOp,
     changes: JSON.parse(textOf(row, 'changes')) as PolicyChange[],
     state: textOf(row, 'state') as ProposalState,
-    verdict: typeof verdict === 'string' ? verdict : null,
+    verdict: typeof verdict === 'string' ? fromJson(verdict) : null,
   };
+}
+
+/** Texts of users are stored as JSON strings: SQLite's own end at a NUL character. */
+function fromJson(text: string): string {
+  return JSON.parse(text) as string;
 }
 
 function numberOf(row: SqliteRow, column: string): number {

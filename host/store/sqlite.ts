@@ -103,8 +103,8 @@ async function openNode(file: string): Promise<Sqlite> {
   const database = new sqlite.DatabaseSync(file);
   return {
     exec: (sql) => database.exec(sql),
-    run: (sql, values) => Number(database.prepare(sql).run(...values).changes),
-    all: (sql, values) => database.prepare(sql).all(...values) as SqliteRow[],
+    run: (sql, values) => Number(database.prepare(sql).run(...checked(values)).changes),
+    all: (sql, values) => database.prepare(sql).all(...checked(values)) as SqliteRow[],
     close: () => database.close(),
   };
 }
@@ -116,8 +116,16 @@ async function openWasm(file: string): Promise<Sqlite> {
   // These calls of the library finalize their statement themselves.
   return {
     exec: (sql) => database.exec(sql),
-    run: (sql, values) => database.run(sql, [...values]).changes,
-    all: (sql, values) => database.all(sql, [...values]) as SqliteRow[],
+    run: (sql, values) => database.run(sql, checked(values)).changes,
+    all: (sql, values) => database.all(sql, checked(values)) as SqliteRow[],
     close: () => database.close(),
   };
+}
+
+/** A NUL character would silently end a text. */
+function checked(values: readonly SqliteValue[]): SqliteValue[] {
+  for (const value of values) {
+    if (typeof value === 'string' && value.includes('\0')) throw new Error('sqlite: NUL in a text');
+  }
+  return [...values];
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { lockDataDirectory } from '../../host/log/data-lock.ts';
-import { openSqlite, sqliteKinds } from '../../host/store/sqlite.ts';
+import { openSqlite, sqliteKinds, storeError } from '../../host/store/sqlite.ts';
 import { openSqliteStore } from '../../host/store/sqlite-store.ts';
 import { put, storeSuite } from '../suites/store-suite.ts';
 import { runAndKill } from '../support/killed-child.ts';
@@ -84,6 +84,31 @@ for (const kind of kinds) {
       'this is no database, and it is longer than a header of one would be '.repeat(50),
     );
     await assert.rejects(openSqliteStore({ file, kind }), { code: 'log_damaged' });
+    await rm(directory, { recursive: true });
+  });
+
+  test(`sqlite (${kind}): a full database is \`disk_full\`, and works again when there is space`, async () => {
+    const directory = await makeDirectory();
+    const file = path.join(directory, 'policies.db');
+    const database = await openSqlite(file, kind);
+    database.exec('CREATE TABLE t (x TEXT)');
+    database.all('PRAGMA max_page_count = 4', []);
+    const text = 'x'.repeat(100_000);
+    assert.throws(
+      () => {
+        try {
+          database.run('INSERT INTO t VALUES (?)', [text]);
+        } catch (error) {
+          throw storeError(file, error);
+        }
+      },
+      { code: 'disk_full' },
+    );
+    database.all('PRAGMA max_page_count = 1000', []);
+    assert.equal(database.run('INSERT INTO t VALUES (?)', [text]), 1);
+    // Not silently cut short.
+    assert.throws(() => database.run('INSERT INTO t VALUES (?)', ['a\0b']), /NUL/);
+    database.close();
     await rm(directory, { recursive: true });
   });
 

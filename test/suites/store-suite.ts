@@ -114,7 +114,7 @@ export function storeSuite(name: string, make: () => Promise<StoreHarness>): voi
     await proposeNext(store, put('r', null));
     for (const version of [1, 2, 3, 4]) await store.markPublished(version);
     await store.setVerdict(1, 'accepted', null);
-    await store.setVerdict(2, 'rejected', '["why"]');
+    await store.setVerdict(2, 'rejected', '["why\u0000"]');
     assert.deepEqual(await store.policies(), [{ name: 'p', text: 'one', version: 1 }]);
     // In the wrong order: the newer version stays.
     await store.setVerdict(4, 'accepted', null);
@@ -125,7 +125,7 @@ export function storeSuite(name: string, make: () => Promise<StoreHarness>): voi
     store = await harness.open();
     assert.deepEqual(await store.policies(), [{ name: 'p', text: 'tw\u0000o', version: 3 }]);
     const rejected = await store.proposal(2);
-    assert.deepEqual([rejected?.state, rejected?.verdict], ['rejected', '["why"]']);
+    assert.deepEqual([rejected?.state, rejected?.verdict], ['rejected', '["why\u0000"]']);
     await assert.rejects(store.setVerdict(9, 'accepted', null));
     await store.close();
   });
