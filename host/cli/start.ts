@@ -27,7 +27,7 @@ import {
   EXIT_INTERRUPTED,
   EXIT_OK,
 } from './exit-code.ts';
-import { inputError, problemsOfError, UsageError } from './problem.ts';
+import { inputError, ProblemsError, problemsOfError, UsageError } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { Terminal } from './terminal.ts';
 
@@ -136,7 +136,6 @@ async function demo(options: DemoOptions, terminal: Terminal): Promise<number> {
       now: Date.now,
     }),
     version: packageVersion(),
-    signal: stop.signal,
     drivers: [packagesDriver({ source: 'pkg', ...where })],
     onHealth: (now) => {
       health = now;
@@ -144,16 +143,15 @@ async function demo(options: DemoOptions, terminal: Terminal): Promise<number> {
       screen?.redraw();
     },
   }).catch((error: unknown) => {
-    throw portInUse(error, options.config) ?? error;
+    throw withDemoNote(error);
   });
-  if (server === undefined) return EXIT_OK;
   if (onScreen) {
     screen = new DemoScreen({ url: server.url, about, colors: terminal.out, health: () => health });
     await screen.run(stop.signal);
   } else {
     await Promise.race([settled, stop.received]);
     if (!stop.signal.aborted) await explain(server, about, health, terminal);
-    await Promise.race([stop.received, server.failed]);
+    await stop.received;
   }
   await server.close();
   stop.release();
@@ -223,11 +221,14 @@ function stopSignal(): StopSignal {
   return { received, signal: abort.signal, release };
 }
 
-function portInUse(error: unknown, config: ServeConfig): Error | undefined {
-  if ((error as NodeJS.ErrnoException | null)?.code !== 'EADDRINUSE') return undefined;
-  return inputError('port-in-use', `port ${config.port} of \`${config.host}\` is in use`, {
-    note: 'stop the other program, or take another port: `npm start -- --port 1790`',
+/** The flags of `npm start` stand behind `--`. */
+function withDemoNote(error: unknown): unknown {
+  if (!(error instanceof ProblemsError)) return error;
+  const problems = error.problems.map((problem) => {
+    const note = 'stop it, or take another port: `npm start -- --port 1790`';
+    return problem.code === 'port-in-use' ? { ...problem, note } : problem;
   });
+  return new ProblemsError(problems);
 }
 
 function problemOfUsage(error: UsageError | ConfigError): Problem {
