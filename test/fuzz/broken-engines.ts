@@ -10,6 +10,7 @@ import type {
   QueryOptions,
   QueryResult,
   TableChange,
+  Transaction,
   TransactionResult,
 } from '../../host/engine/engine.ts';
 import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
@@ -18,13 +19,13 @@ import type { Row } from '../../host/value/value.ts';
 import { NaiveEngine } from '../oracle/naive-engine.ts';
 import { ERRORS_TABLE } from '../oracle/naive-evaluator.ts';
 import { NAIVE } from './engine-kind.ts';
-import type { EngineKind, FuzzTransaction } from './engine-kind.ts';
+import type { EngineKind } from './engine-kind.ts';
 
 /** Passes everything on; the defects override. */
 class PassingEngine implements Engine {
   protected readonly inner = new NaiveEngine();
 
-  transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  transact(transaction: Transaction): Promise<TransactionResult> {
     return this.inner.transact(transaction);
   }
   query(plan: QueryPlan, options?: QueryOptions): Promise<QueryResult> {
@@ -49,7 +50,7 @@ class PassingEngine implements Engine {
 
 /** Of three deltas of a transaction the last one is lost. */
 class DropsDelta extends PassingEngine {
-  override async transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  override async transact(transaction: Transaction): Promise<TransactionResult> {
     const result = await super.transact(transaction);
     if (!result.ok || result.deltas.length < 3) return result;
     return { ok: true, deltas: result.deltas.slice(0, -1) };
@@ -58,7 +59,7 @@ class DropsDelta extends PassingEngine {
 
 /** Of several rows that a change deletes the last one stays. */
 class ForgetsDelete extends PassingEngine {
-  override transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  override transact(transaction: Transaction): Promise<TransactionResult> {
     const changes = transaction.changes.map((change): TableChange => {
       if (change.delete === undefined || change.delete.count < 2) return change;
       return { ...change, delete: editRows(change.delete, (rows) => rows.slice(0, -1)) };
@@ -69,7 +70,7 @@ class ForgetsDelete extends PassingEngine {
 
 /** A row that was there already is reported as new. */
 class ReportsNoChange extends PassingEngine {
-  override async transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  override async transact(transaction: Transaction): Promise<TransactionResult> {
     const result = await super.transact(transaction);
     const [change] = transaction.changes;
     if (!result.ok || result.deltas.length > 0 || transaction.dryRun === true) return result;
@@ -81,7 +82,7 @@ class ReportsNoChange extends PassingEngine {
 
 /** 1.0 is stored as 1. */
 class ConfusesNumbers extends PassingEngine {
-  override transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  override transact(transaction: Transaction): Promise<TransactionResult> {
     const toInts = (rows: Row[]): Row[] =>
       rows.map((row) => row.map((value) => (value === 1 ? 1n : value)));
     const edited = (block: RowBlock): RowBlock => editRows(block, toInts);
@@ -96,7 +97,7 @@ class ConfusesNumbers extends PassingEngine {
 
 /** A dry run with a single change stays. */
 class KeepsDryRun extends PassingEngine {
-  override transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  override transact(transaction: Transaction): Promise<TransactionResult> {
     const { dryRun, ...rest } = transaction;
     return super.transact(rest.changes.length === 1 ? rest : { ...rest, dryRun: dryRun === true });
   }
@@ -104,7 +105,7 @@ class KeepsDryRun extends PassingEngine {
 
 /** `replace` only adds. */
 class IgnoresReplace extends PassingEngine {
-  override transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  override transact(transaction: Transaction): Promise<TransactionResult> {
     const changes = transaction.changes.map(({ replace: _, ...change }) => change);
     return super.transact({ ...transaction, changes });
   }
@@ -112,7 +113,7 @@ class IgnoresReplace extends PassingEngine {
 
 /** Inserts go before deletes. */
 class InsertsFirst extends PassingEngine {
-  override transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  override transact(transaction: Transaction): Promise<TransactionResult> {
     const changes = transaction.changes.flatMap((change): TableChange[] => {
       const { delete: remove, ...rest } = change;
       return remove === undefined ? [change] : [rest, { table: change.table, delete: remove }];
@@ -142,7 +143,7 @@ class CutsAnswers extends PassingEngine {
 class KeepsOldRules extends PassingEngine {
   #program: StratifiedProgram | undefined;
 
-  override transact(transaction: FuzzTransaction): Promise<TransactionResult> {
+  override transact(transaction: Transaction): Promise<TransactionResult> {
     const { plan } = transaction;
     if (plan === undefined) return super.transact(transaction);
     const old = this.#program;

@@ -2,10 +2,15 @@
  * Runs a case on three engines side by side: the one under test, kept up to date; the same kind, from
  * scratch after every step; and the reference. Blocks have one encoding, so equal rows are equal bytes.
  */
-import type { PlanOptions } from '../../host/compiler/plan.ts';
+import type { Plan, PlanOptions } from '../../host/compiler/plan.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
 import type { StratifiedProgram, TableKey } from '../../host/compiler/stratified.ts';
-import type { Engine, TableChange, TransactionResult } from '../../host/engine/engine.ts';
+import type {
+  Engine,
+  TableChange,
+  Transaction,
+  TransactionResult,
+} from '../../host/engine/engine.ts';
 import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import { formatValue } from '../../host/value/value.ts';
@@ -16,7 +21,7 @@ import { rowKey } from '../oracle/row-set.ts';
 import { compileGenerated, compileGeneratedQuery } from '../support/compile-program.ts';
 import type { GeneratedProgram } from '../support/program-generator.ts';
 import type { RowBatch } from '../support/update-generator.ts';
-import type { EngineKind, FuzzTransaction } from './engine-kind.ts';
+import type { EngineKind } from './engine-kind.ts';
 import { NAIVE } from './engine-kind.ts';
 import { withoutStatements } from './fuzz-case.ts';
 import type { FuzzCase, FuzzStep } from './fuzz-case.ts';
@@ -72,6 +77,9 @@ class CaseRun {
   #program: StratifiedProgram | undefined;
   #options: PlanOptions = {};
   #arities = new Map<TableKey, number>();
+  /** Of the program in force. */
+  #plans = new Map<EngineKind, Plan>();
+  #scratchCount = 0;
 
   constructor(kind: EngineKind, fuzzCase: FuzzCase, engine: Engine) {
     this.#kind = kind;
@@ -81,14 +89,19 @@ class CaseRun {
 
   async step(step: FuzzStep, fromScratch: boolean): Promise<void> {
     const before = step.dryRun ? await this.#snapshot() : undefined;
-    const previous = { program: this.#program, options: this.#options, arities: this.#arities };
+    const previous = {
+      program: this.#program,
+      options: this.#options,
+      arities: this.#arities,
+      plans: this.#plans,
+    };
     const isNewProgram = this.#compileFor(step);
     const changes = this.#changesOf(step.batch);
     const dryRun = step.dryRun ? { dryRun: true } : {};
-    const transactionFor = (kind: EngineKind): FuzzTransaction => ({
+    const transactionFor = (kind: EngineKind): Transaction => ({
       changes,
       ...dryRun,
-      ...(isNewProgram ? { plan: kind.lower(this.#compiled(), this.#options) } : {}),
+      ...(isNewProgram ? { plan: this.#plan(kind) } : {}),
     });
     const expected = await this.#reference.transact(transactionFor(NAIVE));
     const actual = await this.#engine.transact(transactionFor(this.#kind));
@@ -97,6 +110,7 @@ class CaseRun {
       this.#program = previous.program;
       this.#options = previous.options;
       this.#arities = previous.arities;
+      this.#plans = previous.plans;
       same('state after a dry run', await this.#snapshot(), before);
       return;
     }
@@ -142,6 +156,7 @@ class CaseRun {
         return query === undefined ? [] : [{ name: `v${index}`, query }];
       }),
     };
+    this.#plans = new Map();
     this.#arities = new Map([[ERRORS_TABLE, 4]]);
     for (const table of this.#program.tables) this.#arities.set(tableKey(table), table.arity);
     for (const { name, query } of this.#options.views ?? []) {
@@ -166,6 +181,15 @@ class CaseRun {
       }));
   }
 
+  #plan(kind: EngineKind): Plan {
+    let plan = this.#plans.get(kind);
+    if (plan === undefined) {
+      plan = kind.lower(this.#compiled(), this.#options);
+      this.#plans.set(kind, plan);
+    }
+    return plan;
+  }
+
   async #fromScratch(): Promise<void> {
     const changes: TableChange[] = [];
     for (const table of this.#compiled().tables) {
@@ -174,7 +198,10 @@ class CaseRun {
     }
     const scratch = await this.#kind.create();
     try {
-      const plan = this.#kind.lower(this.#compiled(), { ...this.#options, batchOnly: true });
+      // Both ways to evaluate from scratch, in turns.
+      this.#scratchCount++;
+      const batchOnly = this.#scratchCount % 2 === 0;
+      const plan = this.#kind.lower(this.#compiled(), { ...this.#options, batchOnly });
       expectSuccess(await scratch.transact({ plan, changes }), 'from scratch');
       for (const [table, arity] of this.#arities) {
         await this.#sameTable(table, arity, scratch, ' from scratch');
@@ -199,8 +226,8 @@ class CaseRun {
     const { program } = this.#case;
     const query = compileGeneratedQuery(this.#compiled(), program, text);
     if (query === undefined) return;
-    const expected = await this.#reference.query(NAIVE.lowerQuery(this.#compiled(), query));
-    const plan = this.#kind.lowerQuery(this.#compiled(), query);
+    const expected = await this.#reference.query(NAIVE.lowerQuery(this.#plan(NAIVE), query));
+    const plan = this.#kind.lowerQuery(this.#plan(this.#kind), query);
     const actual = await this.#engine.query(plan);
     sameBlock(`query ${text}`, actual.rows, expected.rows, query.outputs.length);
     if (expected.rows.count < 2) return;

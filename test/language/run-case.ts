@@ -94,7 +94,9 @@ export class CaseRun {
     const { query, diagnostics } = compileQuery(program, this.#catalog, text, options);
     lines.push(...printDiagnostics(diagnostics));
     if (query === undefined) return lines;
-    const { rows } = await this.#engine.query(this.#kind.lowerQuery(program, query));
+    const { rows } = await this.#engine.query(
+      this.#kind.lowerQuery(this.#kind.lower(program, {}), query),
+    );
     return [...lines, ...decodeRows(rows).map((row) => `  ${printRow(row)}`)];
   }
 

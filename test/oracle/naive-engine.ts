@@ -22,9 +22,6 @@ import { rowKey, RowSet } from './row-set.ts';
 
 const ERRORS_ARITY = 4;
 
-/** `dryRun`: the deltas are computed, the state stays. */
-export type NaiveTransaction = Transaction & { readonly dryRun?: boolean };
-
 interface State {
   readonly program: StratifiedProgram;
   readonly options: PlanOptions;
@@ -45,7 +42,7 @@ const EMPTY: State = {
 export class NaiveEngine implements Engine {
   #state = EMPTY;
 
-  async transact(transaction: NaiveTransaction): Promise<TransactionResult> {
+  async transact(transaction: Transaction): Promise<TransactionResult> {
     const before = this.#state;
     const program = transaction.plan?.program ?? before.program;
     const options = transaction.plan?.options ?? before.options;

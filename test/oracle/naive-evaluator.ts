@@ -17,7 +17,6 @@ import type {
   StratifiedProgram,
   StratifiedQuery,
   Stratum,
-  Table,
   TableKey,
   Term,
 } from '../../host/compiler/stratified.ts';
@@ -64,7 +63,7 @@ export function evaluateQuery(
 ): Row[] {
   const rows = new RowSet();
   // A query may name tables behind those of the program: not there yet, so empty.
-  const known: readonly Table[] = (query as { tables?: readonly Table[] }).tables ?? program.tables;
+  const known = query.tables ?? program.tables;
   new Evaluation({ ...program, tables: known }, tables).solve(query.body, (binding) => {
     rows.add(query.outputs.map((index) => binding[index] as Value));
   });
@@ -256,17 +255,21 @@ function inputsOf(literal: Literal, bound: ReadonlySet<number>): number[] {
 
 /**
  * What a binding must satisfy for `call` to be made: all other literals but those that use its
- * output, directly or through variables that only such literals can bind. Where the call's own inputs
- * are bound that way, it computes nothing new: it checks, and all other literals come before it.
+ * output, directly or through variables that only such literals can bind. A variable of a positive atom
+ * is nobody's output: there the call compares, and all other literals come before it.
  */
 function literalsBefore(call: ComputeLiteral, body: readonly Literal[]): Literal[] {
   const others = body.filter((literal) => literal !== call);
-  const output = indexes([call.output]);
+  const rows = others.filter((literal) => literal.kind === 'atom' && !literal.negated);
+  const inRows = new Set(rows.flatMap(variablesOf));
+  const output = indexes([call.output]).filter((variable) => !inRows.has(variable));
+  if (output.length === 0) return others;
   let rest = others.filter((literal) => !variablesOf(literal).some((v) => output.includes(v)));
   for (;;) {
     const bound = bindable(rest);
     const kept = rest.filter((literal) => variablesOf(literal).every((v) => bound.has(v)));
     if (kept.length === rest.length) {
+      // A call whose inputs come from its own output is a check of what others bind.
       return inputsOf(call, bound).every((variable) => bound.has(variable)) ? rest : others;
     }
     rest = kept;

@@ -1,0 +1,19 @@
+/** The engines that there are to test: the core as it ships, the core with its assertions. */
+import { readFile } from 'node:fs/promises';
+import { lower, lowerQuery } from '../../host/compiler/lower.ts';
+import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
+import type { EngineKind } from './engine-kind.ts';
+
+const CORES = [
+  { name: 'wasm', file: 'build/core.wasm' },
+  { name: 'wasm-debug', file: 'build/core.debug.wasm' },
+];
+
+export async function engineKinds(): Promise<EngineKind[]> {
+  const kinds: EngineKind[] = [];
+  for (const { name, file } of CORES) {
+    const bytes = await readFile(file);
+    kinds.push({ name, create: () => createWasmEngine(bytes), lower, lowerQuery });
+  }
+  return kinds;
+}
