@@ -4,7 +4,7 @@ import { startServer } from '../main.ts';
 import type { RunningServer } from '../main.ts';
 import { createLogger } from '../observe/log.ts';
 import type { Logger, LogLevel } from '../observe/log.ts';
-import { EXIT_BAD_INPUT, EXIT_OK } from './exit-code.ts';
+import { EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK } from './exit-code.ts';
 import { packageVersion, readCoreWasm } from './core-wasm.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -12,37 +12,39 @@ import type { Terminal } from './terminal.ts';
 export async function serve(config: ServeConfig, terminal: Terminal): Promise<number> {
   const logger = loggerOf(terminal);
   const stop = stopSignal();
-  const server = await startServer(config, {
-    coreWasm: await readCoreWasm(),
-    logger,
-    version: packageVersion(),
-    signal: stop.signal,
-  });
-  if (server === undefined) return EXIT_OK;
-  if (!terminal.json) printBanner(server, config, terminal);
-  const reason = await Promise.race([stop.received, server.failed]);
-  if (typeof reason === 'string') {
-    logger.info('server-draining', `${reason}: finishing what was begun`, { signal: reason });
+  try {
+    const server = await startServer(config, {
+      coreWasm: await readCoreWasm(),
+      logger,
+      version: packageVersion(),
+    });
+    if (!terminal.json) printBanner(server, config, terminal);
+    const end = await Promise.race([stop.received, server.failed]);
+    if (typeof end === 'string') {
+      logger.info('server-draining', `${end}: finishing what was begun`, { signal: end });
+    } else {
+      logger.error('server-failed', end.message, { reason: end.stack });
+    }
+    await server.close();
+    logger.info('server-stopped', 'stopped', { revision: server.status().revision });
+    return typeof end === 'string' ? EXIT_OK : EXIT_BAD_INPUT;
+  } finally {
+    stop.release();
   }
-  await server.close();
-  stop.release();
-  logger.info('server-stopped', 'stopped', { revision: server.revision() });
-  return typeof reason === 'string' ? EXIT_OK : EXIT_BAD_INPUT;
 }
 
 interface StopSignal {
   readonly received: Promise<NodeJS.Signals>;
-  readonly signal: AbortSignal;
   release(): void;
 }
 
 function stopSignal(): StopSignal {
-  const abort = new AbortController();
+  let isStopping = false;
   let onSignal: (signal: NodeJS.Signals) => void = () => {};
   const received = new Promise<NodeJS.Signals>((resolve) => {
     onSignal = (signal) => {
-      if (abort.signal.aborted) process.exit(130);
-      abort.abort();
+      if (isStopping) process.exit(EXIT_INTERRUPTED);
+      isStopping = true;
       resolve(signal);
     };
   });
@@ -50,7 +52,6 @@ function stopSignal(): StopSignal {
   process.on('SIGINT', onSignal);
   return {
     received,
-    signal: abort.signal,
     release: () => {
       process.off('SIGTERM', onSignal);
       process.off('SIGINT', onSignal);

@@ -10,6 +10,7 @@ export const LOG_EVENTS = {
   'server-starting': 'the server opens its data',
   'server-ready': 'state is restored and requests are answered',
   'server-draining': 'a signal asked the server to stop',
+  'server-failed': 'the replica stopped by itself; the server ends with 1',
   'server-stopped': 'all is closed',
   'policies-loaded': 'the policies of `--policy` are in force',
   'source-started': 'a driver began to fill its source',

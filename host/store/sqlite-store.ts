@@ -181,34 +181,6 @@ class SqliteStore implements Store {
     );
   }
 
-  async supersede(version: number, hash: string): Promise<void> {
-    this.#write(() => {
-      const live = this.#proposals('live_version >= ? ORDER BY version', version);
-      if (live[0]?.version !== version || live[0].hash !== hash) return;
-      for (const proposal of live) this.#supersede(proposal);
-    });
-  }
-
-  async adopt(
-    head: PolicyHead,
-    policies: readonly { readonly name: string; readonly text: string }[],
-  ): Promise<void> {
-    this.#write(() => {
-      this.#run("UPDATE proposals SET state = 'superseded', live_version = NULL WHERE state = 'pending'");
-      this.#run('UPDATE proposals SET live_version = NULL');
-      this.#run('DELETE FROM proposals WHERE version = ? AND hash = ?', head.version, head.hash);
-      this.#run('DELETE FROM policies');
-      if (head.version === 0) return;
-      const changes = policies.map(({ name, text }) => ({ name, text }));
-      // Stands for the whole chain up to here, whose records this database has not seen.
-      this.#insert(
-        { kind: 'policy', ...head, previousHash: NO_HASH, op: 'put', changes },
-        'accepted',
-      );
-      this.#applyTexts(head.version, changes);
-    });
-  }
-
   async close(): Promise<void> {
     this.#database.close();
   }

@@ -70,9 +70,5 @@ export interface Store {
   superseded(): Promise<readonly Proposal[]>;
   /** After all accepted proposals, sorted by name. */
   policies(): Promise<readonly StoredPolicy[]>;
-  /** A proposal that is not on the topic and will not be; what follows it goes with it. No error if it is gone. */
-  supersede(version: number, hash: string): Promise<void>;
-  /** Another log, or one that is ahead and trimmed: its head and texts become those of the store. */
-  adopt(head: PolicyHead, policies: readonly { readonly name: string; readonly text: string }[]): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,0 +1,329 @@
+/**
+ * The server of one process: configuration → parts → run. Parts are opened in this order and closed in
+ * the opposite one, also when a later part cannot be opened:
+ *
+ *   data lock → log → store → engine → replica → policies of `--policy` → API → drivers
+ */
+import { randomBytes } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Driver } from '../drivers/driver.ts';
+import { DriverRunner } from '../drivers/runner.ts';
+import type { SourceHealth } from '../drivers/runner.ts';
+import { fileDriver } from '../drivers/file/file-driver.ts';
+import { createApiServer } from './api/server.ts';
+import type { ApiServer } from './api/server.ts';
+import { DeclaredTables } from './cli/declared-tables.ts';
+import { inputError } from './cli/problem.ts';
+import { renderDiagnostic } from './compiler/diagnostic.ts';
+import { lower, lowerQuery } from './compiler/lower.ts';
+import type { PolicyFile, ServeConfig, SourcePath } from './config.ts';
+import { createWasmEngine } from './engine/wasm-engine.ts';
+import { CaucusError } from './errors.ts';
+import { CheckpointStore } from './log/checkpoint-store.ts';
+import { lockDataDirectory } from './log/data-lock.ts';
+import { openFileLog } from './log/file-log.ts';
+import type { FileLog } from './log/file-log.ts';
+import { nodeDisk } from './log/node-disk.ts';
+import type { Logger } from './observe/log.ts';
+import { createReplica } from './replica/create-replica.ts';
+import type { ReplicaDependencies } from './replica/dependencies.ts';
+import type { Replica, ReplicaStatus } from './replica/replica.ts';
+import { openSqliteStore } from './store/sqlite-store.ts';
+import type { Store } from './store/store.ts';
+
+export interface ServerParts {
+  readonly coreWasm: Uint8Array;
+  readonly logger: Logger;
+  readonly version: string;
+  /** Besides the file sources of the configuration. */
+  readonly drivers?: readonly Driver[];
+  readonly onHealth?: (health: SourceHealth) => void;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  status(): ReplicaStatus;
+  /** Resolves with the reason if the replica stops by itself. */
+  readonly failed: Promise<Error>;
+  /** Drains, then closes every part; once is enough. */
+  close(): Promise<void>;
+}
+
+/** Bytes of an id that no other process has. */
+const ID_BYTES = 16;
+
+/** Resolves when requests are answered and the policies of the configuration are in force. */
+export async function startServer(config: ServeConfig, parts: ServerParts): Promise<RunningServer> {
+  const closers = new Closers();
+  try {
+    return await openParts(config, parts, closers);
+  } catch (error) {
+    await closers.close();
+    throw error;
+  }
+}
+
+async function openParts(
+  config: ServeConfig,
+  parts: ServerParts,
+  closers: Closers,
+): Promise<RunningServer> {
+  const { coreWasm, logger, version } = parts;
+  const directory = path.resolve(config.dataDirectory);
+  logger.info('server-starting', 'opening the data', { version, data: directory });
+  const texts = await readPolicies(config.policies);
+  for (const source of config.sources) await expectPath(source);
+
+  const { log, store } = await openData(directory, closers);
+  const engine = await createWasmEngine(coreWasm, { yield: yieldToEventLoop });
+  closers.add(() => engine.close());
+  let fail: (reason: Error) => void = () => undefined;
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  let lastProblem: Error | undefined;
+  const replica = await openReplica({
+    engine,
+    log,
+    store,
+    directory,
+    onProblem: (error) => {
+      lastProblem = error;
+      logger.warn('replica-event', error.message);
+    },
+    onPhase: (phase) => {
+      logger.debug('replica-event', `the replica is ${phase}`, { phase });
+      if (phase === 'stopped') fail(lastProblem ?? new Error('the replica stopped'));
+    },
+  });
+  closers.add(() => replica.close());
+  const declared = new DeclaredTables();
+  await declared.load(replica);
+  const served = withDeclarations(replica, declared);
+  await putPolicies(served, texts, logger);
+
+  const api = await listen(served, config, logger);
+  closers.add(() => api.close());
+  const runner = startDrivers(served, config.sources, declared, parts);
+  closers.add(() => runner.stop());
+  const { url, host, port } = api.address;
+  const { revision } = replica.status();
+  logger.info('server-ready', `listening on ${url}`, { url, host, port, revision });
+  return { url, failed, status: () => replica.status(), close: () => closers.close() };
+}
+
+/** What to undo, last first. */
+class Closers {
+  private readonly closers: (() => unknown)[] = [];
+  private closing: Promise<void> | undefined;
+
+  add(closer: () => unknown): void {
+    this.closers.push(closer);
+  }
+
+  close(): Promise<void> {
+    this.closing ??= (async () => {
+      for (const closer of this.closers.reverse()) await closer();
+    })();
+    return this.closing;
+  }
+}
+
+async function openData(
+  directory: string,
+  closers: Closers,
+): Promise<{ readonly log: FileLog; readonly store: Store }> {
+  try {
+    const lock = lockDataDirectory(directory);
+    closers.add(() => lock.release());
+    const log = await openFileLog({
+      disk: nodeDisk,
+      directory: path.join(directory, 'log'),
+      now: Date.now,
+    });
+    closers.add(() => log.close());
+    const store = await openSqliteStore({ file: path.join(directory, 'store.sqlite') });
+    closers.add(() => store.close());
+    return { log, store };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof CaucusError || code === undefined) throw error;
+    throw inputError(
+      'data-unusable',
+      `the data directory \`${directory}\` cannot be used: ${code}`,
+      {
+        note: 'name a directory that this user may write with `--data`',
+      },
+    );
+  }
+}
+
+type ReplicaParts = Pick<
+  ReplicaDependencies,
+  'engine' | 'log' | 'store' | 'onPhase' | 'onProblem'
+> & {
+  readonly directory: string;
+};
+
+function openReplica({ directory, ...parts }: ReplicaParts): Promise<Replica> {
+  return createReplica({
+    ...parts,
+    lower,
+    lowerQuery,
+    checkpoints: new CheckpointStore(nodeDisk, path.join(directory, 'checkpoints')),
+    now: Date.now,
+    setTimer: (callback, ms) => {
+      const timer = setTimeout(callback, ms);
+      return () => clearTimeout(timer);
+    },
+    randomId: () => randomBytes(ID_BYTES).toString('hex'),
+    yield: yieldToEventLoop,
+  });
+}
+
+/** The replica with the declarations followed; all else is its own. */
+function withDeclarations(replica: Replica, declared: DeclaredTables): Replica {
+  return new Proxy(replica, {
+    get(target, name): unknown {
+      if (name === 'writePolicies') {
+        return (writes: Parameters<Replica['writePolicies']>[0]) => declared.write(target, writes);
+      }
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+}
+
+interface PolicyText extends PolicyFile {
+  readonly text: string;
+}
+
+async function readPolicies(files: readonly PolicyFile[]): Promise<PolicyText[]> {
+  return Promise.all(
+    files.map(async ({ name, file }) => ({ name, file, text: await readFile(file, 'utf8') })),
+  );
+}
+
+async function expectPath({ name, path: target }: SourcePath): Promise<void> {
+  await stat(target).catch(() => {
+    throw inputError('enoent', `\`${target}\` of the source \`${name}\` does not exist`, {
+      note: 'name a file or directory after `--source NAME=`',
+    });
+  });
+}
+
+/** All in one revision; those that are in force already are left out. */
+async function putPolicies(
+  replica: Replica,
+  texts: readonly PolicyText[],
+  logger: Logger,
+): Promise<void> {
+  const inForce = new Set(replica.status().policies.map(({ name }) => name));
+  const writes: PolicyText[] = [];
+  for (const policy of texts) {
+    const { name, file, text } = policy;
+    const isSame = inForce.has(name) && (await replica.readPolicy(name)).text === text;
+    if (isSame) logger.debug('policy-file-ignored', `\`${name}\` is in force already`, { file });
+    else writes.push(policy);
+  }
+  if (writes.length === 0) return;
+  const { revision } = await replica.writePolicies(
+    writes.map(({ name, text }) => ({ name, text })),
+  );
+  const names = writes.map(({ name }) => name);
+  logger.info('policies-loaded', `${names.length} policies are in force`, { names, revision });
+}
+
+async function listen(replica: Replica, config: ServeConfig, logger: Logger): Promise<ApiServer> {
+  try {
+    return await createApiServer({
+      replica,
+      host: config.host.replace(/^\[|\]$/g, ''),
+      port: config.port,
+      allowedHosts: config.allowHosts,
+      allowedOrigins: config.allowOrigins,
+      renderDiagnostic,
+      log: (level, message, fields) => {
+        if (level === 'error') logger.error('request-failed', message, textFields(fields));
+        else logger.debug('replica-event', message, textFields(fields));
+      },
+    });
+  } catch (error) {
+    throw listenProblem(error as NodeJS.ErrnoException, config);
+  }
+}
+
+function listenProblem(error: NodeJS.ErrnoException, { host, port }: ServeConfig): unknown {
+  const place = `${host}:${port}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return inputError('port-in-use', `another program listens on \`${place}\``, {
+        note: 'stop it, or take another port with `--port`; `--port 0` takes a free one',
+      });
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return inputError('no-address', `this machine has no address \`${host}\``, {
+        note: 'name one of its own addresses with `--host`',
+      });
+    case 'EACCES':
+      return inputError('port-refused', `this user may not listen on \`${place}\``, {
+        note: 'take a port from 1024 on with `--port`',
+      });
+    default:
+      return error;
+  }
+}
+
+function startDrivers(
+  replica: Replica,
+  sources: readonly SourcePath[],
+  declared: DeclaredTables,
+  { logger, drivers = [], onHealth }: ServerParts,
+): DriverRunner {
+  const fileDrivers = sources.map(({ name, path: target }) =>
+    fileDriver({
+      source: name,
+      path: path.resolve(target),
+      declared: (table) => declared.columns(name, table),
+    }),
+  );
+  const runner = new DriverRunner({
+    drivers: [...drivers, ...fileDrivers],
+    writeBatch: (batch) => replica.writeBatch(batch),
+    onHealth: (health) => {
+      logHealth(health, logger);
+      onHealth?.(health);
+    },
+  });
+  for (const { name, path: target } of sources) {
+    logger.info('source-started', `\`${name}\` is filled from \`${target}\``, { source: name });
+  }
+  runner.start();
+  return runner;
+}
+
+function logHealth({ source, state, problems }: SourceHealth, logger: Logger): void {
+  if (state === 'fresh') logger.info('source-fresh', `\`${source}\` is up to date`, { source });
+  if (state !== 'stale') return;
+  for (const problem of problems) {
+    const { file, line, column } = problem;
+    const place = [file, line, column].filter((part) => part !== undefined).join(':');
+    const remedy = problem.remedy;
+    logger.warn('source-stale', problem.message, { source, place, remedy });
+  }
+}
+
+function textFields(fields: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      value instanceof Error ? (value.stack ?? value.message) : String(value),
+    ]),
+  );
+}
+
+/** Between two steps of a long evaluation: signals, timers and requests get their turn. */
+function yieldToEventLoop(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
