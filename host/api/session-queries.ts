@@ -31,10 +31,12 @@ export class SessionQueries {
   readonly #context: ApiContext;
   readonly #running = new Set<string>();
   readonly #prepared = new Map<string, PreparedQuery>();
+  readonly #onDefect: (error: unknown) => void;
   #preparedCount = 0;
 
-  constructor(context: ApiContext) {
+  constructor(context: ApiContext, onDefect: (error: unknown) => void) {
     this.#context = context;
+    this.#onDefect = onDefect;
   }
 
   isRunning(id: string): boolean {
@@ -145,6 +147,7 @@ export class SessionQueries {
     try {
       return await this.#ask(request);
     } catch (error) {
+      if (!(error instanceof CaucusError)) this.#onDefect(error);
       return { error };
     }
   }

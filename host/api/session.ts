@@ -90,7 +90,7 @@ export class Session {
       onGap: (gap) => this.#subscriptionOnGap(gap),
       onWake: () => transport.wake(),
     });
-    this.#queries = new SessionQueries(context);
+    this.#queries = new SessionQueries(context, onDefect);
   }
 
   get isClosed(): boolean {

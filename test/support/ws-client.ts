@@ -20,10 +20,15 @@ export interface WsClientOptions {
   readonly paused?: boolean;
 }
 
-interface ClientView {
+export interface ClientView {
   rows: Set<string>;
   /** False until the first snapshot, and from a gap to the next one. */
   valid: boolean;
+  /** Where the rows stand, which is where the view can be resumed. */
+  revision?: number;
+  token?: string;
+  /** `revision` of `subOk`; undefined before it. */
+  startedAt?: number;
 }
 
 export class WsClient {
@@ -209,7 +214,9 @@ export class WsClient {
         break;
       case 'subOk': {
         const id = frame['id'] as string;
-        if (frame['start'] === 'snapshot') this.views.set(id, { rows: new Set(), valid: false });
+        const startedAt = Number(frame['revision']);
+        const held = frame['start'] === 'resume' ? this.views.get(id) : undefined;
+        this.views.set(id, { ...(held ?? { rows: new Set(), valid: false }), startedAt });
         break;
       }
       case 'gap': {
@@ -262,18 +269,30 @@ export class WsClient {
         }
       }
     }
+    const touched = new Set([
+      ...this.#snapshotFor,
+      ...(this.#open?.rows ?? []).map(({ id }) => id),
+    ]);
     this.#open = undefined;
-    this.#moveTo(end['to'] as string, end['revision'] as bigint);
+    this.#moveTo(end['to'] as string, end['revision'] as bigint, touched);
   }
 
-  #moveTo(token: string, revision: bigint): void {
-    assert.ok(this.revision === undefined || Number(revision) >= this.revision, 'time goes back');
+  /** A view moves with transactions that have rows of it, and with all once it has caught up. */
+  #moveTo(token: string, told: bigint, touched: ReadonlySet<string> = new Set()): void {
+    const revision = Number(told);
+    assert.ok(this.revision === undefined || revision >= this.revision, 'time goes back');
     this.token = token;
-    this.revision = Number(revision);
+    this.revision = revision;
+    for (const [id, view] of this.views) {
+      const { startedAt } = view;
+      if (startedAt === undefined || !(touched.has(id) || revision >= startedAt)) continue;
+      view.revision = revision;
+      view.token = token;
+    }
   }
 
   #fail(error: Error): void {
-    this.#failure = error;
+    this.#failure ??= error;
     for (const { reject } of this.#waiters) reject(error);
     this.#waiters = [];
     this.#socket.terminate();
