@@ -64,7 +64,7 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
       terminal.problems([problemOfUsage(error)]);
       return EXIT_BAD_USAGE;
     }
-    const problems = problemsOfError(error);
+    const problems = problemsOfError(withDemoNote(error));
     if (problems !== undefined) {
       terminal.problems(problems);
       return EXIT_BAD_INPUT;
@@ -142,19 +142,27 @@ async function demo(options: DemoOptions, terminal: Terminal): Promise<number> {
       if (now.state === 'fresh' || now.state === 'stale') onSettled();
       screen?.redraw();
     },
-  }).catch((error: unknown) => {
-    throw withDemoNote(error);
   });
-  if (onScreen) {
-    screen = new DemoScreen({ url: server.url, about, colors: terminal.out, health: () => health });
-    await screen.run(stop.signal);
-  } else {
-    await Promise.race([settled, stop.received]);
-    if (!stop.signal.aborted) await explain(server, about, health, terminal);
-    await stop.received;
+  let failure: Error | undefined;
+  void server.failed.then((reason) => {
+    failure = reason;
+    stop.abort();
+  });
+  try {
+    if (onScreen) {
+      const { url } = server;
+      screen = new DemoScreen({ url, about, colors: terminal.out, health: () => health });
+      await screen.run(stop.signal);
+    } else {
+      await Promise.race([settled, stop.received]);
+      if (!stop.signal.aborted) await explain(server, about, health, terminal);
+      await stop.received;
+    }
+  } finally {
+    await server.close();
+    stop.release();
   }
-  await server.close();
-  stop.release();
+  if (failure !== undefined) throw failure;
   return EXIT_OK;
 }
 
@@ -200,6 +208,7 @@ async function explain(
 interface StopSignal {
   readonly received: Promise<void>;
   readonly signal: AbortSignal;
+  abort(): void;
   release(): void;
 }
 
@@ -218,7 +227,7 @@ function stopSignal(): StopSignal {
   const release = (): void => {
     for (const name of signals) process.off(name, onSignal);
   };
-  return { received, signal: abort.signal, release };
+  return { received, signal: abort.signal, abort: () => abort.abort(), release };
 }
 
 /** The flags of `npm start` stand behind `--`. */
