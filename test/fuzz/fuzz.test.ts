@@ -4,6 +4,7 @@ import { BROKEN_ENGINES } from './broken-engines.ts';
 import { checkCase } from './check-case.ts';
 import { NAIVE } from './engine-kind.ts';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
+import { rankEngineKind } from './rank-engine.ts';
 
 /** Enough for each control to be found, with room: the slowest needs about a tenth of it. */
 const CONTROL_BATCHES = 6000;
@@ -23,6 +24,14 @@ for (const kind of BROKEN_ENGINES) {
     assert.equal(await checkCase(NAIVE, failure.shrunk, { scratchEvery: 1 }), undefined);
   });
 }
+
+test('ranks by body agree, ranks by round do not', async () => {
+  const byBody = rankEngineKind('ranks by body', ({ bodyRank }) => bodyRank);
+  const byRound = rankEngineKind('ranks by round', ({ round }) => round);
+  await compareEngines(byBody, { seed: 1, batches: 2000, scratchEvery: 0 });
+  const failure = compareEngines(byRound, { seed: 1, batches: 2000, scratchEvery: 0 });
+  await assert.rejects(failure, FuzzFailure);
+});
 
 test('the fuzzer finds nothing where there is nothing', async () => {
   const report = await compareEngines(NAIVE, { seed: 1, batches: 500 });

@@ -18,6 +18,7 @@ import type {
 import { blockRows, encodeRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import { ERRORS_TABLE, evaluate, evaluateQuery } from './naive-evaluator.ts';
+import type { Tables } from './naive-evaluator.ts';
 import { rowKey, RowSet } from './row-set.ts';
 
 const ERRORS_ARITY = 4;
@@ -39,8 +40,20 @@ const EMPTY: State = {
   arities: new Map(),
 };
 
+/** `before`: the tables as they were, all of them as this function gave them. */
+export type EvaluateTables = (
+  program: StratifiedProgram,
+  base: Tables,
+  before: Tables,
+) => Map<TableKey, RowSet>;
+
 export class NaiveEngine implements Engine {
+  readonly #evaluate: EvaluateTables;
   #state = EMPTY;
+
+  constructor(evaluateTables: EvaluateTables = evaluate) {
+    this.#evaluate = evaluateTables;
+  }
 
   async transact(transaction: Transaction): Promise<TransactionResult> {
     const before = this.#state;
@@ -55,7 +68,7 @@ export class NaiveEngine implements Engine {
       if (!arities.has(change.table)) throw new Error(`no table \`${change.table}\``);
       applyChange(base, change);
     }
-    const tables = evaluate(program, base);
+    const tables = this.#evaluate(program, base, before.tables);
     for (const { name, query } of options.views ?? []) {
       tables.set(viewKey(name), new RowSet(evaluateQuery(program, query, tables)));
     }

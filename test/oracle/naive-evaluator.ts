@@ -28,7 +28,7 @@ import { RowSet } from './row-set.ts';
 
 export type Tables = ReadonlyMap<TableKey, RowSet>;
 /** Value by variable index; `undefined` while unbound. */
-type Binding = (Value | undefined)[];
+export type Binding = (Value | undefined)[];
 
 export const ERRORS_TABLE: TableKey = 'system:errors';
 
@@ -70,7 +70,8 @@ export function evaluateQuery(
   return rows.sorted();
 }
 
-class Evaluation {
+/** A program over tables; `complete` adds to them. */
+export class Evaluation {
   readonly #program: StratifiedProgram;
   readonly #tables: Tables;
 
