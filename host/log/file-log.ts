@@ -102,6 +102,7 @@ const NO_BYTES = new Uint8Array(0);
 /** Read when the next record of the topic is far away. */
 const LONE_READ_BYTES = 4096;
 const READERS_MAX = 16;
+const LOG_REWRITE_BYTES = 1024 * 1024;
 
 export class FileLog implements Log {
   /** What opening had to cut off: never anything that was acknowledged. */
@@ -166,10 +167,15 @@ export class FileLog implements Log {
       await this.#startSegment(1, 0);
       return;
     }
-    this.#file = await this.#disk.open(this.#path(last.number), 'write');
-    if ((await this.#file.size()) > last.length) await this.#file.truncate(last.length);
-    // What was read at open counts from now on, so it must not be only in the page cache.
-    await this.#file.sync();
+    const file = await this.#disk.open(this.#path(last.number), 'write');
+    this.#file = file;
+    if ((await file.size()) > last.length) await file.truncate(last.length);
+    // What was read at open counts from now on. Some of it may only be in the page cache, and if the
+    // fsync of the process before failed, the system takes it for clean: written again, it is not.
+    for (let at = last.synced; at < last.length; at += LOG_REWRITE_BYTES) {
+      await file.write(at, [await file.read(at, Math.min(LOG_REWRITE_BYTES, last.length - at))]);
+    }
+    await file.sync();
     await this.#disk.syncDirectory(this.#directory);
   }
 
@@ -434,6 +440,7 @@ export class FileLog implements Log {
       nonce,
       headerLength: bytes.length,
       length: bytes.length,
+      synced: 0,
       topics,
     });
   }

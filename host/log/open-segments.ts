@@ -23,6 +23,8 @@ export interface Segment {
   readonly topics: readonly SegmentTopic[];
   /** Durable bytes; grows with each commit. */
   length: number;
+  /** What its entries say was durable; only of use at open. */
+  synced: number;
 }
 
 export interface OpenedSegments {
@@ -87,6 +89,7 @@ class Opening {
         headerLength: read.length,
         topics: read.header.topics,
         length: size,
+        synced: 0,
       };
       const end = await scanEntries(file, segment.nonce, read.length, size, (entry, position) =>
         this.#takeEntry(name, segment, entry, position),
@@ -159,6 +162,7 @@ class Opening {
 
   #takeEntry(name: string, segment: Segment, entry: Entry, position: number): void {
     this.lastTimeMs = Math.max(this.lastTimeMs, entry.timeMs);
+    segment.synced = Math.max(segment.synced, entry.synced);
     if (entry.type === TYPE_TOPIC) {
       const topic = textOf(entry.payload, 0, entry.payload.length);
       if (this.topics.has(topic) || this.#byId.has(entry.topic)) {

@@ -35,7 +35,8 @@ function harnessOn(disk: FaultyDisk, disturb: boolean): CrashingHarness {
     // Segments and tail so small that every path is taken.
     open: () => openOn(disk, 4000, 3000),
     close: () => Promise.resolve(),
-    crash: (random) => disk.crash(random),
+    // The process alone, or the machine with it.
+    crash: (random) => (random.chance(0.3) ? disk.kill() : disk.crash(random)),
     heal: () => {
       disk.fault = none;
       disk.capacityBytes = Infinity;
@@ -297,9 +298,13 @@ test('after a failed sync the data is not taken for durable, whatever later sync
     const log = await openOn(disk);
     await log.ensureTopic('a');
     await log.append('a', [bytesOf('before')]);
-    disk.fault = (operation) => (operation === 'sync' ? 'EIO' : undefined);
-    assert.equal((await failureOf(log.append('a', [bytesOf('lost')]))).details['errno'], 'EIO');
-    disk.fault = () => undefined;
+    for (let failures = seed % 3; failures >= 0; failures--) {
+      disk.fault = (operation) => (operation === 'sync' ? 'EIO' : undefined);
+      const lost = await failureOf(log.append('a', [bytesOf('lost')]));
+      assert.equal(lost.details['errno'], 'EIO');
+      disk.fault = () => undefined;
+      await log.recover();
+    }
     await log.append('a', [bytesOf('after')]);
     assert.deepEqual(textsOf(await readAll(log, 'a')), ['before', 'after']);
     disk.crash(randomFrom(seed));

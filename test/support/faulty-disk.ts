@@ -52,6 +52,7 @@ export class FaultyDisk {
   #pendingNames: NameChange[] = [];
   /** Counts crashes and kills: who was attached before is cut off. */
   #epoch = 0;
+  #failedSyncs = 0;
 
   constructor(options: FaultyDiskOptions = {}) {
     this.#syncDoesNothing = options.syncDoesNothing ?? false;
@@ -195,6 +196,15 @@ export class FaultyDisk {
     inode.durableLength = inode.length;
   }
 
+  /** After a failed sync the data is on the disk or not, and either way the system takes it for clean. */
+  #failSync(file: string): void {
+    const inode = this.#names.get(file);
+    if (inode === undefined) return;
+    this.#failedSyncs++;
+    if (this.#failedSyncs % 2 === 0) this.#sync(inode);
+    inode.dirty.clear();
+  }
+
   #usedBytes(): number {
     let used = 0;
     for (const inode of new Set(this.#names.values())) used += inode.length;
@@ -228,7 +238,7 @@ export class FaultyDisk {
     this.calls.set(operation, (this.calls.get(operation) ?? 0) + 1);
     const errno = this.fault(operation, file);
     if (errno !== undefined) {
-      if (operation === 'sync') this.#names.get(file)?.dirty.clear();
+      if (operation === 'sync') this.#failSync(file);
       throw osError(errno, file);
     }
     return action();
