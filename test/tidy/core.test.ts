@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { unreachedInCore, unusedInCore } from './core.ts';
+import { exportedByCore, methodsOf, unreachedInCore, unusedInCore } from './core.ts';
 import { importsOf } from './imports.ts';
 import { readTree, treeOf } from './source-tree.ts';
 
@@ -12,6 +13,43 @@ test('nothing in the core is declared or exported in vain', () => {
 
 test('every file of the core is reached from its entry', () => {
   assert.deepEqual(unreachedInCore(tree, importsOf(tree)), []);
+});
+
+const hostSide = methodsOf(tree.get('host/engine/core.ts') ?? '', 'CoreExports');
+
+test('the host calls the core with the types that it exports', () => {
+  const coreSide = exportedByCore(tree.get('engine-as/index.ts') ?? '');
+  assert.ok(coreSide.size > 0);
+  assert.deepEqual(Object.fromEntries(hostSide), Object.fromEntries(coreSide));
+});
+
+for (const file of ['build/core.wasm', 'build/core.debug.wasm']) {
+  test(`${file} exports these functions and its memory, and imports nothing unknown`, () => {
+    const module = new WebAssembly.Module(readFileSync(file));
+    const functions = WebAssembly.Module.exports(module).map(({ name }) => name);
+    assert.deepEqual(functions.sort(), [...hostSide.keys(), 'memory'].sort());
+    const imports = WebAssembly.Module.imports(module).map(
+      ({ module: from, name }) => `${from}.${name}`,
+    );
+    assert.deepEqual(
+      imports.filter((name) => name !== 'env.formatFloat' && name !== 'env.abort'),
+      [],
+    );
+  });
+}
+
+test('control: a missing call, and a u64 that the host takes for a number', () => {
+  const core =
+    'export function count(of: u64): u32 { return 0; }\nexport function stop(): void {}\n';
+  const host =
+    'interface CoreExports {\n  readonly memory: object;\n  count(of: number): number;\n}\n';
+  assert.deepEqual(Object.fromEntries(exportedByCore(core)), {
+    count: '(bigint) => number',
+    stop: '() => void',
+  });
+  assert.deepEqual(Object.fromEntries(methodsOf(host, 'CoreExports')), {
+    count: '(number) => number',
+  });
 });
 
 test('control: vain declarations, exports and files', () => {

@@ -78,15 +78,55 @@ export function unreachedInCore(
     .map((file) => `${file} is not reached from ${ENTRY}`);
 }
 
-/** Members of an interface: those of the core's exports on the host's side. */
-export function membersOf(text: string, interfaceName: string): string[] {
-  const source = ts.createSourceFile('exports.ts', text, ts.ScriptTarget.ESNext, false);
-  const members: string[] = [];
+/** AssemblyScript's types as JavaScript sees them. */
+const SEEN_AS: Readonly<Record<string, string>> = {
+  bool: 'number',
+  i32: 'number',
+  u32: 'number',
+  usize: 'number',
+  f64: 'number',
+  i64: 'bigint',
+  u64: 'bigint',
+  void: 'void',
+};
+
+/** Name → `(number, bigint) => void`, of what the core's entry exports. */
+export function exportedByCore(text: string): Map<string, string> {
+  const source = ts.createSourceFile('index.ts', text, ts.ScriptTarget.ESNext, true);
+  const signatures = new Map<string, string>();
+  for (const statement of source.statements) {
+    if (!ts.isFunctionDeclaration(statement) || statement.name === undefined) continue;
+    const isExported = statement.modifiers?.some(
+      ({ kind }) => kind === ts.SyntaxKind.ExportKeyword,
+    );
+    if (isExported !== true) continue;
+    const seen = (type: ts.TypeNode | undefined): string => {
+      const name = type?.getText(source) ?? 'void';
+      return SEEN_AS[name] ?? name;
+    };
+    signatures.set(statement.name.text, signatureText(statement, seen));
+  }
+  return signatures;
+}
+
+/** The same of the methods of an interface. */
+export function methodsOf(text: string, interfaceName: string): Map<string, string> {
+  const source = ts.createSourceFile('exports.ts', text, ts.ScriptTarget.ESNext, true);
+  const signatures = new Map<string, string>();
   for (const statement of source.statements) {
     if (!ts.isInterfaceDeclaration(statement) || statement.name.text !== interfaceName) continue;
-    for (const { name } of statement.members) {
-      if (name !== undefined && ts.isIdentifier(name)) members.push(name.text);
+    for (const member of statement.members) {
+      if (!ts.isMethodSignature(member)) continue;
+      const seen = (type: ts.TypeNode | undefined): string => type?.getText(source) ?? 'void';
+      signatures.set(member.name.getText(source), signatureText(member, seen));
     }
   }
-  return members;
+  return signatures;
+}
+
+function signatureText(
+  { parameters, type }: ts.SignatureDeclaration,
+  seen: (type: ts.TypeNode | undefined) => string,
+): string {
+  return `(${parameters.map((parameter) => seen(parameter.type)).join(', ')}) => ${seen(type)}`;
 }
