@@ -8,6 +8,8 @@ export const BATCH_ID_MS_MIN = 24 * 60 * 60 * 1000;
 export const BATCH_ID_COUNT_MIN = 100_000;
 /** A batch whose last record has not come within this span of append time is dropped. */
 export const UNFINISHED_BATCH_MS_MAX = 24 * 60 * 60 * 1000;
+/** Versions of rejected policy records that are remembered. */
+export const REJECTED_VERSIONS_MAX = 1_000;
 
 // --- replica: of one process ---
 

@@ -57,7 +57,8 @@ interface Header {
   readonly policies: readonly PolicyState[];
   readonly sources: readonly SourceHeader[];
   readonly failures: readonly FailureRoot[];
-  readonly counters: readonly [number, number, number];
+  readonly counters: readonly [ignoredPolicyRecords: number, rejectedBatches: number];
+  readonly rejectedPolicyVersions: readonly number[];
   readonly digest: string;
   readonly base: readonly {
     readonly table: TableKey;
@@ -100,7 +101,8 @@ export function encodeCheckpoint({ state, base, digest }: Checkpoint): Uint8Arra
     policies: [...state.policies.values()],
     sources,
     failures: [...state.failures.values()],
-    counters: [state.ignoredPolicyRecords, state.rejectedPolicyRecords, state.rejectedBatches],
+    counters: [state.ignoredPolicyRecords, state.rejectedBatches],
+    rejectedPolicyVersions: state.rejectedPolicyVersions,
     digest,
     base: baseHeaders,
     births,
@@ -141,7 +143,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     );
   }
   if (offset !== bytes.length) throw damaged('bytes after the end');
-  const [ignoredPolicyRecords, rejectedPolicyRecords, rejectedBatches] = header.counters;
+  const [ignoredPolicyRecords, rejectedBatches] = header.counters;
   const state: ReplicatedState = {
     logId: header.logId,
     revision: header.revision,
@@ -154,7 +156,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     failures: new Map(header.failures.map((root) => [root.policy, root])),
     births,
     ignoredPolicyRecords,
-    rejectedPolicyRecords,
+    rejectedPolicyVersions: header.rejectedPolicyVersions,
     rejectedBatches,
   };
   return { state, base, digest: header.digest };

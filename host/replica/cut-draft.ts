@@ -66,7 +66,7 @@ export class CutDraft {
   policyVersion: number;
   policyHash: string;
   ignoredPolicyRecords = 0;
-  rejectedPolicyRecords = 0;
+  readonly rejectedPolicyVersions: number[] = [];
   rejectedBatches = 0;
   compiled: Compiled;
   /** Policies that this cut wrote: blamed first when the engine cannot say whom to blame. */
@@ -153,7 +153,7 @@ export class CutDraft {
       return this.#applied();
     } catch (error) {
       if (!(error instanceof CaucusError)) throw error;
-      this.rejectedPolicyRecords++;
+      this.rejectedPolicyVersions.push(record.version);
       return { kind: 'rejected', error };
     }
   }

@@ -4,8 +4,8 @@ import type { StratifiedProgram } from '../compiler/stratified.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { CheckpointStore } from '../log/checkpoint-store.ts';
 import type { Log } from '../log/log.ts';
+import type { Store } from '../store/store.ts';
 import type { CompiledQuery } from './planner.ts';
-import type { PolicyLedger } from './policy-ledger.ts';
 import type { Phase } from './lifecycle.ts';
 import type { Timer } from './revision-waiters.ts';
 
@@ -17,7 +17,7 @@ export interface ReplicaDependencies {
   readonly lower: (program: StratifiedProgram, options: PlanOptions) => Plan;
   readonly lowerQuery: (plan: Plan, query: CompiledQuery) => QueryPlan;
   readonly log: Log;
-  readonly policies: PolicyLedger;
+  readonly store: Store;
   readonly checkpoints: Checkpoints;
   /** Milliseconds since the epoch. */
   readonly now: () => number;

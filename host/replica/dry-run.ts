@@ -45,7 +45,12 @@ export async function dryRunPolicy(parts: DryRunParts, write: PolicyWrite): Prom
     const reported = new Map(result.deltas.map((delta) => [delta.table, delta]));
     const deltas: TableDelta[] = [];
     for (const table of derivedTables(before, compiled.program)) {
-      const delta = await differenceOf(live, before, table, reported.get(table));
+      const delta = await differenceOf(
+        live,
+        { before, after: compiled.program },
+        table,
+        reported.get(table),
+      );
       if (delta.insert.count + delta.delete.count > 0) deltas.push(delta);
     }
     return { diagnostics, deltas };
@@ -67,15 +72,17 @@ function derivedTables(before: StratifiedProgram, after: StratifiedProgram): Tab
  */
 async function differenceOf(
   live: LiveEngine,
-  before: StratifiedProgram,
+  programs: { readonly before: StratifiedProgram; readonly after: StratifiedProgram },
   table: TableKey,
   reported: TableDelta | undefined,
 ): Promise<TableDelta> {
+  const isWatched = (program: StratifiedProgram): boolean =>
+    program.tables.some((known) => known.kind === 'execute' && tableKey(known) === table);
   const old = await live.engine.rows(table);
-  const wasWatched = before.tables.some(
-    (known) => known.kind === 'execute' && tableKey(known) === table,
-  );
-  if (reported !== undefined && wasWatched) return reported;
-  const rows = reported?.insert ?? emptyBlock(old.arity);
+  const none = emptyBlock(old.arity);
+  if (isWatched(programs.before) && isWatched(programs.after)) {
+    return reported ?? { table, insert: none, delete: none };
+  }
+  const rows = reported?.insert ?? none;
   return { table, insert: blockDifference(rows, old), delete: blockDifference(old, rows) };
 }

@@ -15,6 +15,7 @@ import type {
   TransactionSuccess,
 } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
+import { REJECTED_VERSIONS_MAX } from '../limits.ts';
 import type { CutRecord } from '../log/records.ts';
 import { encodeRows } from '../value/row-block.ts';
 import { CutDraft } from './cut-draft.ts';
@@ -279,7 +280,10 @@ function commitDraft(state: ReplicatedState, draft: CutDraft): void {
     if (unfinished !== undefined) replaceAll(source.unfinished, unfinished);
   }
   state.ignoredPolicyRecords += draft.ignoredPolicyRecords;
-  state.rejectedPolicyRecords += draft.rejectedPolicyRecords;
+  state.rejectedPolicyVersions = [
+    ...state.rejectedPolicyVersions,
+    ...draft.rejectedPolicyVersions,
+  ].slice(-REJECTED_VERSIONS_MAX);
   state.rejectedBatches += draft.rejectedBatches;
 }
 

@@ -7,7 +7,7 @@ import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import { DISK_PROBE_MS } from '../limits.ts';
 import { decodeRecord, encodeRecord, recordChecksum } from '../log/records.ts';
-import type { CutRecord, Vector } from '../log/records.ts';
+import type { CutRecord, PolicyRecord, Vector } from '../log/records.ts';
 import { compareStrings } from '../value/value.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { Checkpointer } from './checkpointer.ts';
@@ -107,7 +107,12 @@ export class LocalReplica implements Replica {
     });
     const submit = this.#sequencer.submit.bind(this.#sequencer);
     const position = (): Position => this.#position;
-    this.#policies = new PolicyWriter({ state, ledger: deps.policies, submit });
+    this.#policies = new PolicyWriter({
+      state,
+      store: deps.store,
+      submit,
+      readPolicyRecords: () => this.#readPolicyRecords(),
+    });
     this.#batches = new BatchWriter({
       state,
       compiled: () => this.#fold.compiled,
@@ -157,8 +162,13 @@ export class LocalReplica implements Replica {
       await this.#foldTo((await log.bounds(CUTS_TOPIC)).end);
     }
     this.#folding = this.#foldOn();
-    // With a full disk the database waits: the next policy write heals it first.
-    if (this.#lifecycle.phase === 'catching-up') await this.#policies.heal();
+    try {
+      await this.#policies.heal();
+    } catch (error) {
+      // With a full disk the outbox waits: the next policy write heals it first.
+      if (!(error instanceof CaucusError) || error.code !== 'disk_full') throw error;
+      this.#lifecycle.on('append-failed');
+    }
     this.#lifecycle.on('caught-up');
   }
 
@@ -327,6 +337,22 @@ export class LocalReplica implements Replica {
       if (this.#lifecycle.phase !== 'read-only') throw error;
       return false;
     }
+  }
+
+  async #readPolicyRecords(): Promise<PolicyRecord[]> {
+    const { log } = this.#deps;
+    const { start } = await log.bounds(POLICY_TOPIC);
+    const records: PolicyRecord[] = [];
+    const reader = new TopicReader(log, POLICY_TOPIC, start);
+    try {
+      for await (const { bytes } of reader.readTo(this.#state.ends.get(POLICY_TOPIC)?.end ?? 0)) {
+        const record = decodeRecord(bytes);
+        if (record.kind === 'policy') records.push(record);
+      }
+    } finally {
+      reader.close();
+    }
+    return records;
   }
 
   #knownTopics(): string[] {

@@ -5,11 +5,11 @@
 import { compile } from '../compiler/compile.ts';
 import { CaucusError } from '../errors.ts';
 import { POLICY_WRITE_TRIES } from '../limits.ts';
-import { policyHash } from '../log/policy-hash.ts';
+import { NO_HASH, policyHash } from '../log/policy-hash.ts';
 import { encodeRecord } from '../log/records.ts';
 import type { PolicyChange, PolicyOp, PolicyRecord } from '../log/records.ts';
+import type { Store } from '../store/store.ts';
 import { catalogOf, nameTaken } from './cut-draft.ts';
-import type { PolicyLedger } from './policy-ledger.ts';
 import { invalidPolicy } from './program.ts';
 import type { PolicyState, ReplicatedState } from './replicated-state.ts';
 import type { PolicyWrite } from './replica.ts';
@@ -22,7 +22,9 @@ const FIRST_INCARNATION = 1;
 
 export interface PolicyWriterOptions {
   readonly state: ReplicatedState;
-  readonly ledger: PolicyLedger;
+  readonly store: Store;
+  /** Those below the applied end that the log still has. */
+  readonly readPolicyRecords: () => Promise<readonly PolicyRecord[]>;
   readonly submit: (topic: string, records: readonly Uint8Array[]) => Promise<Verdict>;
 }
 
@@ -62,20 +64,26 @@ export class PolicyWriter {
     return adding;
   }
 
-  /** At start: what the database and the log know of each other. */
+  /**
+   * What the database and the log know of each other, at start and when a proposal was refused: what
+   * the log has is copied back, what only the outbox has is published.
+   */
   async heal(): Promise<void> {
-    const { ledger, state } = this.#options;
-    for (const record of await ledger.outbox()) {
-      if (record.version <= state.policyVersion) {
-        // Whether it is the one in the log is seen by its hash, there where it is known.
-        await ledger.settle(record, (await this.#isLogged(record)) ? 'accepted' : 'superseded');
-      } else if (follows(record, state)) {
-        await this.#publish(record);
-      } else {
-        await ledger.settle(record, 'superseded');
-      }
+    const { store, state } = this.#options;
+    const before = await store.head();
+    if (before.version !== state.policyVersion || before.hash !== state.policyHash) {
+      await this.#copyBack();
     }
-    await this.#copyBack();
+    for (const proposal of await store.pending()) {
+      if (follows(proposal, state)) await this.#publish(proposal);
+    }
+    const { version, hash } = await store.head();
+    if (version === state.policyVersion && hash === state.policyHash) return;
+    throw new CaucusError(
+      'log_damaged',
+      `the policy database is at version ${version}, the log at ${state.policyVersion}`,
+      { remedy: 'restore both from one copy, or move both away', details: { version } },
+    );
   }
 
   /** The texts with their errors, as they would be after `writes`. */
@@ -115,22 +123,19 @@ export class PolicyWriter {
   }
 
   async #append(op: PolicyOp, changes: readonly PolicyChange[]): Promise<number> {
-    const { state, ledger } = this.#options;
+    const { state, store } = this.#options;
     for (let tries = 0; tries < POLICY_WRITE_TRIES; tries++) {
-      const body = {
-        version: state.policyVersion + 1,
-        previousHash: state.policyHash,
-        op,
-        changes,
-      };
-      const record: PolicyRecord = { kind: 'policy', ...body, hash: policyHash(body) };
+      const { policyVersion: version, policyHash: hash } = state;
       // Too large a record must not get into the database.
-      encodeRecord(record);
-      if (!(await ledger.propose(record))) {
+      encodeRecord(
+        recordOf({ version: version + 1, previousHash: hash, hash: NO_HASH, op, changes }),
+      );
+      const proposed = await store.propose(version, hash, op, changes);
+      if (!proposed.ok) {
         await this.heal();
         continue;
       }
-      const verdict = await this.#publish(record);
+      const verdict = await this.#publish({ ...proposed, previousHash: hash, op, changes });
       if (verdict.kind === 'applied') return verdict.revision;
       if (verdict.kind === 'rejected') throw verdict.error;
     }
@@ -139,39 +144,56 @@ export class PolicyWriter {
     });
   }
 
-  /** Puts a record on the topic, and the verdict into the database. */
-  async #publish(record: PolicyRecord): Promise<Verdict> {
-    const { submit, ledger } = this.#options;
-    let verdict: Verdict;
-    try {
-      verdict = await submit(POLICY_TOPIC, [encodeRecord(record)]);
-    } catch (error) {
-      // It may be in the log all the same; then it is copied back when it is read there.
-      await ledger.settle(record, 'superseded');
-      throw error;
+  /**
+   * Puts a proposal on the topic, and the verdict into the database. Where the append fails it stays
+   * in the outbox: it may be in the log all the same, and the next change tries it first.
+   */
+  async #publish(proposal: Chained): Promise<Verdict> {
+    const { submit, store } = this.#options;
+    const verdict = await submit(POLICY_TOPIC, [encodeRecord(recordOf(proposal))]);
+    if (verdict.kind === 'superseded') {
+      await this.#copyBack();
+    } else if (verdict.kind === 'rejected') {
+      const { code, message } = verdict.error;
+      await store.setVerdict(proposal.version, 'rejected', JSON.stringify({ code, message }));
+    } else {
+      await store.setVerdict(proposal.version, 'accepted', null);
     }
-    const outcome = verdict.kind === 'applied' ? 'accepted' : verdict.kind;
-    await ledger.settle(record, outcome);
     return verdict;
   }
 
-  async #isLogged(record: PolicyRecord): Promise<boolean> {
-    const { state, ledger } = this.#options;
-    if (record.version === state.policyVersion) return record.hash === state.policyHash;
-    return await ledger.isFollowed(record);
-  }
-
-  /** The database is behind the log, or was another one: it takes over what holds here. */
+  /** The database takes over what holds in the log, as far back as the log goes. */
   async #copyBack(): Promise<void> {
-    const { state, ledger } = this.#options;
-    const head = await ledger.head();
-    if (head.version === state.policyVersion && head.hash === state.policyHash) return;
-    await ledger.adopt({
-      version: state.policyVersion,
-      hash: state.policyHash,
-      policies: [...state.policies.values()],
-    });
+    const { store, state, readPolicyRecords } = this.#options;
+    const byHash = new Map<string, PolicyRecord>();
+    for (const record of await readPolicyRecords()) {
+      if (record.hash === policyHash(record)) byHash.set(record.hash, record);
+    }
+    // Backwards from the last one that was accepted as the next: records that did not follow drop out.
+    const chain: PolicyRecord[] = [];
+    let record = byHash.get(state.policyHash);
+    for (; record !== undefined; record = byHash.get(record.previousHash)) chain.unshift(record);
+    for (const logged of chain) {
+      const known = await store.proposal(logged.version);
+      const isJudged = known?.state === 'accepted' || known?.state === 'rejected';
+      if (known?.hash === logged.hash && isJudged) continue;
+      await store.copyBack(logged);
+      const isRejected = state.rejectedPolicyVersions.includes(logged.version);
+      await store.setVerdict(logged.version, isRejected ? 'rejected' : 'accepted', null);
+    }
   }
+}
+
+interface Chained {
+  readonly version: number;
+  readonly hash: string;
+  readonly previousHash: string;
+  readonly op: PolicyOp;
+  readonly changes: readonly PolicyChange[];
+}
+
+function recordOf({ version, hash, previousHash, op, changes }: Chained): PolicyRecord {
+  return { kind: 'policy', version, hash, previousHash, op, changes };
 }
 
 export function unknownPolicy(name: string): CaucusError {
@@ -193,7 +215,7 @@ function policiesAfter(
   return policies;
 }
 
-function follows(record: PolicyRecord, state: ReplicatedState): boolean {
+function follows(record: Chained, state: ReplicatedState): boolean {
   return record.version === state.policyVersion + 1 && record.previousHash === state.policyHash;
 }
 

@@ -54,7 +54,8 @@ export interface ReplicatedState {
   readonly births: Births;
   /** Policy records that did not follow, and those that were rejected. */
   ignoredPolicyRecords: number;
-  rejectedPolicyRecords: number;
+  /** Versions whose record was rejected, the newest `REJECTED_VERSIONS_MAX`. */
+  rejectedPolicyVersions: readonly number[];
   rejectedBatches: number;
 }
 
@@ -76,7 +77,7 @@ export function initialState(logId: string): ReplicatedState {
     failures: new Map(),
     births: new Births(),
     ignoredPolicyRecords: 0,
-    rejectedPolicyRecords: 0,
+    rejectedPolicyVersions: [],
     rejectedBatches: 0,
   };
 }

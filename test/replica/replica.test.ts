@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ints, newWorld, rows, shown, startNode } from '../support/replica-world.ts';
 
 test('pushed rows and rules are answered, and survive a restart', async () => {
-  const world = newWorld();
+  const world = await newWorld();
   let node = await startNode(world);
   const first = await node.replica.writeBatch({
     source: 'net',

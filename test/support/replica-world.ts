@@ -5,13 +5,14 @@ import type { FileLog } from '../../host/log/file-log.ts';
 import type { Plan, PlanOptions, QueryPlan } from '../../host/compiler/plan.ts';
 import type { StratifiedProgram } from '../../host/compiler/stratified.ts';
 import type { Engine, Transaction, TransactionResult } from '../../host/engine/engine.ts';
-import type { PolicyRecord } from '../../host/log/records.ts';
-import { NO_HASH } from '../../host/log/policy-hash.ts';
 import { createReplica } from '../../host/replica/create-replica.ts';
 import type { ReplicaDependencies } from '../../host/replica/dependencies.ts';
 import type { LocalReplica } from '../../host/replica/local-replica.ts';
+import type { Commit } from '../../host/replica/replica.ts';
+import { CaucusError } from '../../host/errors.ts';
 import type { CompiledQuery } from '../../host/replica/planner.ts';
-import type { PolicyLedger } from '../../host/replica/policy-ledger.ts';
+import { openSqliteStore } from '../../host/store/sqlite-store.ts';
+import type { Store } from '../../host/store/store.ts';
 import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import type { Row } from '../../host/value/value.ts';
@@ -25,50 +26,6 @@ export const ints = (...list: number[]): RowBlock =>
     list.map((n) => [BigInt(n)]),
   );
 export const shown = (block: RowBlock): Row[] => decodeRows(block);
-
-type Outcome = 'proposed' | 'accepted' | 'rejected' | 'superseded';
-
-export class MemoryLedger implements PolicyLedger {
-  entries: { record: PolicyRecord; outcome: Outcome }[] = [];
-  adopted: { version: number; hash: string } = { version: 0, hash: NO_HASH };
-  policies: readonly { name: string; text: string }[] = [];
-
-  head(): Promise<{ version: number; hash: string }> {
-    const last = this.entries.filter((entry) => entry.outcome !== 'superseded').at(-1);
-    return Promise.resolve(
-      last === undefined ? this.adopted : { version: last.record.version, hash: last.record.hash },
-    );
-  }
-  async propose(record: PolicyRecord): Promise<boolean> {
-    const head = await this.head();
-    if (record.version !== head.version + 1 || record.previousHash !== head.hash) return false;
-    this.entries.push({ record, outcome: 'proposed' });
-    return true;
-  }
-  outbox(): Promise<readonly PolicyRecord[]> {
-    return Promise.resolve(
-      this.entries.filter((entry) => entry.outcome === 'proposed').map((entry) => entry.record),
-    );
-  }
-  settle(record: PolicyRecord, outcome: Outcome): Promise<void> {
-    for (const entry of this.entries)
-      if (entry.record.hash === record.hash) entry.outcome = outcome;
-    return Promise.resolve();
-  }
-  isFollowed(record: PolicyRecord): Promise<boolean> {
-    return Promise.resolve(this.entries.some((entry) => entry.record.previousHash === record.hash));
-  }
-  adopt(state: {
-    version: number;
-    hash: string;
-    policies: readonly { name: string; text: string }[];
-  }): Promise<void> {
-    this.adopted = { version: state.version, hash: state.hash };
-    this.policies = state.policies;
-    this.entries = [];
-    return Promise.resolve();
-  }
-}
 
 /** The naive engine with limits, as functions of the state. */
 export class LimitedEngine extends NaiveEngine {
@@ -116,16 +73,16 @@ export function lowerQueryNaively(plan: Plan, query: CompiledQuery): QueryPlan {
 
 export interface World {
   readonly disk: FaultyDisk;
-  readonly ledger: MemoryLedger;
+  readonly store: Store;
   nowMs: number;
   problems: Error[];
   phases: string[];
 }
 
-export function newWorld(): World {
+export async function newWorld(): Promise<World> {
   return {
     disk: new FaultyDisk(),
-    ledger: new MemoryLedger(),
+    store: await openSqliteStore({ file: ':memory:' }),
     nowMs: 1_700_000_000_000,
     problems: [],
     phases: [],
@@ -159,7 +116,7 @@ export async function startNode(
     lower: lowerNaively,
     lowerQuery: lowerQueryNaively,
     log,
-    policies: world.ledger,
+    store: world.store,
     checkpoints: new CheckpointStore(disk, '/data/checkpoints'),
     now: () => world.nowMs,
     setTimer: (callback, ms) => {
@@ -178,4 +135,19 @@ export async function startNode(
     engine.close();
   };
   return { replica, engine, log, stop };
+}
+
+/** For `assert.rejects`: an operating error with this code. */
+export function code(expected: string): (error: unknown) => boolean {
+  return (error) => {
+    if (error instanceof CaucusError && error.code === expected) return true;
+    throw new Error(`expected ${expected}, got ${String(error)}`, { cause: error });
+  };
+}
+
+/** Collects the commits from here on. */
+export function commits(node: Node): Commit[] {
+  const seen: Commit[] = [];
+  node.replica.onCommit((commit) => seen.push(commit));
+  return seen;
 }

@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  code,
+  commits,
+  ints,
+  LimitedEngine,
+  newWorld,
+  rows,
+  shown,
+  startNode,
+} from '../support/replica-world.ts';
+
+/** A policy whose table has as many rows as the square of its input. */
+const PAIRS = 'pair(x, y) :- s:t(x), s:t(y)\n';
+
+test('a policy over a limit fails with what reads it; base rows and others go on', async () => {
+  const world = await newWorld();
+  let node = await startNode(world);
+  node.engine.rowsPerTableMax = 10;
+  await node.replica.writePolicies([
+    { name: 'big', text: PAIRS },
+    { name: 'reader', text: 'some(x) :- big:pair(x, y)\n' },
+    { name: 'other', text: 'copy(x) :- s:t(x)\nalarm(p, c) :- system:failed(p, t, c)\n' },
+  ]);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1, 2, 3) }] });
+  assert.equal((await node.replica.query({ query: 'reader:some(x)' })).rows.count, 3);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
+
+  assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 4);
+  assert.equal((await node.replica.query({ query: 'other:copy(x)' })).rows.count, 4);
+  for (const query of ['big:pair(x, y)', 'reader:some(x)', 's:t(x), not reader:some(x)']) {
+    await assert.rejects(node.replica.query({ query }), code('policy_failed'));
+  }
+  assert.deepEqual(shown((await node.replica.query({ query: 'system:failed(p, t, c)' })).rows), [
+    ['big', 'big:pair', 'rows_per_table'],
+    ['reader', 'reader:some', 'policy_failed'],
+  ]);
+  assert.deepEqual(shown((await node.replica.query({ query: 'other:alarm(p, c)' })).rows), [
+    ['big', 'rows_per_table'],
+    ['reader', 'policy_failed'],
+  ]);
+  const status = node.replica.status();
+  assert.deepEqual(
+    status.policies.map(({ name, failed }) => [name, failed]),
+    [
+      ['big', 'rows_per_table'],
+      ['other', null],
+      ['reader', 'policy_failed'],
+    ],
+  );
+  assert.ok(status.ready);
+  await node.stop();
+  // The limit belongs to the state: a restart keeps the failure without trying again.
+  node = await startNode(world);
+  assert.deepEqual(node.replica.status().policies, status.policies);
+  assert.equal(node.replica.status().digest, status.digest);
+  await node.stop();
+});
+
+test('a failed policy is tried again at revisions of the log, and when it changes', async () => {
+  const node = await startNode(await newWorld());
+  node.engine.rowsPerTableMax = 10;
+  await node.replica.writeBatch({
+    source: 's',
+    changes: [{ table: 't', insert: ints(1, 2, 3, 4) }],
+  });
+  await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
+  const failedAt = node.replica.status().revision;
+  assert.equal(node.replica.status().policies[0]?.failed, 'rows_per_table');
+  await node.replica.writePolicies([{ name: 'big', text: 'pair(x, x) :- s:t(x)\n' }]);
+  assert.equal(node.replica.status().policies[0]?.failed, null, 'its change is a new try');
+  await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
+  const again = node.replica.status().revision;
+  assert.ok(again > failedAt);
+  const tried: number[] = [];
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', delete: ints(2, 3, 4) }] });
+  tried.push(node.replica.status().revision - again);
+  for (let round = 0; round < 4; round++) {
+    if (node.replica.status().policies[0]?.failed === null) break;
+    await node.replica.writeBatch({ source: 's', changes: [{ table: 'u', insert: ints(round) }] });
+    tried.push(node.replica.status().revision - again);
+  }
+  assert.equal(node.replica.status().policies[0]?.failed, null);
+  assert.equal(tried.at(-1), 1, 'the first retry is one revision after the failure');
+  assert.deepEqual(shown((await node.replica.query({ query: 'big:pair(x, y)' })).rows), [[1n, 1n]]);
+  await node.stop();
+});
+
+test('retries become rarer: at 1, 2, 4, 8 revisions after the failure', async () => {
+  const node = await startNode(await newWorld());
+  node.engine.rowsPerTableMax = 10;
+  await node.replica.writeBatch({
+    source: 's',
+    changes: [{ table: 't', insert: ints(1, 2, 3, 4) }],
+  });
+  await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
+  const failedAt = node.replica.status().revision;
+  const tries: number[] = [];
+  for (let round = 0; round < 17; round++) {
+    const before = node.engine.transactions;
+    await node.replica.writeBatch({
+      source: 's',
+      changes: [{ table: 'u', insert: ints(round % 2) }],
+    });
+    if (node.engine.transactions - before > 1)
+      tries.push(node.replica.status().revision - failedAt);
+  }
+  assert.deepEqual(tries, [1, 2, 4, 8, 16]);
+  await node.stop();
+});
+
+test('a base table over its limit refuses the batch and leaves the policies alone', async () => {
+  const node = await startNode(await newWorld());
+  node.engine.rowsPerTableMax = 5;
+  await node.replica.writePolicies([{ name: 'p', text: 'a(1)\n' }]);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1, 2, 3) }] });
+  const big = { source: 's', changes: [{ table: 't', insert: ints(4, 5, 6) }] };
+  const fine = { source: 's', changes: [{ table: 'u', insert: ints(9) }] };
+  const results = await Promise.allSettled([
+    node.replica.writeBatch(big),
+    node.replica.writeBatch(fine),
+  ]);
+  assert.deepEqual(
+    results.map((result) => result.status),
+    ['rejected', 'fulfilled'],
+  );
+  assert.ok(code('limit_exceeded')((results[0] as PromiseRejectedResult).reason));
+  assert.deepEqual(node.replica.status().sources[0]?.tables, { t: 3, u: 1 });
+  assert.equal(node.replica.status().policies[0]?.failed, null);
+  await node.stop();
+});
+
+test('a rule that the rows of a new table make wrong fails its policy only', async () => {
+  const world = await newWorld();
+  let node = await startNode(world);
+  await node.replica.writePolicies(
+    [
+      { name: 'wrong', text: 'a(x) :- s:t(x)\n' },
+      { name: 'right', text: 'b(x) :- s:t(x, y)\n' },
+    ].slice(0, 1),
+  );
+  await node.replica.writePolicies([{ name: 'fine', text: 'c(1)\n' }]);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: rows([1n, 2n]) }] });
+  assert.equal((await node.replica.query({ query: 's:t(x, y)' })).rows.count, 1);
+  assert.equal((await node.replica.query({ query: 'fine:c(x)' })).rows.count, 1);
+  await assert.rejects(node.replica.query({ query: 'wrong:a(x)' }), code('policy_failed'));
+  await assert.rejects(
+    node.replica.query({ query: 'a(x)', policy: 'wrong' }),
+    code('policy_failed'),
+  );
+  assert.equal(
+    node.replica.status().policies.find((one) => one.name === 'wrong')?.failed,
+    'invalid_policy',
+  );
+  const { digest } = node.replica.status();
+  await node.stop();
+  node = await startNode(world);
+  assert.equal(node.replica.status().digest, digest);
+  await node.replica.writePolicies([{ name: 'wrong', text: 'a(x) :- s:t(x, y)\n' }]);
+  assert.equal((await node.replica.query({ query: 'wrong:a(x)' })).rows.count, 1);
+  await node.stop();
+});
+
+test('without memory the replica is not ready and skips nothing; a restart with memory goes on', async () => {
+  const world = await newWorld();
+  let node = await startNode(world);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1) }] });
+  const { revision } = node.replica.status();
+  node.engine.failWith = 'out_of_memory';
+  const write = (value: number) =>
+    node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(value) }] });
+  await assert.rejects(write(2), code('out_of_memory'));
+  await assert.rejects(write(3), code('out_of_memory'));
+  const status = node.replica.status();
+  assert.equal(status.ready, false);
+  assert.equal(status.phase, 'read-only');
+  assert.equal(status.revision, revision);
+  assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 1);
+  await node.stop();
+  node = await startNode(world);
+  assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[1n], [2n]]);
+  await node.stop();
+});
+
+test('births: when an action row appeared, through failures and restarts', async () => {
+  const world = await newWorld();
+  let node = await startNode(world);
+  await node.replica.writePolicies([
+    { name: 'p', text: 'execute[svc:go(x)] :- s:t(x), not s:done(x)\n' },
+  ]);
+  const write = async (table: string, ...values: number[]): Promise<number> =>
+    (await node.replica.writeBatch({ source: 's', changes: [{ table, insert: ints(...values) }] }))
+      .revision;
+  const one = await write('t', 1);
+  const two = await write('t', 2);
+  const births = (): number[] =>
+    node.replica.births('execute:svc:go').map(([, revision]) => revision);
+  assert.deepEqual(births(), [one, two]);
+  await write('done', 1);
+  assert.deepEqual(births(), [two]);
+  await node.stop();
+  node = await startNode(world);
+  assert.deepEqual(births(), [two], 'a restart changes no birth');
+  const back = (
+    await node.replica.writeBatch({ source: 's', changes: [{ table: 'done', delete: ints(1) }] })
+  ).revision;
+  assert.deepEqual(
+    births().sort((a, b) => a - b),
+    [two, back],
+    'what comes back is born again',
+  );
+  await node.replica.writePolicies([{ name: 'p', text: null }]);
+  assert.deepEqual(births(), []);
+  await node.stop();
+});
+
+test('a view over a limit fails its caller only, and one that grows over it is lost', async () => {
+  const node = await startNode(await newWorld());
+  node.engine.rowsPerTableMax = 10;
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1, 2, 3) }] });
+  const lost: string[] = [];
+  node.replica.onViewLost((table, error) =>
+    lost.push(`${table} ${(error as Error & { code: string }).code}`),
+  );
+  const view = await node.replica.openView({ query: 's:t(x), s:t(y)' });
+  assert.equal(view.snapshot.count, 9);
+  await assert.rejects(
+    node.replica.openView({ query: 's:t(x), s:t(y), s:t(z)' }),
+    code('limit_exceeded'),
+  );
+  const seen = commits(node);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
+  assert.deepEqual(lost, [`${view.table} limit_exceeded`]);
+  assert.equal(seen.length, 1);
+  assert.deepEqual(node.replica.status().policies, []);
+  assert.equal(node.replica.status().sources[0]?.tables['t'], 4);
+  await node.stop();
+  void LimitedEngine;
+});
