@@ -46,7 +46,6 @@ const FLAG_OUTPUT: u32 = 1;
 const FLAG_TOUCHED: u32 = 2;
 /** A "best" that must be looked for. */
 const UNKNOWN: u32 = 0xfffffff8;
-/** Output cell of a failed aggregate. */
 const keyBuffer: u32 = memory.data(64 * 4, 8) as u32;
 const rowBuffer: u32 = memory.data(64 * 4, 8) as u32;
 
@@ -228,11 +227,10 @@ function betterOf(input: Relation, id: u32, column: u32, isMax: bool, live: u32,
   return best == UNKNOWN || (compareCells(cell, best) > 0) == isMax ? cell : best;
 }
 
-/** Fills the output cells of a group; FAILED for the row if one aggregate fails, 0 when it stands. */
-function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, group: u32): u32 {
+/** Fills the output cells of a group, FAILED for an aggregate without a value; false without memory. */
+function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, group: u32): bool {
   const output = outputAt(state, group);
   const key = rowAddress(state.groups, id) + state.groups.cellsAt;
-  let failed = false;
   for (let i: u32 = 0; i < plan.aggregateCount; i++) {
     const slot = group + HEADER_BYTES + i * SLOT_BYTES;
     const kind = load<u32>(plan.aggregates + (i << 3));
@@ -246,20 +244,28 @@ function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, grou
       }
       cell = load<u32>(slot);
     }
-    if (cell == NO_CELL) return NO_CELL;
-    if (cell == FAILED) failed = true;
+    if (cell == NO_CELL) return false;
     store<u32>(output + (i << 2), cell);
   }
-  return failed ? FAILED : 0;
+  return true;
 }
 
-function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u32, failed: bool, sign: i32): u32 {
-  const key = rowAddress(state.groups, id) + state.groups.cellsAt;
-  memory.copy(rowBuffer, key, plan.groupCount << 2);
-  const target = failed ? plan.errors : plan.output;
-  if (changetype<usize>(target) == 0) return 0;
-  if (!failed) memory.copy(rowBuffer + (plan.groupCount << 2), output, plan.aggregateCount << 2);
-  return emit(target.fresh ? MODE_COUNT_FRESH : MODE_COUNT, target, rowBuffer, sign, 0);
+/** One row of output, or for each failed aggregate one of errors: the group and the aggregate's number. */
+function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u32, sign: i32): u32 {
+  const groupBytes = plan.groupCount << 2;
+  memory.copy(rowBuffer, rowAddress(state.groups, id) + state.groups.cellsAt, groupBytes);
+  if (!hasFailed(output, state.aggregateCount)) {
+    memory.copy(rowBuffer + groupBytes, output, plan.aggregateCount << 2);
+    return emit(plan.output.fresh ? MODE_COUNT_FRESH : MODE_COUNT, plan.output, rowBuffer, sign, 0);
+  }
+  if (changetype<usize>(plan.errors) == 0) return 0;
+  for (let i: u32 = 0; i < state.aggregateCount; i++) {
+    if (load<u32>(output + (i << 2)) != FAILED) continue;
+    store<u32>(rowBuffer + groupBytes, internInt(i as i64));
+    const status = emit(plan.errors.fresh ? MODE_COUNT_FRESH : MODE_COUNT, plan.errors, rowBuffer, sign, 0);
+    if (status != 0) return status;
+  }
+  return 0;
 }
 
 function hasFailed(output: u32, aggregateCount: u32): bool {
@@ -280,17 +286,17 @@ export function updateGroup(plan: AggregatePlan, state: AggregateState, place: u
     store<u32>(formerOutput + (i << 2), wordAt(state.touched, place * words + 2 + i));
   }
   const hasRows = load<u32>(group) != 0;
-  if (hasRows && computeOutput(plan, state, id, group) == NO_CELL) return STATUS_OUT_OF_MEMORY;
+  if (hasRows && !computeOutput(plan, state, id, group)) return STATUS_OUT_OF_MEMORY;
   const bytes = state.aggregateCount << 2;
   const flags = load<u32>(group, 4) & ~FLAG_OUTPUT;
   store<u32>(group, hasRows ? flags | FLAG_OUTPUT : flags, 4);
   if (hadOutput && hasRows && memory.compare(formerOutput, output, bytes) == 0) return 0;
   if (hadOutput) {
-    const status = emitRow(plan, state, id, formerOutput, hasFailed(formerOutput, state.aggregateCount), -1);
+    const status = emitRow(plan, state, id, formerOutput, -1);
     if (status != 0) return status;
   }
   if (!hasRows) return 0;
-  return emitRow(plan, state, id, output, hasFailed(output, state.aggregateCount), 1);
+  return emitRow(plan, state, id, output, 1);
 }
 
 export function touchedGroups(state: AggregateState): u32 {

@@ -4,12 +4,13 @@
  * wrong order answers STATUS_BAD_CALL. u32 results reach JavaScript signed.
  */
 import {
-  ABI_VERSION, STATUS_BAD_CALL, STATUS_OUT_OF_MEMORY,
+  ABI_VERSION, RELATION_DIGEST_ALL, RELATION_DIGEST_BASE, STATUS_BAD_CALL, STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { addRelation, dropRelation, initCatalog, relationCount, relationOf } from './catalog';
 import { initCandidates } from './candidates';
 import { collect, collections } from './collector';
 import { indexBytes } from './column-index';
+import { digestAnew } from './digest';
 import { derivations, limitRelation } from './emit';
 import { idSetBytes } from './id-set';
 import { stepCount } from './interpreter';
@@ -23,6 +24,7 @@ import * as transaction from './transaction';
 import { initValues, liveValues } from './value-table';
 import { initViews } from './views';
 
+const REQUEST_BYTES_KEPT: u32 = 0x100000;
 let request: u32 = 0;
 let requestBytes: u32 = 0;
 
@@ -46,6 +48,14 @@ export function requestArea(bytes: u32): u32 {
   request = allocate(bytes);
   requestBytes = request == 0 ? 0 : bytes;
   return request;
+}
+
+/** Gives a large request area back. */
+export function shrinkRequestArea(): void {
+  if (requestBytes <= REQUEST_BYTES_KEPT) return;
+  release(request, requestBytes);
+  request = 0;
+  requestBytes = 0;
 }
 
 /* Relations. */
@@ -81,7 +91,25 @@ export function digestLane(handle: u32, lane: u32): u64 {
   return lane == 2 ? relation.liveSum : relation.liveSum2;
 }
 
+/** Sets which digests a relation keeps and computes them from its rows; between transactions only. */
+export function setDigest(handle: u32, flags: u32): void {
+  const relation = relationOf(handle);
+  if (changetype<usize>(relation) == 0 || transaction.isOpen()) return;
+  digestAnew(relation, flags & (RELATION_DIGEST_BASE | RELATION_DIGEST_ALL));
+}
+
+/** Entries of a relation's delta in a computed transaction. */
+export function deltaRows(handle: u32): u32 {
+  const relation = relationOf(handle);
+  return changetype<usize>(relation) == 0 ? 0 : relation.delta.length;
+}
+
 /* Transactions. */
+
+/** 1 while a transaction is open, also while it commits or rolls back. */
+export function isOpen(): u32 {
+  return transaction.isOpen() ? 1 : 0;
+}
 
 export function begin(): u32 {
   return transaction.begin();
@@ -156,8 +184,8 @@ export function rowCount(output: u32): u32 {
   return outputRows(changetype<Output>(output as usize));
 }
 
-export function readRows(output: u32, to: u32, room: u32): u32 {
-  return readOutput(changetype<Output>(output as usize), to, room);
+export function readRows(output: u32, to: u32, room: u32, rows: u32): u32 {
+  return readOutput(changetype<Output>(output as usize), to, room, rows);
 }
 
 export function rowsRead(): u32 {

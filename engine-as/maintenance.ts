@@ -61,6 +61,7 @@ const PHASE_END: u32 = 18;
 
 /** Rows of the small work between two looks at the budget. */
 const SLICE_ROWS: u32 = 4096;
+const LONG_UNIT_STEPS: u64 = 1024;
 /** A component of fewer rows is never worth computing again. */
 const RECOMPUTE_ROWS_MIN: u32 = 256;
 
@@ -121,6 +122,7 @@ function enter(next: u32): void {
 
 /** Works until `limit` steps were done: STATUS_MORE, STATUS_DONE after the last unit, or a failure. */
 export function stepUnits(limit: u64): u32 {
+  const started = stepCount;
   while (unitIndex < program.unitCount) {
     const unit = unitAt(program, unitIndex);
     const status = stepPhase(unit, limit);
@@ -128,6 +130,8 @@ export function stepUnits(limit: u64): u32 {
     if (phase == PHASE_END) {
       unitIndex += 1;
       phase = PHASE_START;
+      // A unit that took a while ends the slice, so that the host can tell what each one costs.
+      if (stepCount - started >= LONG_UNIT_STEPS && unitIndex < program.unitCount) return STATUS_MORE;
     }
     if (stepCount >= limit) return STATUS_MORE;
   }

@@ -85,18 +85,16 @@ export function prepareOutput(output: Output): u32 {
 /** Rows that the last `readOutput` wrote. */
 export let rowsWritten: u32 = 0;
 
-/** Writes whole rows while they fit into [to, to + room); answers the bytes. A row that never fits: 0 rows. */
-export function readOutput(output: Output, to: u32, room: u32): u32 {
+/** Writes at most `rows` rows, while they fit into [to, to + room); answers the bytes. */
+export function readOutput(output: Output, to: u32, room: u32, rows: u32): u32 {
   const relation = output.relation;
   const sorter = output.sorter;
   const end = to + room;
   let at = to;
   rowsWritten = 0;
-  while (sorter.next < sorter.ids.length) {
+  while (sorter.next < sorter.ids.length && rowsWritten < rows) {
     const cells = rowAddress(relation, wordAt(sorter.ids, sorter.next)) + relation.cellsAt;
-    let bytes: u32 = 0;
-    for (let i: u32 = 0; i < relation.arity; i++) bytes += cellBytes(load<u32>(cells + (i << 2)));
-    if (bytes > end - at) break;
+    if (nextRowBytes(output) > end - at) break;
     for (let i: u32 = 0; i < relation.arity; i++) at = writeCell(load<u32>(cells + (i << 2)), at);
     sorter.next += 1;
     rowsWritten += 1;

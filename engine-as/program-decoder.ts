@@ -421,7 +421,7 @@ function decodeAggregate(unit: Unit): void {
   }
   if (problem != 0) return;
   check(plan.aggregateCount > 0 && plan.output.arity == plan.groupCount + plan.aggregateCount);
-  check(changetype<usize>(plan.errors) == 0 || plan.errors.arity == plan.groupCount);
+  check(changetype<usize>(plan.errors) == 0 || plan.errors.arity == plan.groupCount + 1);
   check(plan.input.arity > 0 || allCounts(plan));
   checkGroupIndex(plan);
   unit.aggregate = changetype<usize>(plan) as u32;

@@ -48,7 +48,7 @@ export class Version {
 export class AggregatePlan {
   input: Relation;
   output: Relation;
-  /** Group keys whose aggregate failed; null where none can. */
+  /** Group keys with the number of an aggregate that failed; null where none can. */
   errors: Relation;
   groupCount: u32;
   /** Columns of the input that make the group. */

@@ -1,10 +1,23 @@
-/** Placeholder types until the lowering lands: a plan carries the program it was made from. */
-import type { StratifiedProgram, StratifiedQuery, TableKey } from './stratified.ts';
+/**
+ * The plan: what the engine runs. Relations (tables and auxiliary ones), units in evaluation order, and
+ * for each rule its *versions*: the same rule run from scratch, driven by the delta of one literal, or
+ * backwards from a head row. A version is a list of steps over numbered registers. Made by `lower.ts`,
+ * turned into bytes by `host/engine/program-encoder.ts`; its twin in the core is `program-decoder.ts`.
+ */
+import type { Value } from '../value/value.ts';
+import type {
+  AggregateFunction,
+  ComparisonOperator,
+  ComputeOperator,
+  StratifiedProgram,
+  StratifiedQuery,
+  TableKey,
+} from './stratified.ts';
 
 export interface PlanOptions {
   /** Tables whose deltas a transaction returns. */
   readonly watched?: 'all' | ReadonlySet<TableKey>;
-  /** Tables that the digest covers besides base rows. */
+  /** Tables that the digest covers besides base rows; absent: no digest is kept. */
   readonly digest?: ReadonlySet<TableKey>;
   /** Queries kept as tables `$view:<name>`, watched; their columns are the query's. */
   readonly views?: readonly { readonly name: string; readonly query: StratifiedQuery }[];
@@ -12,12 +25,135 @@ export interface PlanOptions {
   readonly batchOnly?: boolean;
 }
 
+/** Number of a relation in `Plan.relations`; of a register, rank or column. */
+export type RelationNumber = number;
+export type Register = number;
+
+export interface PlanRelation {
+  /** The table's key; auxiliary relations begin with `$`. */
+  readonly name: string;
+  readonly arity: number;
+  /** Rows carry ranks: the relation is defined by recursion. */
+  readonly ranked: boolean;
+  /** Equal name and fingerprint: the same definition, so the rows of a former plan can stay. */
+  readonly fingerprint: string;
+  /** Each a list of columns, ascending. */
+  readonly indexes: readonly (readonly number[])[];
+  /** The table that an error about this relation names. */
+  readonly table: TableKey;
+}
+
+/** Which rows a step sees (engine-as/views.ts). */
+export type View = 'read' | 'old' | 'new' | 'settled' | 'stable';
+export type Match = 'each' | 'once' | 'absent';
+
+/** Reads a column: `bind` into the register, or else compare with it. */
+export interface ColumnUse {
+  readonly column: number;
+  readonly register: Register;
+}
+
+interface Iteration {
+  readonly relation: RelationNumber;
+  readonly view: View;
+  readonly match: Match;
+  /** Where the row's rank goes; absent for rows outside the component. */
+  readonly rank?: number;
+  /** The rank must stay under the bound of the run. */
+  readonly isBounded?: boolean;
+  readonly binds: readonly ColumnUse[];
+  readonly checks: readonly ColumnUse[];
+}
+
+export type Step =
+  | {
+      readonly op: 'delta';
+      readonly rank?: number;
+      readonly binds: readonly ColumnUse[];
+      readonly checks: readonly ColumnUse[];
+    }
+  | { readonly op: 'head'; readonly binds: readonly ColumnUse[]; readonly checks: readonly ColumnUse[] }
+  | ({ readonly op: 'scan' } & Iteration)
+  | ({ readonly op: 'lookup'; readonly index: number; readonly keys: readonly Register[] } & Iteration)
+  | {
+      readonly op: 'probe';
+      readonly relation: RelationNumber;
+      readonly view: View;
+      readonly isAbsent: boolean;
+      readonly rank?: number;
+      readonly isBounded?: boolean;
+      readonly registers: readonly Register[];
+    }
+  | { readonly op: 'compare'; readonly operator: ComparisonOperator; readonly left: Register; readonly right: Register }
+  | {
+      readonly op: 'compute';
+      readonly operator: ComputeOperator;
+      readonly left: Register;
+      readonly right: Register;
+      readonly output: Register;
+      /** The output is bound: compare. */
+      readonly isCheck: boolean;
+    }
+  | { readonly op: 'fails'; readonly operator: ComputeOperator; readonly left: Register; readonly right: Register }
+  | { readonly op: 'format'; readonly inputs: readonly Register[]; readonly output: Register }
+  | { readonly op: 'move'; readonly from: Register; readonly to: Register }
+  | { readonly op: 'emit'; readonly ranks: readonly number[]; readonly registers: readonly Register[] };
+
+/**
+ * `full`: from scratch. `delta`: exact changes of weights. In recursive units `candidate` finds heads
+ * that may have lost support, `insert` heads that gained an instance, `round` is semi-naive, `support`
+ * starts from a head row.
+ */
+export type Purpose = 'full' | 'delta' | 'candidate' | 'insert' | 'round' | 'support';
+
+export interface Version {
+  readonly purpose: Purpose;
+  readonly head: RelationNumber;
+  readonly source?: RelationNumber;
+  /** The source stands under `not`: its losses are gains. */
+  readonly isNegative: boolean;
+  readonly inComponent: boolean;
+  readonly isExit: boolean;
+  readonly registerCount: number;
+  readonly rankCount: number;
+  readonly constants: readonly { readonly register: Register; readonly value: Value }[];
+  readonly steps: readonly Step[];
+}
+
+export interface AggregatePlan {
+  readonly input: RelationNumber;
+  /** Columns: the group's, then the aggregates'. */
+  readonly output: RelationNumber;
+  /** Columns: the group's, then the number of an aggregate without a value; absent where none can fail. */
+  readonly errors?: RelationNumber;
+  /** Index of the input by the group's columns; absent for one group or without min and max. */
+  readonly index?: number;
+  readonly groupColumns: readonly number[];
+  readonly aggregates: readonly { readonly function: AggregateFunction; readonly column: number }[];
+}
+
+export interface Unit {
+  readonly kind: 'counting' | 'recursive' | 'aggregate';
+  readonly relations: readonly RelationNumber[];
+  readonly versions: readonly Version[];
+  readonly aggregate?: AggregatePlan;
+}
+
 export interface Plan {
   readonly program: StratifiedProgram;
   readonly options: PlanOptions;
+  readonly relations: readonly PlanRelation[];
+  readonly units: readonly Unit[];
+  /** Relation of each table and view, by key. */
+  readonly tables: ReadonlyMap<TableKey, RelationNumber>;
 }
 
+/** A query names its relations by table key and is bound to whatever plan runs. */
 export interface QueryPlan {
-  readonly program: StratifiedProgram;
   readonly query: StratifiedQuery;
+  readonly program: StratifiedProgram;
+  readonly relations: readonly { readonly table: TableKey; readonly arity: number }[];
+  /** Indexes that the steps would like, by relation. */
+  readonly indexes: readonly (readonly (readonly number[])[])[];
+  readonly version: Version;
 }

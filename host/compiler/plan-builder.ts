@@ -1,0 +1,204 @@
+/** Collects relations, indexes and units of a plan, and writes the versions of each rule. */
+import type { CoreLiteral, CoreRule } from './core-rule.ts';
+import { fingerprint } from './fingerprint.ts';
+import type { AggregatePlan, PlanRelation, Unit, Version, View } from './plan.ts';
+import type { TableKey } from './stratified.ts';
+import { buildVersion } from './version-builder.ts';
+import type { VersionRequest } from './version-builder.ts';
+
+interface RelationDraft {
+  readonly name: string;
+  readonly arity: number;
+  readonly table: TableKey;
+  ranked: boolean;
+  fingerprint: string;
+  readonly indexes: number[][];
+}
+
+export class PlanBuilder {
+  readonly tables = new Map<TableKey, number>();
+  readonly #isBatchOnly: boolean;
+  readonly #relations: RelationDraft[] = [];
+  readonly #byName = new Map<string, number>();
+  readonly #units: Unit[] = [];
+
+  constructor(isBatchOnly: boolean) {
+    this.#isBatchOnly = isBatchOnly;
+  }
+
+  addTable(key: TableKey, arity: number): number {
+    const relation = this.addAuxiliary(key, arity, key);
+    this.tables.set(key, relation);
+    return relation;
+  }
+
+  addAuxiliary(name: string, arity: number, table: TableKey): number {
+    const number = this.#relations.length;
+    this.#relations.push({ name, arity, table, ranked: false, fingerprint: '', indexes: [] });
+    this.#byName.set(name, number);
+    return number;
+  }
+
+  find(name: string): number | undefined {
+    return this.#byName.get(name);
+  }
+
+  nameOf(relation: number): string {
+    return this.#draft(relation).name;
+  }
+
+  tableOf(relation: number): TableKey {
+    return this.#draft(relation).table;
+  }
+
+  /** The place of an index in its relation's list; added at first use. */
+  index(relation: number, columns: readonly number[]): number {
+    const { indexes } = this.#draft(relation);
+    const found = indexes.findIndex((one) => one.join() === columns.join());
+    if (found >= 0) return found;
+    indexes.push([...columns]);
+    return indexes.length - 1;
+  }
+
+  addBase(relation: number): void {
+    this.#draft(relation).fingerprint = `base/${this.#draft(relation).arity}`;
+    this.#units.push({ kind: 'counting', relations: [relation], versions: [] });
+  }
+
+  addCounting(relation: number, rules: readonly CoreRule[]): void {
+    this.#draft(relation).fingerprint = this.#fingerprint(rules, new Map());
+    const versions = rules.flatMap((rule) => this.#countingVersions(rule));
+    this.#units.push({ kind: 'counting', relations: [relation], versions });
+  }
+
+  addRecursive(members: readonly number[], rules: readonly CoreRule[]): void {
+    const local = new Map(members.map((member, index) => [member, `#${index}`]));
+    const shared = this.#fingerprint(rules, local);
+    for (const [index, member] of members.entries()) {
+      const draft = this.#draft(member);
+      draft.ranked = !this.#isBatchOnly;
+      draft.fingerprint = `${shared}#${index}`;
+    }
+    const inComponent = new Set(members);
+    const versions = rules.flatMap((rule) => this.#recursiveVersions(rule, inComponent));
+    this.#units.push({ kind: 'recursive', relations: members, versions });
+  }
+
+  addAggregate(aggregate: AggregatePlan): void {
+    const { input, output, errors, index: _, ...shape } = aggregate;
+    const text = JSON.stringify([this.#draft(input).fingerprint, shape]);
+    const relations = errors === undefined ? [output] : [output, errors];
+    for (const relation of relations) this.#draft(relation).fingerprint = fingerprint(text);
+    this.#units.push({ kind: 'aggregate', relations, versions: [], aggregate });
+  }
+
+  /**
+   * Tables keep their key as name. An auxiliary relation is named after its definition, so that the next
+   * plan finds it again wherever its rule stands then; equal definitions are told apart by a number.
+   */
+  finish(): { relations: PlanRelation[]; units: Unit[] } {
+    const seen = new Map<string, number>();
+    const relations = this.#relations.map((draft): PlanRelation => {
+      if (this.tables.has(draft.name)) return draft;
+      const kind = draft.name.slice(0, draft.name.indexOf(':'));
+      const base = `${kind}:${draft.fingerprint}`;
+      const copies = seen.get(base) ?? 0;
+      seen.set(base, copies + 1);
+      return { ...draft, name: `${base}~${copies}` };
+    });
+    return { relations, units: this.#units };
+  }
+
+  #draft(relation: number): RelationDraft {
+    const draft = this.#relations[relation];
+    if (draft === undefined) throw new Error(`no relation ${relation}`);
+    return draft;
+  }
+
+  /** Definition of a unit: its rules with the definitions of what they read in place of names. */
+  #fingerprint(rules: readonly CoreRule[], local: ReadonlyMap<number, string>): string {
+    const nameOf = (relation: number): string => {
+      const draft = this.#draft(relation);
+      const name = this.tables.has(draft.name) ? `${draft.name}=` : '';
+      return local.get(relation) ?? name + draft.fingerprint;
+    };
+    const definition = rules.map((rule) => [
+      local.get(rule.head) ?? '',
+      rule.headTerms,
+      rule.body.map((literal) =>
+        literal.kind === 'atom' ? { ...literal, relation: nameOf(literal.relation) } : literal,
+      ),
+    ]);
+    return fingerprint(JSON.stringify([this.#isBatchOnly, definition], printBigInt));
+  }
+
+  #countingVersions(rule: CoreRule): Version[] {
+    const versions = [this.#version(rule, { purpose: 'full', view: () => 'new' })];
+    if (this.#isBatchOnly) return versions;
+    for (const source of atomPositions(rule.body)) {
+      versions.push(this.#version(rule, { purpose: 'delta', source, view: viewAround(source) }));
+    }
+    return versions;
+  }
+
+  #recursiveVersions(rule: CoreRule, members: ReadonlySet<number>): Version[] {
+    const isInside = (literal: CoreLiteral): boolean =>
+      literal.kind === 'atom' && !literal.negated && members.has(literal.relation);
+    if (!rule.body.some(isInside)) {
+      return this.#countingVersions(rule).map((version) => ({ ...version, isExit: true }));
+    }
+    const isRanked = (relation: number): boolean => !this.#isBatchOnly && members.has(relation);
+    const versions: Version[] = [];
+    for (const source of atomPositions(rule.body)) {
+      const inComponent = isInside(rule.body[source] as CoreLiteral);
+      const driven = { source, inComponent, isRanked };
+      if (inComponent) {
+        const view = roundView(rule.body, source, isInside);
+        versions.push(this.#version(rule, { ...driven, purpose: 'round', view }));
+      }
+      if (this.#isBatchOnly) continue;
+      versions.push(this.#version(rule, { ...driven, purpose: 'candidate', view: () => 'old' }));
+      if (inComponent) continue;
+      versions.push(this.#version(rule, { ...driven, purpose: 'insert', view: () => 'new' }));
+    }
+    if (!this.#isBatchOnly) {
+      versions.push(this.#version(rule, { purpose: 'support', isRanked, view: () => 'new' }));
+    }
+    return versions;
+  }
+
+  #version(
+    rule: CoreRule,
+    request: Omit<VersionRequest, 'isRanked' | 'index'> & Partial<VersionRequest>,
+  ): Version {
+    return buildVersion(rule, {
+      isRanked: () => false,
+      index: (relation, columns) => this.index(relation, columns),
+      ...request,
+    });
+  }
+}
+
+function atomPositions(body: readonly CoreLiteral[]): number[] {
+  return [...body.keys()].filter((position) => body[position]?.kind === 'atom');
+}
+
+/** Δ at one position: new on its left, old on its right, so that each change is counted once. */
+function viewAround(source: number): (position: number) => View {
+  return (position) => (position < source ? 'new' : 'old');
+}
+
+function roundView(
+  body: readonly CoreLiteral[],
+  source: number,
+  isInside: (literal: CoreLiteral) => boolean,
+): (position: number) => View {
+  return (position) => {
+    if (!isInside(body[position] as CoreLiteral)) return 'new';
+    return position < source ? 'settled' : 'stable';
+  };
+}
+
+function printBigInt(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? `${value}n` : value;
+}

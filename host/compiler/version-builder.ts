@@ -1,0 +1,251 @@
+/**
+ * One version of a rule: chooses the order of the body and writes its steps.
+ *
+ * The order is greedy: whatever only filters comes as soon as its variables are bound; of the atoms the
+ * one with most bound columns comes next (a bound column is a key of an index), ties in text order.
+ */
+import { operandsOf, variablesOf } from './core-rule.ts';
+import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
+import type { ColumnUse, Match, Purpose, Step, Version, View } from './plan.ts';
+import type { Operand, Term } from './stratified.ts';
+import type { Value } from '../value/value.ts';
+
+export interface VersionRequest {
+  readonly purpose: Purpose;
+  /** Body position of the literal that drives it. */
+  readonly source?: number;
+  readonly inComponent?: boolean;
+  readonly isExit?: boolean;
+  /** What the atom at a body position sees. */
+  readonly view: (position: number) => View;
+  /** Rows of the recursive component carry ranks. */
+  readonly isRanked: (relation: number) => boolean;
+  /** Number of the index of a relation by these columns; asks for it. */
+  readonly index: (relation: number, columns: readonly number[]) => number;
+}
+
+/** Purposes for which one match of a literal is as good as all. */
+const SET_PURPOSES: ReadonlySet<Purpose> = new Set(['candidate', 'insert', 'round', 'support']);
+
+export function buildVersion(rule: CoreRule, request: VersionRequest, isQuery = false): Version {
+  return new VersionBuilder(rule, request, isQuery).build();
+}
+
+class VersionBuilder {
+  readonly #rule: CoreRule;
+  readonly #request: VersionRequest;
+  readonly #isQuery: boolean;
+  readonly #bound = new Set<number>();
+  readonly #steps: Step[] = [];
+  readonly #constants: { register: number; value: Value }[] = [];
+  readonly #ranks: number[] = [];
+  #registerCount: number;
+
+  constructor(rule: CoreRule, request: VersionRequest, isQuery: boolean) {
+    this.#rule = rule;
+    this.#request = request;
+    this.#isQuery = isQuery;
+    this.#registerCount = rule.variableCount;
+  }
+
+  build(): Version {
+    const { purpose, source } = this.#request;
+    const waiting = this.#rule.body.map((literal, position) => ({ literal, position }));
+    let sourceAtom: CoreAtom | undefined;
+    if (source !== undefined) {
+      const driver = waiting.splice(source, 1)[0]?.literal;
+      if (driver?.kind !== 'atom') throw new Error('a version is driven by an atom');
+      sourceAtom = driver;
+      this.#openDelta(driver);
+    } else if (purpose === 'support') this.#openHead();
+    while (waiting.length > 0) {
+      const next = this.#choose(waiting);
+      waiting.splice(waiting.indexOf(next), 1);
+      this.#write(next.literal, next.position, waiting);
+    }
+    const registers = this.#rule.headTerms.map((term) => this.#register(term));
+    this.#steps.push({ op: 'emit', ranks: this.#ranks, registers });
+    return {
+      purpose,
+      head: this.#rule.head,
+      ...(sourceAtom === undefined ? {} : { source: sourceAtom.relation }),
+      isNegative: sourceAtom?.negated ?? false,
+      inComponent: this.#request.inComponent ?? false,
+      isExit: this.#request.isExit ?? false,
+      registerCount: this.#registerCount,
+      rankCount: this.#ranks.length,
+      constants: this.#constants,
+      steps: this.#steps,
+    };
+  }
+
+  #openDelta(atom: CoreAtom): void {
+    const uses = this.#columnUses(atom.terms, () => true);
+    const rank = this.#takeRank(atom.relation);
+    this.#steps.push({ op: 'delta', ...rank, binds: uses.binds, checks: uses.checks });
+  }
+
+  #openHead(): void {
+    const uses = this.#columnUses(this.#rule.headTerms, () => true);
+    this.#steps.push({ op: 'head', binds: uses.binds, checks: uses.checks });
+  }
+
+  #isBound(term: Term): boolean {
+    return term.kind === 'constant' || (term.kind === 'variable' && this.#bound.has(term.index));
+  }
+
+  /** The next literal: a filter that is ready, else the atom with most of its columns bound. */
+  #choose(waiting: readonly Waiting[]): Waiting {
+    const filter = waiting.find(({ literal }) => this.#isFilter(literal));
+    if (filter !== undefined) return filter;
+    let best: Waiting | undefined;
+    let bestScore = -1;
+    for (const one of waiting) {
+      if (one.literal.kind !== 'atom' || one.literal.negated) continue;
+      const score = this.#score(one.literal);
+      if (score > bestScore) [best, bestScore] = [one, score];
+    }
+    if (best === undefined) throw new Error('the rule is not safe');
+    return best;
+  }
+
+  #score(atom: CoreAtom): number {
+    const columns = atom.terms.filter((term) => this.#isBound(term)).length;
+    return columns === 0 ? 0 : 1 + columns / atom.terms.length;
+  }
+
+  /** True for a literal that needs no iteration now. */
+  #isFilter(literal: CoreLiteral): boolean {
+    if (literal.kind === 'atom') {
+      if (!literal.negated) return literal.terms.every((term) => this.#isBound(term));
+      return literal.terms.every((term) => term.kind === 'wildcard' || this.#isBound(term));
+    }
+    const { inputs } = operandsOf(literal);
+    if (literal.kind === 'comparison' && literal.operator === '=') {
+      return inputs.some((term) => this.#isBound(term));
+    }
+    return inputs.every((term) => this.#isBound(term));
+  }
+
+  #write(literal: CoreLiteral, position: number, waiting: readonly Waiting[]): void {
+    switch (literal.kind) {
+      case 'atom':
+        return this.#writeAtom(literal, position, waiting);
+      case 'comparison':
+        return this.#writeComparison(literal);
+      case 'compute': {
+        const [left, right] = [this.#register(literal.left), this.#register(literal.right)];
+        const isCheck = this.#isBound(literal.output);
+        const output = this.#register(literal.output);
+        this.#bind(literal.output);
+        const { operator } = literal;
+        this.#steps.push({ op: 'compute', operator, left, right, output, isCheck });
+        return;
+      }
+      case 'fails': {
+        const [left, right] = [this.#register(literal.left), this.#register(literal.right)];
+        this.#steps.push({ op: 'fails', operator: literal.operator, left, right });
+        return;
+      }
+      case 'format': {
+        const inputs = literal.inputs.map((input) => this.#register(input));
+        this.#bind(literal.output);
+        this.#steps.push({ op: 'format', inputs, output: this.#register(literal.output) });
+      }
+    }
+  }
+
+  #writeComparison(literal: CoreLiteral & { kind: 'comparison' }): void {
+    const { operator, left, right } = literal;
+    if (operator === '=' && !(this.#isBound(left) && this.#isBound(right))) {
+      const [from, to] = this.#isBound(left) ? [left, right] : [right, left];
+      this.#steps.push({ op: 'move', from: this.#register(from), to: this.#register(to) });
+      this.#bind(to);
+      return;
+    }
+    const registers = { left: this.#register(left), right: this.#register(right) };
+    this.#steps.push({ op: 'compare', operator, ...registers });
+  }
+
+  #writeAtom(atom: CoreAtom, position: number, waiting: readonly Waiting[]): void {
+    const view = this.#request.view(position);
+    const { relation, negated } = atom;
+    if (atom.terms.every((term) => this.#isBound(term))) {
+      const registers = atom.terms.map((term) => this.#register(term as Operand));
+      const rank = negated ? {} : this.#takeRank(relation);
+      this.#steps.push({ op: 'probe', relation, view, isAbsent: negated, ...rank, registers });
+      return;
+    }
+    const keyColumns = atom.terms.flatMap((term, column) => (this.#isBound(term) ? [column] : []));
+    const keys = keyColumns.map((column) => this.#register(atom.terms[column] as Operand));
+    const isKey = new Set(keyColumns);
+    const match = negated ? 'absent' : this.#match(atom, waiting);
+    const uses = this.#columnUses(atom.terms, (column) => !isKey.has(column));
+    const rank = negated ? {} : this.#takeRank(relation);
+    const iteration = { relation, view, match, ...rank, ...uses };
+    if (keys.length === 0) this.#steps.push({ op: 'scan', ...iteration });
+    else {
+      const index = this.#request.index(relation, keyColumns);
+      this.#steps.push({ op: 'lookup', index, keys, ...iteration });
+    }
+  }
+
+  /** One match is enough where nothing that the atom binds is used again and solutions are not counted. */
+  #match(atom: CoreAtom, waiting: readonly Waiting[]): Match {
+    const { purpose } = this.#request;
+    if (!this.#isQuery && !SET_PURPOSES.has(purpose)) return 'each';
+    // A candidate is found by any of its instances, but the one that supported it decides by its ranks.
+    if (purpose === 'candidate' && this.#request.isRanked(atom.relation)) return 'each';
+    const later = new Set(waiting.flatMap(({ literal }) => variablesOf(literal)));
+    for (const term of this.#rule.headTerms) if (term.kind === 'variable') later.add(term.index);
+    const isNeeded = atom.terms.some(
+      (term) => term.kind === 'variable' && !this.#bound.has(term.index) && later.has(term.index),
+    );
+    return isNeeded ? 'each' : 'once';
+  }
+
+  #takeRank(relation: number): { rank?: number; isBounded?: boolean } {
+    const { purpose, isRanked } = this.#request;
+    if (!isRanked(relation)) return {};
+    const rank = this.#ranks.length;
+    this.#ranks.push(rank);
+    return purpose === 'support' ? { rank, isBounded: true } : { rank };
+  }
+
+  /** Columns that bind a new variable, and those that must equal what is bound by then. */
+  #columnUses(
+    terms: readonly Term[],
+    isWanted: (column: number) => boolean,
+  ): { binds: ColumnUse[]; checks: ColumnUse[] } {
+    const binds: ColumnUse[] = [];
+    const checks: ColumnUse[] = [];
+    for (const [column, term] of terms.entries()) {
+      if (term.kind === 'wildcard' || !isWanted(column)) continue;
+      if (this.#isBound(term)) checks.push({ column, register: this.#register(term) });
+      else {
+        binds.push({ column, register: this.#register(term) });
+        this.#bind(term);
+      }
+    }
+    return { binds, checks };
+  }
+
+  #bind(term: Operand): void {
+    if (term.kind === 'variable') this.#bound.add(term.index);
+  }
+
+  #register(term: Operand): number {
+    if (term.kind === 'variable') return term.index;
+    const { value } = term;
+    const known = this.#constants.find((one) => one.value === value);
+    if (known !== undefined) return known.register;
+    const register = this.#registerCount++;
+    this.#constants.push({ register, value });
+    return register;
+  }
+}
+
+interface Waiting {
+  readonly literal: CoreLiteral;
+  readonly position: number;
+}

@@ -1,0 +1,120 @@
+/**
+ * The WASM core as typed calls: instantiates it through AssemblyScript's loader, and is the one place
+ * that makes views over its memory (growth detaches them, so a view is made for each use).
+ */
+import { instantiate } from '@assemblyscript/loader';
+import { ABI_VERSION, STATUS_OUT_OF_MEMORY } from '../../engine-as/abi.ts';
+import { CaucusError } from '../errors.ts';
+import { formatFloat } from '../value/value.ts';
+
+/** Exports of engine-as/index.ts. u32 results are signed: `>>> 0` before use as an address or handle. */
+export interface CoreExports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  abiVersion(): number;
+  start(pagesMax: number): number;
+  requestArea(bytes: number): number;
+  shrinkRequestArea(): void;
+  createRelation(arity: number, flags: number, rowsMax: number, seed: bigint): number;
+  destroyRelation(handle: number): void;
+  liveRows(handle: number): number;
+  relationBytes(handle: number): number;
+  setDigest(handle: number, flags: number): void;
+  deltaRows(handle: number): number;
+  digestLane(handle: number, lane: number): bigint;
+  isOpen(): number;
+  begin(): number;
+  setProgram(pointer: number, bytes: number): number;
+  clearBaseRows(handle: number, from: number): number;
+  copyBaseRows(handle: number, to: number, from: number): number;
+  changeBaseRows(handle: number, pointer: number, bytes: number, rows: number, insert: number): number;
+  bytesTaken(): number;
+  step(budget: number): number;
+  commit(): number;
+  rollBack(): number;
+  unitUnderWay(): number;
+  roundUnderWay(): number;
+  limitedRelation(): number;
+  openOutput(kind: number, handle: number, other: number): number;
+  prepareRows(output: number): number;
+  rowCount(output: number): number;
+  readRows(output: number, to: number, room: number, rows: number): number;
+  rowsRead(): number;
+  rowBytesNext(output: number): number;
+  closeOutput(output: number): void;
+  openQuery(pointer: number, bytes: number): number;
+  queryFailure(): number;
+  runQuery(query: number, budget: number): number;
+  isTruncated(query: number): number;
+  closeQuery(query: number): void;
+  commitCount(): number;
+  collectValues(rows: number): number;
+  collectionCount(): number;
+  valueCount(): number;
+  memoryInUse(): bigint;
+  derivationCount(): bigint;
+  stepsDone(): bigint;
+  touchedCount(): bigint;
+  relationSlots(): number;
+  sabotage(kind: number): void;
+}
+
+export class Core {
+  readonly exports: CoreExports;
+
+  private constructor(exports: CoreExports) {
+    this.exports = exports;
+  }
+
+  /** `pagesMax`: bound of the memory in pages of 64 KiB; 0: up to 4 GiB. */
+  static async create(wasm: Uint8Array, pagesMax: number): Promise<Core> {
+    let memory: CoreExports['memory'] | undefined;
+    const formatInto = (value: number, to: number): number => {
+      const text = formatFloat(value);
+      const bytes = new Uint8Array((memory as CoreExports['memory']).buffer, to >>> 0, text.length);
+      for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+      return text.length;
+    };
+    // The module `env` is the core's env.ts; the loader's own type knows only AssemblyScript's.
+    const env: Record<string, unknown> = { formatFloat: formatInto, abort };
+    const { exports } = await instantiate<Record<string, unknown>>(wasm, { env });
+    const core = exports as unknown as CoreExports;
+    memory = core.memory;
+    if (core.abiVersion() !== ABI_VERSION) {
+      throw new CaucusError('internal', `the core has version ${core.abiVersion()}, not ${ABI_VERSION}`, {
+        remedy: 'build the core and the host together: npm run build',
+      });
+    }
+    if (core.start(pagesMax) === STATUS_OUT_OF_MEMORY) throw outOfMemory();
+    return new Core(core);
+  }
+
+  /** Copies bytes into the request area; its address, valid until the next call that copies. */
+  write(bytes: Uint8Array): number {
+    const pointer = this.area(bytes.length);
+    new Uint8Array(this.exports.memory.buffer, pointer, bytes.length).set(bytes);
+    return pointer;
+  }
+
+  /** The request area with room for `length` bytes. */
+  area(length: number): number {
+    const pointer = this.exports.requestArea(Math.max(length, 1)) >>> 0;
+    if (pointer === 0) throw outOfMemory();
+    return pointer;
+  }
+
+  /** A copy of bytes of the core's memory. */
+  read(pointer: number, length: number): Uint8Array {
+    return new Uint8Array(this.exports.memory.buffer, pointer, length).slice();
+  }
+}
+
+export function outOfMemory(): CaucusError {
+  return new CaucusError('out_of_memory', 'the engine has no memory left', {
+    remedy: 'remove rows or rules, or give the engine more memory; one engine holds at most 4 GiB',
+  });
+}
+
+/** A defect of the core: its assertions are compiled into the debug target only. */
+function abort(_message: number, _file: number, line: number, column: number): never {
+  throw new Error(`the core aborted at ${line}:${column}`);
+}

@@ -1,0 +1,208 @@
+/**
+ * Plan → the bytes that the core decodes (engine-as/program-decoder.ts, its twin, has the format).
+ * Asserts what it writes only as far as types do; the decoder checks everything.
+ */
+import * as abi from '../../engine-as/abi.ts';
+import type { AggregatePlan, ColumnUse, Step, Unit, Version, View } from '../compiler/plan.ts';
+import { encodeRows } from '../value/row-block.ts';
+import type { Value } from '../value/value.ts';
+
+const NONE = 0xffffffff;
+
+const VIEWS: Readonly<Record<View, number>> = {
+  read: abi.VIEW_READ,
+  old: abi.VIEW_OLD,
+  new: abi.VIEW_NEW,
+  settled: abi.VIEW_SETTLED,
+  stable: abi.VIEW_STABLE,
+};
+const MATCHES = { each: abi.MATCH_EACH, once: abi.MATCH_ONCE, absent: abi.MATCH_ABSENT } as const;
+const COMPARISONS = {
+  '=': abi.COMPARE_EQUAL,
+  '!=': abi.COMPARE_NOT_EQUAL,
+  '<': abi.COMPARE_LESS,
+  '<=': abi.COMPARE_LESS_EQUAL,
+  '>': abi.COMPARE_GREATER,
+  '>=': abi.COMPARE_GREATER_EQUAL,
+} as const;
+const COMPUTATIONS = {
+  '+': abi.COMPUTE_ADD,
+  '-': abi.COMPUTE_SUBTRACT,
+  '*': abi.COMPUTE_MULTIPLY,
+  '/': abi.COMPUTE_DIVIDE,
+  '%': abi.COMPUTE_REMAINDER,
+} as const;
+const AGGREGATES = {
+  count: abi.AGGREGATE_COUNT,
+  sum: abi.AGGREGATE_SUM,
+  min: abi.AGGREGATE_MIN,
+  max: abi.AGGREGATE_MAX,
+} as const;
+const PURPOSES = {
+  full: abi.VERSION_FULL,
+  delta: abi.VERSION_DELTA,
+  candidate: abi.VERSION_CANDIDATE,
+  insert: abi.VERSION_INSERT,
+  round: abi.VERSION_ROUND,
+  support: abi.VERSION_SUPPORT,
+} as const;
+const UNITS = {
+  counting: abi.UNIT_COUNTING,
+  recursive: abi.UNIT_RECURSIVE,
+  aggregate: abi.UNIT_AGGREGATE,
+} as const;
+
+export interface EncodedRelation {
+  readonly handle: number;
+  readonly indexes: readonly (readonly number[])[];
+}
+
+export interface EncodedUnit {
+  readonly unit: Unit;
+  /** Its relations are new: it is evaluated from scratch. */
+  readonly isFresh: boolean;
+}
+
+/** Relation numbers of the units are places in `relations`. */
+export function encodeProgram(
+  relations: readonly EncodedRelation[],
+  units: readonly EncodedUnit[],
+): Uint8Array {
+  return new ProgramEncoder().encode(relations, units);
+}
+
+class ProgramEncoder {
+  readonly #words: number[] = [];
+  readonly #constants = new Map<Value, number>();
+
+  encode(relations: readonly EncodedRelation[], units: readonly EncodedUnit[]): Uint8Array {
+    for (const { handle, indexes } of relations) {
+      this.#put(handle, indexes.length);
+      for (const columns of indexes) this.#put(columns.length, ...columns);
+    }
+    for (const { unit, isFresh } of units) this.#putUnit(unit, isFresh);
+    const constants = [...this.#constants.keys()].map((value) => [value]);
+    const { bytes } = encodeRows(1, constants);
+    const header = [
+      abi.PROGRAM_MAGIC,
+      abi.ABI_VERSION,
+      0,
+      relations.length,
+      constants.length,
+      bytes.length,
+      units.length,
+    ];
+    const wordCount = header.length + this.#words.length;
+    header[2] = wordCount;
+    const program = new Uint8Array(wordCount * 4 + bytes.length);
+    const view = new DataView(program.buffer);
+    let at = 0;
+    for (const words of [header, this.#words]) {
+      for (const word of words) {
+        view.setUint32(at, word, true);
+        at += 4;
+      }
+    }
+    program.set(bytes, at);
+    return program;
+  }
+
+  #put(...words: number[]): void {
+    for (const word of words) this.#words.push(word);
+  }
+
+  #constant(value: Value): number {
+    const known = this.#constants.get(value);
+    if (known !== undefined) return known;
+    const number = this.#constants.size;
+    this.#constants.set(value, number);
+    return number;
+  }
+
+  #putUnit(unit: Unit, isFresh: boolean): void {
+    this.#put(UNITS[unit.kind], isFresh ? 1 : 0, unit.relations.length, ...unit.relations);
+    this.#put(unit.versions.length);
+    for (const version of unit.versions) this.#putVersion(version);
+    if (unit.aggregate !== undefined) this.#putAggregate(unit.aggregate);
+  }
+
+  #putAggregate(plan: AggregatePlan): void {
+    this.#put(plan.input, plan.output, plan.errors ?? NONE, plan.index ?? NONE);
+    this.#put(plan.groupColumns.length, ...plan.groupColumns);
+    this.#put(plan.aggregates.length);
+    for (const one of plan.aggregates) this.#put(AGGREGATES[one.function], one.column);
+  }
+
+  #putVersion(version: Version): void {
+    this.#put(PURPOSES[version.purpose], version.head, version.source ?? NONE);
+    this.#put(Number(version.isNegative), Number(version.inComponent), Number(version.isExit));
+    this.#put(version.registerCount, version.rankCount, version.constants.length);
+    for (const one of version.constants) this.#put(one.register, this.#constant(one.value));
+    const code = encodeSteps(version.steps);
+    this.#put(code.length, ...code);
+  }
+}
+
+/** Word 0 is where the outermost step goes back to; `back` is the last step that iterates. */
+function encodeSteps(steps: readonly Step[]): number[] {
+  const code: number[] = [abi.OP_END];
+  let back = 0;
+  for (const step of steps) {
+    const start = code.length;
+    putStep(code, step, back);
+    if (step.op === 'delta' || step.op === 'scan' || step.op === 'lookup') back = start;
+  }
+  return code;
+}
+
+function putStep(code: number[], step: Step, back: number): void {
+  switch (step.op) {
+    case 'delta':
+      code.push(abi.OP_DELTA, back, 0, step.rank ?? abi.NO_REGISTER);
+      return putUses(code, step.binds, step.checks);
+    case 'head':
+      code.push(abi.OP_HEAD, back);
+      return putUses(code, step.binds, step.checks);
+    case 'scan':
+    case 'lookup': {
+      const { rank, isBounded } = step;
+      code.push(step.op === 'scan' ? abi.OP_SCAN : abi.OP_LOOKUP, back, 0, step.relation);
+      code.push(VIEWS[step.view], MATCHES[step.match], ...rankWords(rank, isBounded));
+      putUses(code, step.binds, step.checks);
+      if (step.op === 'lookup') code.push(step.index, step.keys.length, ...step.keys);
+      return;
+    }
+    case 'probe':
+      code.push(abi.OP_PROBE, back, step.relation, VIEWS[step.view], Number(step.isAbsent));
+      code.push(...rankWords(step.rank, step.isBounded), step.registers.length, ...step.registers);
+      return;
+    case 'compare':
+      code.push(abi.OP_COMPARE, back, COMPARISONS[step.operator], step.left, step.right);
+      return;
+    case 'compute':
+      code.push(abi.OP_COMPUTE, back, COMPUTATIONS[step.operator], step.left, step.right);
+      code.push(step.output, Number(step.isCheck));
+      return;
+    case 'fails':
+      code.push(abi.OP_FAILS, back, COMPUTATIONS[step.operator], step.left, step.right);
+      return;
+    case 'format':
+      code.push(abi.OP_FORMAT, back, step.output, step.inputs.length, ...step.inputs);
+      return;
+    case 'move':
+      code.push(abi.OP_MOVE, back, step.from, step.to);
+      return;
+    case 'emit':
+      code.push(abi.OP_EMIT, back, step.ranks.length, step.registers.length);
+      code.push(...step.ranks, ...step.registers);
+  }
+}
+
+function rankWords(rank: number | undefined, isBounded: boolean | undefined): [number, number] {
+  return [rank ?? abi.NO_REGISTER, isBounded === true ? 0 : abi.NO_REGISTER];
+}
+
+function putUses(code: number[], binds: readonly ColumnUse[], checks: readonly ColumnUse[]): void {
+  code.push(binds.length, checks.length);
+  for (const use of [...binds, ...checks]) code.push(use.column, use.register);
+}

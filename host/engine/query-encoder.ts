@@ -1,0 +1,77 @@
+/**
+ * A query's bytes over the relations that run now. A lookup by columns that no index covers becomes a
+ * scan; when such a query comes again over a larger table, the index is built.
+ */
+import type { QueryPlan, Step, Version } from '../compiler/plan.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import { encodeProgram } from './program-encoder.ts';
+import type { Binding } from './relation-binding.ts';
+
+const DEMANDS_BEFORE_INDEX = 2;
+const ROWS_WORTH_INDEX = 512;
+const INDEXES_PER_TABLE_MAX = 8;
+
+/** Indexes that queries would have used. */
+export class IndexDemand {
+  readonly #counts = new Map<string, number>();
+  readonly #wanted = new Map<TableKey, (readonly number[])[]>();
+  #isDue = false;
+
+  /** True when an index was earned since the last `take`. */
+  get isDue(): boolean {
+    return this.#isDue;
+  }
+
+  note(table: TableKey, columns: readonly number[], rows: number): void {
+    if (rows < ROWS_WORTH_INDEX) return;
+    const key = `${table} ${columns.join()}`;
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
+    if (count !== DEMANDS_BEFORE_INDEX) return;
+    const list = this.#wanted.get(table) ?? [];
+    list.push(columns);
+    // The oldest goes; it may earn its place again.
+    if (list.length > INDEXES_PER_TABLE_MAX) {
+      this.#counts.delete(`${table} ${list.shift()?.join() ?? ''}`);
+    }
+    this.#wanted.set(table, list);
+    this.#isDue = true;
+  }
+
+  take(): ReadonlyMap<TableKey, readonly (readonly number[])[]> {
+    this.#isDue = false;
+    return this.#wanted;
+  }
+}
+
+/** `stands`: empty relations for tables that are not there; `rowsOf`: rows of a handle. */
+export function encodeQuery(
+  plan: QueryPlan,
+  answer: number,
+  binding: Binding | undefined,
+  stands: ReadonlyMap<TableKey, number>,
+  demand: IndexDemand,
+  rowsOf: (handle: number) => number,
+): Uint8Array {
+  const relations = plan.relations.map(({ table }, number) => {
+    if (number === 0) return { handle: answer, indexes: [] };
+    const stand = stands.get(table);
+    if (stand !== undefined) return { handle: stand, indexes: [] };
+    const handle = binding?.byName.get(table)?.handle ?? -1;
+    return { handle, indexes: binding?.indexes.get(handle) ?? [] };
+  });
+  const steps = plan.version.steps.map((step): Step => {
+    if (step.op !== 'lookup') return step;
+    const columns = plan.indexes[step.relation]?.[step.index] ?? [];
+    const { handle, indexes } = relations[step.relation] ?? { handle: -1, indexes: [] };
+    const index = indexes.findIndex((one) => one.join() === columns.join());
+    if (index >= 0) return { ...step, index };
+    demand.note(plan.relations[step.relation]?.table ?? '', columns, rowsOf(handle));
+    const { index: _, keys, ...iteration } = step;
+    const keyChecks = columns.map((column, place) => ({ column, register: keys[place] ?? 0 }));
+    return { ...iteration, op: 'scan', checks: [...keyChecks, ...iteration.checks] };
+  });
+  const version: Version = { ...plan.version, steps };
+  const unit = { kind: 'counting', relations: [0], versions: [version] } as const;
+  return encodeProgram(relations, [{ unit, isFresh: true }]);
+}

@@ -1,0 +1,123 @@
+/**
+ * Which relation of the core stands for which relation of the plan. A relation of the former plan with
+ * equal name and definition goes on with its rows; the others are made anew and evaluated from scratch.
+ */
+import * as abi from '../../engine-as/abi.ts';
+import type { Plan, PlanRelation, Unit } from '../compiler/plan.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import type { Core } from './core.ts';
+import { outOfMemory } from './core.ts';
+import { encodeProgram } from './program-encoder.ts';
+
+export interface BoundRelation {
+  readonly relation: PlanRelation;
+  readonly handle: number;
+  /** What the digest covers; see `digestFlags`. */
+  readonly digest: number;
+}
+
+export interface Binding {
+  readonly plan: Plan;
+  /** By place in `plan.relations`. */
+  readonly bound: readonly BoundRelation[];
+  readonly byName: ReadonlyMap<string, BoundRelation>;
+  /** Handles made for this binding. */
+  readonly fresh: ReadonlySet<number>;
+  /** Indexes of each relation in the program, by handle. */
+  readonly indexes: ReadonlyMap<number, readonly (readonly number[])[]>;
+}
+
+/** Indexes that queries asked for, by table. */
+export type WantedIndexes = ReadonlyMap<TableKey, readonly (readonly number[])[]>;
+
+/** Creates what the plan needs and the former binding does not have. */
+export function bindRelations(
+  core: Core,
+  plan: Plan,
+  former: Binding | undefined,
+  wanted: WantedIndexes,
+  rowsMax: number,
+): Binding {
+  const fresh = new Set<number>();
+  const bound = plan.relations.map((relation): BoundRelation => {
+    const known = former?.byName.get(relation.name);
+    const digest = digestFlags(plan, relation);
+    if (known !== undefined && isSame(known.relation, relation)) {
+      return { relation, handle: known.handle, digest };
+    }
+    const handle = createRelation(core, plan, relation, digest, rowsMax);
+    fresh.add(handle);
+    return { relation, handle, digest };
+  });
+  const indexes = new Map<number, readonly (readonly number[])[]>();
+  for (const { relation, handle } of bound) {
+    indexes.set(handle, allIndexes(relation, wanted.get(relation.name) ?? []));
+  }
+  const byName = new Map(bound.map((one) => [one.relation.name, one]));
+  return { plan, bound, byName, fresh, indexes };
+}
+
+function isSame(a: PlanRelation, b: PlanRelation): boolean {
+  return a.fingerprint === b.fingerprint && a.arity === b.arity && a.ranked === b.ranked;
+}
+
+function createRelation(
+  core: Core,
+  plan: Plan,
+  relation: PlanRelation,
+  digest: number,
+  rowsMax: number,
+): number {
+  let flags = digest;
+  if (relation.ranked) flags |= abi.RELATION_RANKED;
+  if (plan.options.batchOnly !== true) flags |= abi.RELATION_POSITIONS;
+  const seed = seedOf(relation.name);
+  const handle = core.exports.createRelation(relation.arity, flags, rowsMax, seed);
+  if (handle < 0) throw outOfMemory();
+  return handle;
+}
+
+/** Base rows are in the digest wherever there is one, whole tables where the plan says so. */
+function digestFlags({ options, tables }: Plan, { name }: PlanRelation): number {
+  if (options.digest === undefined || !tables.has(name)) return 0;
+  return abi.RELATION_DIGEST_BASE | (options.digest.has(name) ? abi.RELATION_DIGEST_ALL : 0);
+}
+
+/** The plan's indexes keep their places; those that queries want follow. */
+function allIndexes(
+  relation: PlanRelation,
+  wanted: readonly (readonly number[])[],
+): readonly (readonly number[])[] {
+  const known = new Set(relation.indexes.map((columns) => columns.join()));
+  const more = wanted.filter(
+    (columns) => !known.has(columns.join()) && columns.every((column) => column < relation.arity),
+  );
+  return [...relation.indexes, ...more];
+}
+
+/** FNV-1a, 64 bits: the part of a table's name in its digest. */
+function seedOf(name: string): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(name)) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash;
+}
+
+/** The program of a binding; units of fresh relations are evaluated from scratch. */
+export function encodeBinding(binding: Binding): Uint8Array {
+  const { plan, bound, fresh, indexes } = binding;
+  const relations = bound.map(({ handle }) => ({ handle, indexes: indexes.get(handle) ?? [] }));
+  const units = plan.units.map((unit) => ({ unit, isFresh: isFreshUnit(unit, bound, fresh) }));
+  return encodeProgram(relations, units);
+}
+
+function isFreshUnit(
+  unit: Unit,
+  bound: readonly BoundRelation[],
+  fresh: ReadonlySet<number>,
+): boolean {
+  const states = unit.relations.map((one) => fresh.has((bound[one] as BoundRelation).handle));
+  if (new Set(states).size > 1) throw new Error('a unit is neither fresh nor kept');
+  return states[0] === true;
+}

@@ -1,0 +1,508 @@
+/**
+ * The engine over the WASM core. Transactions run one after another, each in slices with a turn of the
+ * event loop between them; queries run between the slices and see the state before the transaction.
+ *
+ * A query that is under way when a transaction is ready to commit gets a few more turns to end; then the
+ * commit goes ahead and the query starts again on the new state. One that was overtaken several times is
+ * waited for.
+ */
+import * as abi from '../../engine-as/abi.ts';
+import type { Plan, QueryPlan } from '../compiler/plan.ts';
+import type { TableKey } from '../compiler/stratified.ts';
+import { CaucusError } from '../errors.ts';
+import type { RowBlock } from '../value/row-block.ts';
+import { emptyBlock, splitBlock } from '../value/row-block.ts';
+import { bindRelations, encodeBinding } from './relation-binding.ts';
+import type { Binding, BoundRelation } from './relation-binding.ts';
+import { readBlock } from './block-reader.ts';
+import { Core, outOfMemory } from './core.ts';
+import type {
+  Engine,
+  EngineStats,
+  QueryOptions,
+  QueryResult,
+  TableChange,
+  TableDelta,
+  Transaction,
+  TransactionFailure,
+  TransactionResult,
+} from './engine.ts';
+import { encodeQuery, IndexDemand } from './query-encoder.ts';
+
+export interface WasmEngineOptions {
+  /** A turn of the event loop. */
+  readonly yield: () => Promise<void>;
+  /** Milliseconds of a monotone clock, for statistics only. */
+  readonly now?: () => number;
+  /** Rows of one table at most; absent: 2^28. */
+  readonly rowsPerTableMax?: number;
+  /** Engine steps of one transaction at most; absent: no limit. */
+  readonly stepsMax?: number;
+  /** Memory of the core at most, in bytes; absent: 4 GiB. */
+  readonly memoryBytesMax?: number;
+}
+
+/** Steps between two turns of the event loop: some milliseconds. */
+const SLICE_STEPS = 100_000;
+const INPUT_CHUNK_BYTES = 1 << 20;
+const COLLECT_ROWS = 16_384;
+/** Turns that a commit gives to queries under way, and overtakings after which it waits for one. */
+const COMMIT_TURNS_MAX = 16;
+const OVERTAKEN_MAX = 3;
+const QUERY_STEPS_MAX = 2_000_000_000;
+const PAGE_BYTES = 65_536;
+
+export async function createWasmEngine(
+  wasm: Uint8Array,
+  options: WasmEngineOptions,
+): Promise<WasmEngine> {
+  const pagesMax = Math.floor((options.memoryBytesMax ?? 0) / PAGE_BYTES);
+  return new WasmEngine(await Core.create(wasm, pagesMax), options);
+}
+
+interface UnitTime {
+  ms: number;
+  rounds: number;
+}
+
+export class WasmEngine implements Engine {
+  readonly core: Core;
+  readonly #options: WasmEngineOptions;
+  readonly #demand = new IndexDemand();
+  #binding: Binding | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+  #unitTimes: UnitTime[] = [];
+  /** Reads under way: how often each was overtaken by a commit. */
+  readonly #reads = new Map<object, number>();
+
+  constructor(core: Core, options: WasmEngineOptions) {
+    this.core = core;
+    this.#options = options;
+  }
+
+  transact(transaction: Transaction): Promise<TransactionResult> {
+    return this.#enqueue(() => this.#transact(transaction));
+  }
+
+  async query(plan: QueryPlan, options: QueryOptions = {}): Promise<QueryResult> {
+    const result = await this.#read((pause) => this.#runQuery(plan, options, pause));
+    if (this.#demand.isDue) void this.#enqueue(() => this.#transact({ changes: [] }, true));
+    return result;
+  }
+
+  async rows(table: TableKey, options: { readonly base?: boolean } = {}): Promise<RowBlock> {
+    const kind = options.base === true ? abi.OUTPUT_BASE : abi.OUTPUT_ROWS;
+    return this.#read(async (pause) => {
+      const bound = this.#binding?.byName.get(table);
+      if (bound === undefined) return emptyBlock(0);
+      return readBlock(this.core, { kind, handle: bound.handle }, bound.relation.arity, pause);
+    });
+  }
+
+  count(table: TableKey): number {
+    const bound = this.#binding?.byName.get(table);
+    return bound === undefined ? 0 : this.core.exports.liveRows(bound.handle) >>> 0;
+  }
+
+  digest(): string {
+    const lanes = [0n, 0n, 0n, 0n];
+    for (const { handle, digest } of this.#binding?.bound ?? []) {
+      if (digest === 0) continue;
+      for (const lane of lanes.keys()) {
+        lanes[lane] = (lanes[lane] as bigint) + this.core.exports.digestLane(handle, lane);
+      }
+    }
+    return lanes.map((lane) => BigInt.asUintN(64, lane).toString(16).padStart(16, '0')).join('');
+  }
+
+  stats(): EngineStats {
+    const { exports } = this.core;
+    const tables: Record<TableKey, number> = {};
+    for (const key of this.#binding?.plan.tables.keys() ?? []) tables[key] = this.count(key);
+    const strata = (this.#binding?.plan.units ?? []).flatMap((unit, index) => {
+      const time = this.#unitTimes[index];
+      if (time === undefined || unit.versions.length === 0) return [];
+      const relations = this.#binding?.plan.relations ?? [];
+      return [{ tables: unit.relations.map((one) => relations[one]?.name ?? ''), ...time }];
+    });
+    return {
+      tables,
+      memoryBytes: exports.memory.buffer.byteLength,
+      liveValues: exports.valueCount() >>> 0,
+      touchedRows: Number(exports.touchedCount()),
+      strata,
+    };
+  }
+
+  close(): void {
+    this.#binding = undefined;
+  }
+
+  #enqueue<T>(job: () => Promise<T>): Promise<T> {
+    const run = this.#queue.then(job);
+    this.#queue = run.catch(() => undefined);
+    return run;
+  }
+
+  /* Transactions. */
+
+  async #transact(transaction: Transaction, isIndexing = false): Promise<TransactionResult> {
+    const { exports } = this.core;
+    const former = this.#binding;
+    const status = exports.begin();
+    if (status !== abi.STATUS_DONE) return failure(status, undefined);
+    let binding = former;
+    try {
+      const plan = transaction.plan ?? (isIndexing ? former?.plan : undefined);
+      if (plan !== undefined) binding = await this.#install(plan, former);
+      if (binding === undefined) throw new Error('the first transaction needs a plan');
+      for (const change of transaction.changes) await this.#change(binding, change);
+      await this.#compute(binding);
+      const deltas = isIndexing ? [] : await this.#deltas(binding, former);
+      if (transaction.dryRun === true) {
+        await this.#rollBack(binding);
+        return { ok: true, deltas };
+      }
+      await this.#commit(binding, former);
+      return { ok: true, deltas };
+    } catch (error) {
+      if (exports.isOpen() === 0) throw error;
+      await this.#rollBack(binding);
+      if (error instanceof CoreFailure) return failure(error.status, error.table);
+      if (error instanceof CaucusError && error.code === 'out_of_memory') {
+        return failure(abi.STATUS_OUT_OF_MEMORY, undefined);
+      }
+      throw error;
+    } finally {
+      exports.shrinkRequestArea();
+      await this.#care();
+    }
+  }
+
+  async #install(plan: Plan, former: Binding | undefined): Promise<Binding> {
+    const rowsMax = this.#options.rowsPerTableMax ?? 0;
+    const binding = bindRelations(this.core, plan, former, this.#demand.take(), rowsMax);
+    const bytes = encodeBinding(binding);
+    const status = this.core.exports.setProgram(this.core.write(bytes), bytes.length);
+    if (status !== abi.STATUS_DONE) {
+      this.#drop(binding.fresh);
+      throw new CoreFailure(status);
+    }
+    for (const { relation, handle } of binding.bound) {
+      const old = former?.byName.get(relation.name);
+      if (old === undefined || old.handle === handle || old.relation.arity !== relation.arity) continue;
+      await this.#copyBaseRows(old.handle, handle);
+    }
+    return binding;
+  }
+
+  async #copyBaseRows(from: number, to: number): Promise<void> {
+    for (let row = 0; ;) {
+      const next = this.core.exports.copyBaseRows(from, to, row) >>> 0;
+      if (next === 0xffffffff) throw new CoreFailure(abi.STATUS_OUT_OF_MEMORY);
+      if (next === row) return;
+      row = next;
+      await this.#options.yield();
+    }
+  }
+
+  async #change(binding: Binding, change: TableChange): Promise<void> {
+    const bound = binding.byName.get(change.table);
+    if (bound === undefined) throw new Error(`no table \`${change.table}\``);
+    if (change.replace === true) await this.#clearBaseRows(bound.handle);
+    if (change.delete !== undefined) await this.#changeRows(bound, change.delete, false);
+    if (change.insert !== undefined) await this.#changeRows(bound, change.insert, true);
+  }
+
+  async #clearBaseRows(handle: number): Promise<void> {
+    for (let row = 0; ;) {
+      const next = this.core.exports.clearBaseRows(handle, row) >>> 0;
+      if (next === 0xffffffff) throw new CoreFailure(abi.STATUS_OUT_OF_MEMORY);
+      if (next === row) return;
+      row = next;
+      if (row % (COLLECT_ROWS * 4) === 0) await this.#options.yield();
+    }
+  }
+
+  async #changeRows(bound: BoundRelation, block: RowBlock, isInsert: boolean): Promise<void> {
+    const { relation, handle } = bound;
+    if (block.arity !== relation.arity) {
+      const arities = `${block.arity} columns, not ${relation.arity}`;
+      throw new Error(`rows of \`${relation.name}\` have ${arities}`);
+    }
+    let isFirst = true;
+    for (const part of splitBlock(block, INPUT_CHUNK_BYTES)) {
+      if (!isFirst) await this.#options.yield();
+      isFirst = false;
+      const pointer = this.core.write(part.bytes);
+      const { length } = part.bytes;
+      const insert = Number(isInsert);
+      const status = this.core.exports.changeBaseRows(handle, pointer, length, part.count, insert);
+      if (status !== abi.STATUS_DONE) throw new CoreFailure(status, relation.table);
+    }
+  }
+
+  async #compute(binding: Binding): Promise<void> {
+    const { exports } = this.core;
+    const now = this.#options.now ?? ((): number => 0);
+    const start = exports.stepsDone();
+    const times: UnitTime[] = [];
+    let since = now();
+    for (;;) {
+      const unit = exports.unitUnderWay();
+      const status = exports.step(SLICE_STEPS);
+      const time = (times[unit] ??= { ms: 0, rounds: 0 });
+      const until = now();
+      time.ms += until - since;
+      time.rounds = Math.max(time.rounds, exports.roundUnderWay() >>> 0);
+      since = until;
+      if (status === abi.STATUS_DONE) break;
+      if (status !== abi.STATUS_MORE) {
+        throw new CoreFailure(status, this.#limitedTable(binding, exports.limitedRelation()));
+      }
+      const { stepsMax } = this.#options;
+      if (stepsMax !== undefined && Number(exports.stepsDone() - start) > stepsMax) {
+        const relation = binding.plan.units[exports.unitUnderWay()]?.relations[0] ?? 0;
+        throw new CoreFailure(abi.STATUS_STEPS_LIMIT, binding.plan.relations[relation]?.table);
+      }
+      await this.#options.yield();
+      since = now();
+    }
+    if (binding !== this.#binding) this.#unitTimes = times;
+  }
+
+  #limitedTable(binding: Binding, handle: number): TableKey | undefined {
+    return binding.bound.find((one) => one.handle === handle)?.relation.table;
+  }
+
+  /** Of the watched tables, before the commit. */
+  async #deltas(binding: Binding, former: Binding | undefined): Promise<TableDelta[]> {
+    const deltas: TableDelta[] = [];
+    for (const table of binding.plan.tables.keys()) {
+      if (!isWatched(binding.plan, table)) continue;
+      const delta = await this.#delta(table, binding, former);
+      if (delta !== undefined && delta.insert.count + delta.delete.count > 0) deltas.push(delta);
+    }
+    return deltas.sort((a, b) => (a.table < b.table ? -1 : 1));
+  }
+
+  async #delta(
+    table: TableKey,
+    binding: Binding,
+    former: Binding | undefined,
+  ): Promise<TableDelta | undefined> {
+    const { relation, handle } = binding.byName.get(table) as BoundRelation;
+    const { arity } = relation;
+    const read = async (kind: number, from: number, other?: number): Promise<RowBlock> => {
+      const request = other === undefined ? { kind, handle: from } : { kind, handle: from, other };
+      const block = await readBlock(this.core, request, arity, async () => {
+        await this.#options.yield();
+        return true;
+      });
+      return block ?? emptyBlock(arity);
+    };
+    const old = former?.byName.get(table);
+    const wasWatched =
+      old !== undefined &&
+      former !== undefined &&
+      isWatched(former.plan, table) &&
+      old.relation.arity === arity;
+    if (!wasWatched) {
+      const insert = await read(abi.OUTPUT_NEW, handle);
+      return { table, insert, delete: emptyBlock(arity) };
+    }
+    if (old.handle !== handle) {
+      const insert = await read(abi.OUTPUT_GAINED, handle, old.handle);
+      return { table, insert, delete: await read(abi.OUTPUT_LOST, old.handle, handle) };
+    }
+    if (this.core.exports.deltaRows(handle) === 0) return undefined;
+    const insert = await read(abi.OUTPUT_ADDED, handle);
+    return { table, insert, delete: await read(abi.OUTPUT_REMOVED, handle) };
+  }
+
+  async #commit(binding: Binding, former: Binding | undefined): Promise<void> {
+    await this.#awaitReads();
+    const { exports } = this.core;
+    // The first call passes the commit point; whoever asks from here on sees the new state.
+    let status = exports.commit();
+    this.#binding = binding;
+    while (status === abi.STATUS_MORE) {
+      await this.#options.yield();
+      status = exports.commit();
+    }
+    if (status !== abi.STATUS_DONE) throw new Error(`commit answered ${status}`);
+    if (binding === former) return;
+    for (const { handle, digest, relation } of binding.bound) {
+      const old = former?.byName.get(relation.name);
+      if (old?.handle === handle && old.digest !== digest) exports.setDigest(handle, digest);
+    }
+    const kept = new Set(binding.bound.map((one) => one.handle));
+    this.#drop((former?.bound ?? []).map((one) => one.handle).filter((one) => !kept.has(one)));
+  }
+
+  /** Reads under way end, or the turns do; those overtaken too often are waited for. */
+  async #awaitReads(): Promise<void> {
+    const waiting = new Set(this.#reads.keys());
+    for (let turn = 0; waiting.size > 0; turn++) {
+      for (const read of waiting) {
+        const overtaken = this.#reads.get(read);
+        const isPatient = overtaken !== undefined && overtaken >= OVERTAKEN_MAX;
+        if (overtaken === undefined || (turn >= COMMIT_TURNS_MAX && !isPatient)) waiting.delete(read);
+      }
+      if (waiting.size > 0) await this.#options.yield();
+    }
+  }
+
+  async #rollBack(binding: Binding | undefined): Promise<void> {
+    const { exports } = this.core;
+    let status = exports.rollBack();
+    while (status === abi.STATUS_MORE) {
+      await this.#options.yield();
+      status = exports.rollBack();
+    }
+    if (status !== abi.STATUS_DONE) throw new Error(`rollback answered ${status}`);
+    if (binding !== undefined && binding !== this.#binding) this.#drop(binding.fresh);
+  }
+
+  #drop(handles: Iterable<number>): void {
+    for (const handle of handles) this.core.exports.destroyRelation(handle);
+  }
+
+  /** Collects values in proportion to what a transaction did. */
+  async #care(): Promise<void> {
+    const { exports } = this.core;
+    const slices = 1 + Math.ceil((Number(exports.touchedCount()) * 4) / COLLECT_ROWS);
+    for (let slice = 0; slice < slices; slice++) {
+      if (exports.collectValues(COLLECT_ROWS) !== abi.STATUS_MORE) return;
+      if (slice % 16 === 15) await this.#options.yield();
+    }
+  }
+
+  /* Reads. */
+
+  /** Runs a read, again whenever a commit overtakes it (its pause answers false and it is undefined). */
+  async #read<T>(read: (pause: () => Promise<boolean>) => Promise<T | undefined>): Promise<T> {
+    const token = {};
+    this.#reads.set(token, 0);
+    try {
+      for (;;) {
+        const commits = this.core.exports.commitCount();
+        const result = await read(async () => {
+          await this.#options.yield();
+          return this.core.exports.commitCount() === commits;
+        });
+        if (result !== undefined) return result;
+        this.#reads.set(token, (this.#reads.get(token) ?? 0) + 1);
+      }
+    } finally {
+      this.#reads.delete(token);
+    }
+  }
+
+  async #runQuery(
+    plan: QueryPlan,
+    options: QueryOptions,
+    pause: () => Promise<boolean>,
+  ): Promise<QueryResult | undefined> {
+    const { exports } = this.core;
+    const arity = plan.query.outputs.length;
+    const rowsMax = options.rowsMax ?? 0;
+    const answer = exports.createRelation(arity, abi.RELATION_LOCAL, rowsMax, 0n);
+    if (answer < 0) throw outOfMemory();
+    const stands = this.#standIns(plan);
+    let query = 0;
+    try {
+      const bytes = encodeQuery(plan, answer, this.#binding, stands, this.#demand, (handle) =>
+        exports.liveRows(handle),
+      );
+      query = exports.openQuery(this.core.write(bytes), bytes.length) >>> 0;
+      if (query === 0) throw queryError(exports.queryFailure());
+      const isThere = await this.#finishQuery(query, options.stepsMax ?? QUERY_STEPS_MAX, pause);
+      if (!isThere) return undefined;
+      const truncated = exports.isTruncated(query) !== 0;
+      const request = { kind: abi.OUTPUT_NEW, handle: answer };
+      // The answer has rows of its own: a commit cannot void it any more.
+      const keepOn = async (): Promise<boolean> => {
+        await this.#options.yield();
+        return true;
+      };
+      const rows = await readBlock(this.core, request, arity, keepOn, options.rowsMax);
+      return { rows: rows ?? emptyBlock(arity), truncated };
+    } finally {
+      if (query !== 0) exports.closeQuery(query);
+      this.#drop([answer, ...stands.values()]);
+    }
+  }
+
+  /** Empty relations for tables that the running plan does not have. */
+  #standIns(plan: QueryPlan): Map<TableKey, number> {
+    const stands = new Map<TableKey, number>();
+    for (const { table, arity } of plan.relations.slice(1)) {
+      const bound = this.#binding?.byName.get(table);
+      if (bound?.relation.arity === arity || stands.has(table)) continue;
+      const handle = this.core.exports.createRelation(arity, abi.RELATION_LOCAL, 0, 0n);
+      if (handle < 0) throw outOfMemory();
+      stands.set(table, handle);
+    }
+    return stands;
+  }
+
+  async #finishQuery(
+    query: number,
+    stepsMax: number,
+    pause: () => Promise<boolean>,
+  ): Promise<boolean> {
+    const { exports } = this.core;
+    for (let steps = 0; ; steps += SLICE_STEPS) {
+      const status = exports.runQuery(query, SLICE_STEPS);
+      if (status === abi.STATUS_DONE) return true;
+      if (status !== abi.STATUS_MORE) throw queryError(status);
+      if (steps > stepsMax) {
+        throw new CaucusError('limit_exceeded', `the query took more than ${stepsMax} steps`, {
+          remedy: 'bind more columns, or split the query',
+        });
+      }
+      if (!(await pause())) return false;
+    }
+  }
+}
+
+/** A status that ends a transaction. */
+class CoreFailure extends Error {
+  readonly status: number;
+  readonly table: TableKey | undefined;
+
+  constructor(status: number, table?: TableKey) {
+    super(`status ${status}`);
+    this.status = status;
+    this.table = table;
+  }
+}
+
+function isWatched({ options }: Plan, table: TableKey): boolean {
+  return options.watched === 'all' || options.watched?.has(table) === true || isView(table);
+}
+
+function isView(table: TableKey): boolean {
+  return table.startsWith('$view:');
+}
+
+const FAILURES: Readonly<Record<number, [TransactionFailure['code'], string]>> = {
+  [abi.STATUS_OUT_OF_MEMORY]: ['out_of_memory', 'the engine has no memory left'],
+  [abi.STATUS_ROWS_LIMIT]: ['rows_per_table', 'a table has more rows than its limit'],
+  [abi.STATUS_STEPS_LIMIT]: ['steps', 'the evaluation takes more steps than its limit'],
+  [abi.STATUS_VALUES_LIMIT]: ['values', 'there are more values than the limit'],
+  [abi.STATUS_BAD_PROGRAM]: ['bad_program', 'the core refuses the program'],
+  [abi.STATUS_BAD_ROWS]: ['bad_program', 'the core refuses the rows'],
+  [abi.STATUS_BAD_CALL]: ['bad_program', 'the core was called out of order'],
+};
+
+function failure(status: number, table: TableKey | undefined): TransactionFailure {
+  const [code, message] = FAILURES[status] ?? ['bad_program', `the core answered ${status}`];
+  return { ok: false, code, message, ...(table === undefined ? {} : { table }) };
+}
+
+function queryError(status: number): CaucusError {
+  if (status === abi.STATUS_OUT_OF_MEMORY) return outOfMemory();
+  return new CaucusError('internal', `the core refuses the query: status ${status}`);
+}
