@@ -26,16 +26,15 @@ import { LogTopic, placeOf, positionOf, segmentOf } from './log-topic.ts';
 import { openSegments } from './open-segments.ts';
 import type { LogRepair, Segment } from './open-segments.ts';
 import {
-  encodeEntryHeader,
+  encodeEntries,
   encodeHeader,
   ENTRY_HEADER_BYTES,
-  parseEntry,
   segmentName,
   TYPE_CLOSE,
   TYPE_RECORD,
   TYPE_TOPIC,
-  viewOf,
 } from './segment.ts';
+import { SegmentReaders } from './segment-readers.ts';
 import type { Entry, SegmentHeader } from './segment.ts';
 
 export interface FileLogOptions {
@@ -96,12 +95,7 @@ interface Group {
   readonly timeMs: number;
 }
 
-/** Below this, a payload is copied next to its header; one write of many small buffers is slower. */
-const COPIED_PAYLOAD_BYTES_MAX = 16 * 1024;
 const NO_BYTES = new Uint8Array(0);
-/** Read when the next record of the topic is far away. */
-const LONE_READ_BYTES = 4096;
-const READERS_MAX = 16;
 const LOG_REWRITE_BYTES = 1024 * 1024;
 
 export class FileLog implements Log {
@@ -115,7 +109,7 @@ export class FileLog implements Log {
   /** Oldest first; the last one is written to. */
   readonly #segments: Segment[];
   readonly #topics: Map<string, LogTopic>;
-  readonly #readers = new Map<number, Promise<DiskFile>>();
+  readonly #readers: SegmentReaders;
   readonly #closing = new AbortController();
   #file: DiskFile | undefined;
   #lastTimeMs: number;
@@ -144,6 +138,7 @@ export class FileLog implements Log {
     this.#topics = topics;
     this.#lastTimeMs = lastTimeMs;
     this.repairs = repairs;
+    this.#readers = new SegmentReaders(options.disk, (segment) => this.#path(segment));
   }
 
   /** The error that made the log read-only, until it can be written again. */
@@ -260,7 +255,7 @@ export class FileLog implements Log {
     if (this.#failure === undefined) await this.#writeClose();
     await this.#file?.close();
     this.#file = undefined;
-    for (const segment of this.#readers.keys()) await this.#closeReader(segment);
+    await this.#readers.closeAll();
   }
 
   #topic(name: string): LogTopic {
@@ -322,8 +317,7 @@ export class FileLog implements Log {
     const group = this.#layOut(pending, segment);
     if (group.entries.length > 0) {
       const file = this.#file as DiskFile;
-      const { parts } = encodeEntries(group.entries, segment.nonce);
-      await file.write(segment.length, parts);
+      await file.write(segment.length, encodeEntries(group.entries, segment.nonce));
       await file.sync();
     }
     this.#publish(group, segment);
@@ -464,7 +458,7 @@ export class FileLog implements Log {
     if (last.length === last.headerLength && this.#segments.length > 1) {
       // Nothing in it counts: made anew under its number, so that a long failure leaves no row of empty files.
       const before = this.#segments.at(-2) as Segment;
-      await this.#closeReader(last.number);
+      await this.#readers.close(last.number);
       await this.#unlinkIfThere(last.number);
       this.#segments.pop();
       try {
@@ -510,7 +504,7 @@ export class FileLog implements Log {
         const end = ends.get(topic.id) ?? 0;
         if (end > (firsts.get(topic.id) ?? 0) && end > topic.start) return;
       }
-      await this.#closeReader(oldest.number);
+      await this.#readers.close(oldest.number);
       await this.#unlinkIfThere(oldest.number);
       await this.#disk.syncDirectory(this.#directory);
       this.#segments.shift();
@@ -529,138 +523,28 @@ export class FileLog implements Log {
       payload: NO_BYTES,
     };
     try {
-      await this.#file?.write(segment.length, encodeEntries([close], segment.nonce).parts);
+      await this.#file?.write(segment.length, encodeEntries([close], segment.nonce));
       await this.#file?.sync();
     } catch {
       // The mark is a help for the next start only; all that was acknowledged is durable without it.
     }
   }
 
-  async #readDisk(topic: LogTopic, from: number): Promise<LogRecord[]> {
+  async #readDisk(topic: LogTopic, from: number): Promise<readonly LogRecord[]> {
     const place = topic.place(from);
+    const limit = topic.tailStart;
     const segment = this.#segments.find(({ number }) => number === segmentOf(place));
     if (segment === undefined) throw expired(topic.name, from, topic.start);
-    const position = positionOf(place);
-    const end = segment.length;
-    const limit = topic.tailStart;
     const following = from + 1 < limit ? topic.place(from + 1) - place : Infinity;
-    let file: DiskFile;
+    const wanted = { topic: topic.id, from, limit, position: positionOf(place) };
     try {
-      file = await this.#reader(segment.number);
+      return await this.#readers.read(segment, wanted, following < LOG_READ_BYTES);
     } catch (error) {
-      // The segment went while its file was opened.
+      // The segment was given back in the meantime.
       if (from < topic.start) throw expired(topic.name, from, topic.start);
-      throw this.#damaged(segment, position, error);
-    }
-    const wanted = following < LOG_READ_BYTES ? LOG_READ_BYTES : LONE_READ_BYTES;
-    let bytes = await this.#readAt(file, segment, position, Math.min(wanted, end - position));
-    let records = collect(bytes, segment.nonce, topic.id, from, limit);
-    if (records.length === 0) {
-      // One record larger than the window, or damage.
-      const whole = ENTRY_HEADER_BYTES + viewOf(bytes).getUint32(0, true);
-      if (whole > bytes.length && whole <= end - position) {
-        bytes = await this.#readAt(file, segment, position, whole);
-        records = collect(bytes, segment.nonce, topic.id, from, limit);
-      }
-    }
-    if (records.length === 0) throw this.#damaged(segment, position);
-    return records;
-  }
-
-  async #readAt(
-    file: DiskFile,
-    segment: Segment,
-    position: number,
-    length: number,
-  ): Promise<Uint8Array> {
-    try {
-      const bytes = await file.read(position, length);
-      if (bytes.length < ENTRY_HEADER_BYTES) throw this.#damaged(segment, position);
-      return bytes;
-    } catch (error) {
-      if (error instanceof CaucusError) throw error;
-      throw this.#damaged(segment, position, error);
+      throw error;
     }
   }
-
-  #damaged(segment: Segment, position: number, cause?: unknown): CaucusError {
-    const file = this.#path(segment.number);
-    return new CaucusError('log_damaged', `\`${file}\` cannot be read at byte ${position}`, {
-      remedy: 'check the disk, then restore the data directory from a copy',
-      details: { file, byteOffset: position },
-      cause,
-    });
-  }
-
-  async #reader(segment: number): Promise<DiskFile> {
-    let reader = this.#readers.get(segment);
-    if (reader === undefined) {
-      for (const oldest of this.#readers.keys()) {
-        if (this.#readers.size < READERS_MAX) break;
-        await this.#closeReader(oldest);
-      }
-      reader = this.#disk.open(this.#path(segment), 'read');
-      this.#readers.set(segment, reader);
-      reader.catch(() => this.#readers.delete(segment));
-    }
-    return await reader;
-  }
-
-  async #closeReader(segment: number): Promise<void> {
-    const reader = this.#readers.get(segment);
-    this.#readers.delete(segment);
-    const file = await reader?.catch(() => undefined);
-    await file?.close();
-  }
-}
-
-/** Headers and small payloads in one buffer, large payloads as they are. */
-function encodeEntries(entries: readonly Entry[], nonce: number): { parts: Uint8Array[] } {
-  let staged = 0;
-  for (const { payload } of entries) {
-    staged += ENTRY_HEADER_BYTES;
-    if (payload.length <= COPIED_PAYLOAD_BYTES_MAX) staged += payload.length;
-  }
-  const bytes = new Uint8Array(staged);
-  const view = viewOf(bytes);
-  const parts: Uint8Array[] = [];
-  let from = 0;
-  let at = 0;
-  for (const entry of entries) {
-    encodeEntryHeader(bytes, view, at, entry, nonce);
-    at += ENTRY_HEADER_BYTES;
-    if (entry.payload.length <= COPIED_PAYLOAD_BYTES_MAX) {
-      bytes.set(entry.payload, at);
-      at += entry.payload.length;
-    } else {
-      parts.push(bytes.subarray(from, at), entry.payload);
-      from = at;
-    }
-  }
-  if (at > from) parts.push(bytes.subarray(from, at));
-  return { parts };
-}
-
-/** The records of a topic among the whole entries in `bytes`, from offset `from`, below `limit`. */
-function collect(
-  bytes: Uint8Array,
-  nonce: number,
-  topic: number,
-  from: number,
-  limit: number,
-): LogRecord[] {
-  const view = viewOf(bytes);
-  const records: LogRecord[] = [];
-  let at = 0;
-  while (from + records.length < limit) {
-    const entry = parseEntry(bytes, view, at, nonce);
-    if (typeof entry === 'string') break;
-    at += ENTRY_HEADER_BYTES + entry.payload.length;
-    if (entry.type !== TYPE_RECORD || entry.topic !== topic) continue;
-    if (entry.offset !== from + records.length) break;
-    records.push({ offset: entry.offset, bytes: entry.payload, appendTimeMs: entry.timeMs });
-  }
-  return records;
 }
 
 function unwritable(directory: string, cause: unknown): CaucusError {

@@ -237,6 +237,41 @@ test('a segment that is missing, cut short or exchanged is refused', async () =>
   }
 });
 
+test('a segment whose header was never whole is removed: nothing can be in it', async () => {
+  for (const length of [0, 30, 47]) {
+    const disk = new FaultyDisk();
+    await openOn(disk);
+    disk.kill();
+    disk.cutShort(SEGMENT, length);
+    const log = await openOn(disk);
+    assert.deepEqual(log.repairs, [{ file: SEGMENT, byteOffset: 0, bytes: length }]);
+    await log.ensureTopic('a');
+    await log.append('a', [bytesOf('one')]);
+    await log.close();
+    const again = await openOn(disk);
+    assert.deepEqual(textsOf(await readAll(again, 'a')), ['one']);
+    await again.close();
+  }
+});
+
+test('a next segment that failed half-way and could not be removed is made anew', async () => {
+  const disk = new FaultyDisk();
+  const log = await openOn(disk, 300);
+  await log.ensureTopic('a');
+  await log.append('a', [bytesOf('x'.repeat(300))]);
+  disk.fault = (operation) =>
+    operation === 'syncDirectory' || operation === 'unlink' ? 'EIO' : undefined;
+  await failureOf(log.append('a', [bytesOf('lost')]));
+  assert.equal(disk.files().length, 2);
+  await failureOf(log.append('a', [bytesOf('lost, too')]));
+  disk.fault = () => undefined;
+  assert.equal((await log.append('a', [bytesOf('next')])).first, 1);
+  await log.close();
+  const again = await openOn(disk);
+  assert.deepEqual(textsOf(await readAll(again, 'a')).slice(1), ['next']);
+  await again.close();
+});
+
 test('whole segments are given back once every topic in them is below its trim', async () => {
   const disk = new FaultyDisk();
   let log = await fillSegments(disk);

@@ -18,9 +18,7 @@ import type { Random } from '../support/random.ts';
 function plain(value: JsonValue): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, member]) => [name, plain(member as JsonValue)]),
-  );
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
 }
 
 function rowsOf(text: string): Row[] {
