@@ -1,41 +1,52 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { encodePushBatch } from '../../host/log/batch-parts.ts';
 import { encodeRows } from '../../host/value/row-block.ts';
-import { code, commits, ints, newWorld, rows, shown, startNode } from '../support/replica-world.ts';
+import {
+  code,
+  commits,
+  ints,
+  newWorld,
+  replicaTest,
+  rows,
+  shown,
+  startNode,
+} from '../support/replica-world.ts';
 
 const insert = (table: string, ...values: number[]) => [{ table, insert: ints(...values) }];
 
-test('a repeated id gets the first answer and changes nothing; another body is a conflict', async () => {
-  const world = await newWorld();
-  let node = await startNode(world);
-  const id = { key: 'one', bodyDigest: 'd1' };
-  const first = await node.replica.writeBatch({ source: 's', changes: insert('t', 1), id });
-  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', delete: ints(1) }] });
-  const again = await node.replica.writeBatch({ source: 's', changes: insert('t', 1), id });
-  assert.deepEqual(again, first);
-  assert.equal(node.replica.status().sources[0]?.tables['t'], 0);
-  const other = { key: 'one', bodyDigest: 'd2' };
-  await assert.rejects(
-    node.replica.writeBatch({ source: 's', changes: insert('t', 2), id: other }),
-    code('conflict'),
-  );
-  // Another source has ids of its own.
-  await node.replica.writeBatch({ source: 'u', changes: insert('t', 2), id: other });
-  await node.stop();
-  node = await startNode(world);
-  assert.deepEqual(
-    await node.replica.writeBatch({ source: 's', changes: insert('t', 1), id }),
-    first,
-  );
-  await assert.rejects(
-    node.replica.writeBatch({ source: 's', changes: insert('t', 2), id: other }),
-    code('conflict'),
-  );
-  await node.stop();
-});
+replicaTest(
+  'a repeated id gets the first answer and changes nothing; another body is a conflict',
+  async () => {
+    const world = await newWorld();
+    let node = await startNode(world);
+    const id = { key: 'one', bodyDigest: 'd1' };
+    const first = await node.replica.writeBatch({ source: 's', changes: insert('t', 1), id });
+    await node.replica.writeBatch({ source: 's', changes: [{ table: 't', delete: ints(1) }] });
+    const again = await node.replica.writeBatch({ source: 's', changes: insert('t', 1), id });
+    assert.deepEqual(again, first);
+    assert.equal(node.replica.status().sources[0]?.tables['t'], 0);
+    const other = { key: 'one', bodyDigest: 'd2' };
+    await assert.rejects(
+      node.replica.writeBatch({ source: 's', changes: insert('t', 2), id: other }),
+      code('conflict'),
+    );
+    // Another source has ids of its own.
+    await node.replica.writeBatch({ source: 'u', changes: insert('t', 2), id: other });
+    await node.stop();
+    node = await startNode(world);
+    assert.deepEqual(
+      await node.replica.writeBatch({ source: 's', changes: insert('t', 1), id }),
+      first,
+    );
+    await assert.rejects(
+      node.replica.writeBatch({ source: 's', changes: insert('t', 2), id: other }),
+      code('conflict'),
+    );
+    await node.stop();
+  },
+);
 
-test('a concurrent repeat waits for the first and gets its answer', async () => {
+replicaTest('a concurrent repeat waits for the first and gets its answer', async () => {
   const node = await startNode(await newWorld());
   const id = { key: 'same', bodyDigest: 'd' };
   const batch = { source: 's', changes: insert('t', 1), id };
@@ -57,55 +68,61 @@ test('a concurrent repeat waits for the first and gets its answer', async () => 
 });
 
 for (const sameCut of [true, false]) {
-  test(`the fold drops repeats that two writers logged (${sameCut ? 'one cut' : 'two cuts'})`, async () => {
-    const node = await startNode(await newWorld());
-    await node.replica.writeBatch({ source: 's', changes: insert('t', 0) });
-    const record = (owner: string, bodyDigest: string, value: number) =>
-      encodePushBatch({
-        owner,
-        batch: 1,
-        batchId: 'k',
-        bodyDigest,
-        snapshot: false,
-        changes: insert('t', value),
-      });
-    // As another node of the cluster would: past the check of this one.
-    await node.log.append('source.s.1', record('a', 'd', 1));
-    if (!sameCut) await node.replica.writeBatch({ source: 's', changes: insert('t', 10) });
-    await node.log.append('source.s.1', [...record('b', 'd', 2), ...record('c', 'other', 3)]);
-    await node.replica.writeBatch({ source: 's', changes: insert('t', 11) });
-    const found = shown((await node.replica.query({ query: 's:t(x)' })).rows).flat();
-    assert.ok(found.includes(1n) && found.includes(11n));
-    assert.ok(
-      !found.includes(2n) && !found.includes(3n),
-      'a repeat and a conflict count for nothing',
-    );
-    await node.stop();
-  });
+  replicaTest(
+    `the fold drops repeats that two writers logged (${sameCut ? 'one cut' : 'two cuts'})`,
+    async () => {
+      const node = await startNode(await newWorld());
+      await node.replica.writeBatch({ source: 's', changes: insert('t', 0) });
+      const record = (owner: string, bodyDigest: string, value: number) =>
+        encodePushBatch({
+          owner,
+          batch: 1,
+          batchId: 'k',
+          bodyDigest,
+          snapshot: false,
+          changes: insert('t', value),
+        });
+      // As another node of the cluster would: past the check of this one.
+      await node.log.append('source.s.1', record('a', 'd', 1));
+      if (!sameCut) await node.replica.writeBatch({ source: 's', changes: insert('t', 10) });
+      await node.log.append('source.s.1', [...record('b', 'd', 2), ...record('c', 'other', 3)]);
+      await node.replica.writeBatch({ source: 's', changes: insert('t', 11) });
+      const found = shown((await node.replica.query({ query: 's:t(x)' })).rows).flat();
+      assert.ok(found.includes(1n) && found.includes(11n));
+      assert.ok(
+        !found.includes(2n) && !found.includes(3n),
+        'a repeat and a conflict count for nothing',
+      );
+      await node.stop();
+    },
+  );
 }
 
-test('a batch of several records becomes visible with its last record, never in part', async () => {
-  const node = await startNode(await newWorld());
-  await node.replica.writeBatch({ source: 's', changes: insert('t', 0) });
-  const seen = commits(node);
-  const batch = { owner: 'other', batch: 7, batchId: null, bodyDigest: null, snapshot: false };
-  const values = Array.from({ length: 50 }, (_, index) => [BigInt(index + 100)]);
-  const parts = encodePushBatch(
-    { ...batch, changes: [{ table: 't', insert: encodeRows(1, values) }] },
-    60,
-  );
-  assert.ok(parts.length > 2);
-  await node.log.append('source.s.1', parts.slice(0, -1));
-  await node.replica.writeBatch({ source: 's', changes: insert('t', 1) });
-  assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[0n], [1n]]);
-  await node.log.append('source.s.1', parts.slice(-1));
-  await node.replica.writeBatch({ source: 's', changes: insert('t', 2) });
-  assert.equal(shown((await node.replica.query({ query: 's:t(x)' })).rows).length, 53);
-  assert.equal(seen.length, 2);
-  await node.stop();
-});
+replicaTest(
+  'a batch of several records becomes visible with its last record, never in part',
+  async () => {
+    const node = await startNode(await newWorld());
+    await node.replica.writeBatch({ source: 's', changes: insert('t', 0) });
+    const seen = commits(node);
+    const batch = { owner: 'other', batch: 7, batchId: null, bodyDigest: null, snapshot: false };
+    const values = Array.from({ length: 50 }, (_, index) => [BigInt(index + 100)]);
+    const parts = encodePushBatch(
+      { ...batch, changes: [{ table: 't', insert: encodeRows(1, values) }] },
+      60,
+    );
+    assert.ok(parts.length > 2);
+    await node.log.append('source.s.1', parts.slice(0, -1));
+    await node.replica.writeBatch({ source: 's', changes: insert('t', 1) });
+    assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[0n], [1n]]);
+    await node.log.append('source.s.1', parts.slice(-1));
+    await node.replica.writeBatch({ source: 's', changes: insert('t', 2) });
+    assert.equal(shown((await node.replica.query({ query: 's:t(x)' })).rows).length, 53);
+    assert.equal(seen.length, 2);
+    await node.stop();
+  },
+);
 
-test('a batch whose beginning is not in the log never counts', async () => {
+replicaTest('a batch whose beginning is not in the log never counts', async () => {
   const node = await startNode(await newWorld());
   await node.replica.writeBatch({ source: 's', changes: insert('t', 0) });
   const batch = { owner: 'other', batch: 7, batchId: null, bodyDigest: null, snapshot: false };
@@ -120,27 +137,30 @@ test('a batch whose beginning is not in the log never counts', async () => {
   await node.stop();
 });
 
-test('an unfinished batch survives a restart from a checkpoint and is completed after it', async () => {
-  const world = await newWorld();
-  let node = await startNode(world);
-  await node.replica.writeBatch({ source: 's', changes: insert('t', 0) });
-  const batch = { owner: 'other', batch: 7, batchId: 'big', bodyDigest: 'd', snapshot: false };
-  const values = Array.from({ length: 50 }, (_, index) => [BigInt(index + 100)]);
-  const parts = encodePushBatch(
-    { ...batch, changes: [{ table: 't', insert: encodeRows(1, values) }] },
-    60,
-  );
-  await node.log.append('source.s.1', parts.slice(0, 2));
-  await node.replica.writeBatch({ source: 's', changes: insert('t', 1) });
-  await node.stop();
-  node = await startNode(world);
-  await node.log.append('source.s.1', parts.slice(2));
-  await node.replica.writeBatch({ source: 's', changes: insert('t', 2) });
-  assert.equal(shown((await node.replica.query({ query: 's:t(x)' })).rows).length, 53);
-  await node.stop();
-});
+replicaTest(
+  'an unfinished batch survives a restart from a checkpoint and is completed after it',
+  async () => {
+    const world = await newWorld();
+    let node = await startNode(world);
+    await node.replica.writeBatch({ source: 's', changes: insert('t', 0) });
+    const batch = { owner: 'other', batch: 7, batchId: 'big', bodyDigest: 'd', snapshot: false };
+    const values = Array.from({ length: 50 }, (_, index) => [BigInt(index + 100)]);
+    const parts = encodePushBatch(
+      { ...batch, changes: [{ table: 't', insert: encodeRows(1, values) }] },
+      60,
+    );
+    await node.log.append('source.s.1', parts.slice(0, 2));
+    await node.replica.writeBatch({ source: 's', changes: insert('t', 1) });
+    await node.stop();
+    node = await startNode(world);
+    await node.log.append('source.s.1', parts.slice(2));
+    await node.replica.writeBatch({ source: 's', changes: insert('t', 2) });
+    assert.equal(shown((await node.replica.query({ query: 's:t(x)' })).rows).length, 53);
+    await node.stop();
+  },
+);
 
-test('rows that do not fit are refused with their place, before the log', async () => {
+replicaTest('rows that do not fit are refused with their place, before the log', async () => {
   const node = await startNode(await newWorld());
   await node.replica.writePolicies([
     { name: 'p', text: 'table s:d(id: string, n: int)\nq(x) :- s:d(x, n)\n' },
@@ -189,33 +209,36 @@ test('rows that do not fit are refused with their place, before the log', async 
   await node.stop();
 });
 
-test('of two racing first pushes the first in the log fixes the arity, the other is a recorded rejection', async () => {
-  const world = await newWorld();
-  let node = await startNode(world);
-  await node.replica.writeBatch({ source: 's', changes: insert('old', 1) });
-  const results = await Promise.allSettled([
-    node.replica.writeBatch({
-      source: 's',
-      changes: insert('t', 1),
-      id: { key: 'w', bodyDigest: '1' },
-    }),
-    node.replica.writeBatch({
-      source: 's',
-      changes: [{ table: 't', insert: rows([1n, 2n]) }],
-      id: { key: 'l', bodyDigest: '2' },
-    }),
-  ]);
-  assert.equal(results[0]?.status, 'fulfilled');
-  assert.equal(results[1]?.status, 'rejected');
-  assert.ok(code('invalid_row')((results[1] as PromiseRejectedResult).reason));
-  const { digest } = node.replica.status();
-  await node.stop();
-  node = await startNode(world);
-  assert.equal(node.replica.status().digest, digest);
-  await node.stop();
-});
+replicaTest(
+  'of two racing first pushes the first in the log fixes the arity, the other is a recorded rejection',
+  async () => {
+    const world = await newWorld();
+    let node = await startNode(world);
+    await node.replica.writeBatch({ source: 's', changes: insert('old', 1) });
+    const results = await Promise.allSettled([
+      node.replica.writeBatch({
+        source: 's',
+        changes: insert('t', 1),
+        id: { key: 'w', bodyDigest: '1' },
+      }),
+      node.replica.writeBatch({
+        source: 's',
+        changes: [{ table: 't', insert: rows([1n, 2n]) }],
+        id: { key: 'l', bodyDigest: '2' },
+      }),
+    ]);
+    assert.equal(results[0]?.status, 'fulfilled');
+    assert.equal(results[1]?.status, 'rejected');
+    assert.ok(code('invalid_row')((results[1] as PromiseRejectedResult).reason));
+    const { digest } = node.replica.status();
+    await node.stop();
+    node = await startNode(world);
+    assert.equal(node.replica.status().digest, digest);
+    await node.stop();
+  },
+);
 
-test('a snapshot batch empties the tables that it does not name', async () => {
+replicaTest('a snapshot batch empties the tables that it does not name', async () => {
   const node = await startNode(await newWorld());
   await node.replica.writeBatch({
     source: 's',
@@ -234,7 +257,7 @@ test('a snapshot batch empties the tables that it does not name', async () => {
   await node.stop();
 });
 
-test('the last operation on a row counts, over the batches of one cut', async () => {
+replicaTest('the last operation on a row counts, over the batches of one cut', async () => {
   const node = await startNode(await newWorld());
   await node.replica.writeBatch({ source: 's', changes: insert('t', 1) });
   await Promise.all([
@@ -246,7 +269,7 @@ test('the last operation on a row counts, over the batches of one cut', async ()
   await node.stop();
 });
 
-test('batches gather while a cut is applied: many writers share few cuts', async () => {
+replicaTest('batches gather while a cut is applied: many writers share few cuts', async () => {
   const node = await startNode(await newWorld());
   await node.replica.writeBatch({ source: 's', changes: insert('t', 0) });
   const seen = commits(node);
@@ -262,7 +285,7 @@ test('batches gather while a cut is applied: many writers share few cuts', async
   await node.stop();
 });
 
-test('names and ids that cannot be are refused', async () => {
+replicaTest('names and ids that cannot be are refused', async () => {
   const node = await startNode(await newWorld());
   const bad = [
     { source: 'system', changes: insert('t', 1) },

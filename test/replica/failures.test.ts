@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import {
   code,
   commits,
   ints,
-  LimitedEngine,
   newWorld,
+  replicaTest,
   rows,
   shown,
   startNode,
@@ -14,82 +13,96 @@ import {
 /** A policy whose table has as many rows as the square of its input. */
 const PAIRS = 'pair(x, y) :- s:t(x), s:t(y)\n';
 
-test('a policy over a limit fails with what reads it; base rows and others go on', async () => {
-  const world = await newWorld();
-  let node = await startNode(world);
-  node.engine.rowsPerTableMax = 10;
-  await node.replica.writePolicies([
-    { name: 'big', text: PAIRS },
-    { name: 'reader', text: 'some(x) :- big:pair(x, y)\n' },
-    { name: 'other', text: 'copy(x) :- s:t(x)\nalarm(p, c) :- system:failed(p, t, c)\n' },
-  ]);
-  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1, 2, 3) }] });
-  assert.equal((await node.replica.query({ query: 'reader:some(x)' })).rows.count, 3);
-  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
+replicaTest(
+  'a policy over a limit fails with what reads it; base rows and others go on',
+  async () => {
+    const world = await newWorld();
+    let node = await startNode(world, { rowsPerTableMax: 10 });
+    await node.replica.writePolicies([
+      { name: 'big', text: PAIRS },
+      { name: 'reader', text: 'some(x) :- big:pair(x, y)\n' },
+      { name: 'other', text: 'copy(x) :- s:t(x)\nalarm(p, c) :- system:failed(p, t, c)\n' },
+    ]);
+    await node.replica.writeBatch({
+      source: 's',
+      changes: [{ table: 't', insert: ints(1, 2, 3) }],
+    });
+    assert.equal((await node.replica.query({ query: 'reader:some(x)' })).rows.count, 3);
+    await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
 
-  assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 4);
-  assert.equal((await node.replica.query({ query: 'other:copy(x)' })).rows.count, 4);
-  for (const query of ['big:pair(x, y)', 'reader:some(x)', 's:t(x), not reader:some(x)']) {
-    await assert.rejects(node.replica.query({ query }), code('policy_failed'));
-  }
-  assert.deepEqual(shown((await node.replica.query({ query: 'system:failed(p, t, c)' })).rows), [
-    ['big', 'big:pair', 'rows_per_table'],
-    ['reader', 'reader:some', 'policy_failed'],
-  ]);
-  assert.deepEqual(shown((await node.replica.query({ query: 'other:alarm(p, c)' })).rows), [
-    ['big', 'rows_per_table'],
-    ['reader', 'policy_failed'],
-  ]);
-  const status = node.replica.status();
-  assert.deepEqual(
-    status.policies.map(({ name, failed }) => [name, failed]),
-    [
+    assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 4);
+    assert.equal((await node.replica.query({ query: 'other:copy(x)' })).rows.count, 4);
+    for (const query of ['big:pair(x, y)', 'reader:some(x)', 's:t(x), not reader:some(x)']) {
+      await assert.rejects(node.replica.query({ query }), code('policy_failed'));
+    }
+    assert.deepEqual(shown((await node.replica.query({ query: 'system:failed(p, t, c)' })).rows), [
+      ['big', 'big:pair', 'rows_per_table'],
+      ['reader', 'reader:some', 'policy_failed'],
+    ]);
+    assert.deepEqual(shown((await node.replica.query({ query: 'other:alarm(p, c)' })).rows), [
       ['big', 'rows_per_table'],
-      ['other', null],
       ['reader', 'policy_failed'],
-    ],
-  );
-  assert.ok(status.ready);
-  await node.stop();
-  // The limit belongs to the state: a restart keeps the failure without trying again.
-  node = await startNode(world);
-  assert.deepEqual(node.replica.status().policies, status.policies);
-  assert.equal(node.replica.status().digest, status.digest);
-  await node.stop();
-});
+    ]);
+    const status = node.replica.status();
+    assert.deepEqual(
+      status.policies.map(({ name, failed }) => [name, failed]),
+      [
+        ['big', 'rows_per_table'],
+        ['other', null],
+        ['reader', 'policy_failed'],
+      ],
+    );
+    assert.ok(status.ready);
+    await node.stop();
+    // The limit belongs to the state: a restart keeps the failure without trying again.
+    node = await startNode(world, { rowsPerTableMax: 10 });
+    assert.deepEqual(node.replica.status().policies, status.policies);
+    assert.equal(node.replica.status().digest, status.digest);
+    await node.stop();
+  },
+);
 
-test('a failed policy is tried again at revisions of the log, and when it changes', async () => {
-  const node = await startNode(await newWorld());
-  node.engine.rowsPerTableMax = 10;
-  await node.replica.writeBatch({
-    source: 's',
-    changes: [{ table: 't', insert: ints(1, 2, 3, 4) }],
-  });
-  await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
-  const failedAt = node.replica.status().revision;
-  assert.equal(node.replica.status().policies[0]?.failed, 'rows_per_table');
-  await node.replica.writePolicies([{ name: 'big', text: 'pair(x, x) :- s:t(x)\n' }]);
-  assert.equal(node.replica.status().policies[0]?.failed, null, 'its change is a new try');
-  await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
-  const again = node.replica.status().revision;
-  assert.ok(again > failedAt);
-  const tried: number[] = [];
-  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', delete: ints(2, 3, 4) }] });
-  tried.push(node.replica.status().revision - again);
-  for (let round = 0; round < 4; round++) {
-    if (node.replica.status().policies[0]?.failed === null) break;
-    await node.replica.writeBatch({ source: 's', changes: [{ table: 'u', insert: ints(round) }] });
+replicaTest(
+  'a failed policy is tried again at revisions of the log, and when it changes',
+  async () => {
+    const node = await startNode(await newWorld(), { rowsPerTableMax: 10 });
+    await node.replica.writeBatch({
+      source: 's',
+      changes: [{ table: 't', insert: ints(1, 2, 3, 4) }],
+    });
+    await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
+    const failedAt = node.replica.status().revision;
+    assert.equal(node.replica.status().policies[0]?.failed, 'rows_per_table');
+    await node.replica.writePolicies([{ name: 'big', text: 'pair(x, x) :- s:t(x)\n' }]);
+    assert.equal(node.replica.status().policies[0]?.failed, null, 'its change is a new try');
+    await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
+    const again = node.replica.status().revision;
+    assert.ok(again > failedAt);
+    const tried: number[] = [];
+    await node.replica.writeBatch({
+      source: 's',
+      changes: [{ table: 't', delete: ints(2, 3, 4) }],
+    });
     tried.push(node.replica.status().revision - again);
-  }
-  assert.equal(node.replica.status().policies[0]?.failed, null);
-  assert.equal(tried.at(-1), 1, 'the first retry is one revision after the failure');
-  assert.deepEqual(shown((await node.replica.query({ query: 'big:pair(x, y)' })).rows), [[1n, 1n]]);
-  await node.stop();
-});
+    for (let round = 0; round < 4; round++) {
+      if (node.replica.status().policies[0]?.failed === null) break;
+      await node.replica.writeBatch({
+        source: 's',
+        changes: [{ table: 'u', insert: ints(round) }],
+      });
+      tried.push(node.replica.status().revision - again);
+    }
+    assert.equal(node.replica.status().policies[0]?.failed, null);
+    assert.equal(tried.at(-1), 1, 'the first retry is one revision after the failure');
+    assert.deepEqual(shown((await node.replica.query({ query: 'big:pair(x, y)' })).rows), [
+      [1n, 1n],
+    ]);
+    await node.stop();
+  },
+);
 
-test('retries become rarer: at 1, 2, 4, 8 revisions after the failure', async () => {
-  const node = await startNode(await newWorld());
-  node.engine.rowsPerTableMax = 10;
+replicaTest('retries become rarer: at 1, 2, 4, 8 revisions after the failure', async () => {
+  const node = await startNode(await newWorld(), { rowsPerTableMax: 10 });
   await node.replica.writeBatch({
     source: 's',
     changes: [{ table: 't', insert: ints(1, 2, 3, 4) }],
@@ -110,28 +123,33 @@ test('retries become rarer: at 1, 2, 4, 8 revisions after the failure', async ()
   await node.stop();
 });
 
-test('a base table over its limit refuses the batch and leaves the policies alone', async () => {
-  const node = await startNode(await newWorld());
-  node.engine.rowsPerTableMax = 5;
-  await node.replica.writePolicies([{ name: 'p', text: 'a(1)\n' }]);
-  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1, 2, 3) }] });
-  const big = { source: 's', changes: [{ table: 't', insert: ints(4, 5, 6) }] };
-  const fine = { source: 's', changes: [{ table: 'u', insert: ints(9) }] };
-  const results = await Promise.allSettled([
-    node.replica.writeBatch(big),
-    node.replica.writeBatch(fine),
-  ]);
-  assert.deepEqual(
-    results.map((result) => result.status),
-    ['rejected', 'fulfilled'],
-  );
-  assert.ok(code('limit_exceeded')((results[0] as PromiseRejectedResult).reason));
-  assert.deepEqual(node.replica.status().sources[0]?.tables, { t: 3, u: 1 });
-  assert.equal(node.replica.status().policies[0]?.failed, null);
-  await node.stop();
-});
+replicaTest(
+  'a base table over its limit refuses the batch and leaves the policies alone',
+  async () => {
+    const node = await startNode(await newWorld(), { rowsPerTableMax: 5 });
+    await node.replica.writePolicies([{ name: 'p', text: 'a(1)\n' }]);
+    await node.replica.writeBatch({
+      source: 's',
+      changes: [{ table: 't', insert: ints(1, 2, 3) }],
+    });
+    const big = { source: 's', changes: [{ table: 't', insert: ints(4, 5, 6) }] };
+    const fine = { source: 's', changes: [{ table: 'u', insert: ints(9) }] };
+    const results = await Promise.allSettled([
+      node.replica.writeBatch(big),
+      node.replica.writeBatch(fine),
+    ]);
+    assert.deepEqual(
+      results.map((result) => result.status),
+      ['rejected', 'fulfilled'],
+    );
+    assert.ok(code('limit_exceeded')((results[0] as PromiseRejectedResult).reason));
+    assert.deepEqual(node.replica.status().sources[0]?.tables, { t: 3, u: 1 });
+    assert.equal(node.replica.status().policies[0]?.failed, null);
+    await node.stop();
+  },
+);
 
-test('a rule that the rows of a new table make wrong fails its policy only', async () => {
+replicaTest('a rule that the rows of a new table make wrong fails its policy only', async () => {
   const world = await newWorld();
   let node = await startNode(world);
   await node.replica.writePolicies(
@@ -162,28 +180,31 @@ test('a rule that the rows of a new table make wrong fails its policy only', asy
   await node.stop();
 });
 
-test('without memory the replica is not ready and skips nothing; a restart with memory goes on', async () => {
-  const world = await newWorld();
-  let node = await startNode(world);
-  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1) }] });
-  const { revision } = node.replica.status();
-  node.engine.failWith = 'out_of_memory';
-  const write = (value: number) =>
-    node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(value) }] });
-  await assert.rejects(write(2), code('out_of_memory'));
-  await assert.rejects(write(3), code('out_of_memory'));
-  const status = node.replica.status();
-  assert.equal(status.ready, false);
-  assert.equal(status.phase, 'read-only');
-  assert.equal(status.revision, revision);
-  assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 1);
-  await node.stop();
-  node = await startNode(world);
-  assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[1n], [2n]]);
-  await node.stop();
-});
+replicaTest(
+  'without memory the replica is not ready and skips nothing; a restart with memory goes on',
+  async () => {
+    const world = await newWorld();
+    let node = await startNode(world);
+    await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1) }] });
+    const { revision } = node.replica.status();
+    node.engine.failWith = 'out_of_memory';
+    const write = (value: number) =>
+      node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(value) }] });
+    await assert.rejects(write(2), code('out_of_memory'));
+    await assert.rejects(write(3), code('out_of_memory'));
+    const status = node.replica.status();
+    assert.equal(status.ready, false);
+    assert.equal(status.phase, 'read-only');
+    assert.equal(status.revision, revision);
+    assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 1);
+    await node.stop();
+    node = await startNode(world);
+    assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[1n], [2n]]);
+    await node.stop();
+  },
+);
 
-test('births: when an action row appeared, through failures and restarts', async () => {
+replicaTest('births: when an action row appeared, through failures and restarts', async () => {
   const world = await newWorld();
   let node = await startNode(world);
   await node.replica.writePolicies([
@@ -215,26 +236,30 @@ test('births: when an action row appeared, through failures and restarts', async
   await node.stop();
 });
 
-test('a view over a limit fails its caller only, and one that grows over it is lost', async () => {
-  const node = await startNode(await newWorld());
-  node.engine.rowsPerTableMax = 10;
-  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1, 2, 3) }] });
-  const lost: string[] = [];
-  node.replica.onViewLost((table, error) =>
-    lost.push(`${table} ${(error as Error & { code: string }).code}`),
-  );
-  const view = await node.replica.openView({ query: 's:t(x), s:t(y)' });
-  assert.equal(view.snapshot.count, 9);
-  await assert.rejects(
-    node.replica.openView({ query: 's:t(x), s:t(y), s:t(z)' }),
-    code('limit_exceeded'),
-  );
-  const seen = commits(node);
-  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
-  assert.deepEqual(lost, [`${view.table} limit_exceeded`]);
-  assert.equal(seen.length, 1);
-  assert.deepEqual(node.replica.status().policies, []);
-  assert.equal(node.replica.status().sources[0]?.tables['t'], 4);
-  await node.stop();
-  void LimitedEngine;
-});
+replicaTest(
+  'a view over a limit fails its caller only, and one that grows over it is lost',
+  async () => {
+    const node = await startNode(await newWorld(), { rowsPerTableMax: 10 });
+    await node.replica.writeBatch({
+      source: 's',
+      changes: [{ table: 't', insert: ints(1, 2, 3) }],
+    });
+    const lost: string[] = [];
+    node.replica.onViewLost((table, error) =>
+      lost.push(`${table} ${(error as Error & { code: string }).code}`),
+    );
+    const view = await node.replica.openView({ query: 's:t(x), s:t(y)' });
+    assert.equal(view.snapshot.count, 9);
+    await assert.rejects(
+      node.replica.openView({ query: 's:t(x), s:t(y), s:t(z)' }),
+      code('limit_exceeded'),
+    );
+    const seen = commits(node);
+    await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
+    assert.deepEqual(lost, [`${view.table} limit_exceeded`]);
+    assert.equal(seen.length, 1);
+    assert.deepEqual(node.replica.status().policies, []);
+    assert.equal(node.replica.status().sources[0]?.tables['t'], 4);
+    await node.stop();
+  },
+);

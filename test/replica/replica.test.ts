@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { ints, newWorld, rows, shown, startNode } from '../support/replica-world.ts';
+import { newWorld, replicaTest, rows, shown, startNode } from '../support/replica-world.ts';
 
-test('pushed rows and rules are answered, and survive a restart', async () => {
+replicaTest('pushed rows and rules are answered, and survive a restart', async () => {
   const world = await newWorld();
   let node = await startNode(world);
   const first = await node.replica.writeBatch({
@@ -32,5 +31,4 @@ test('pushed rows and rules are answered, and survive a restart', async () => {
     ['c'],
   ]);
   await node.stop();
-  void ints;
 });

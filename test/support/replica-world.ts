@@ -1,16 +1,18 @@
 /** A replica with its log on a disk that the test may crash, a fake clock and no other machine. */
 import { CheckpointStore } from '../../host/log/checkpoint-store.ts';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
 import { openFileLog } from '../../host/log/file-log.ts';
 import type { FileLog } from '../../host/log/file-log.ts';
-import type { Plan, PlanOptions, QueryPlan } from '../../host/compiler/plan.ts';
-import type { StratifiedProgram } from '../../host/compiler/stratified.ts';
+import type { Plan, QueryPlan } from '../../host/compiler/plan.ts';
+import { lower, lowerQuery } from '../../host/compiler/lower.ts';
+import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
 import type { Engine, Transaction, TransactionResult } from '../../host/engine/engine.ts';
 import { createReplica } from '../../host/replica/create-replica.ts';
 import type { ReplicaDependencies } from '../../host/replica/dependencies.ts';
 import type { LocalReplica } from '../../host/replica/local-replica.ts';
 import type { Commit } from '../../host/replica/replica.ts';
 import { CaucusError } from '../../host/errors.ts';
-import type { CompiledQuery } from '../../host/replica/planner.ts';
 import { openSqliteStore } from '../../host/store/sqlite-store.ts';
 import type { Store } from '../../host/store/store.ts';
 import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
@@ -27,30 +29,67 @@ export const ints = (...list: number[]): RowBlock =>
   );
 export const shown = (block: RowBlock): Row[] => decodeRows(block);
 
-/** The naive engine with limits, as functions of the state. */
-export class LimitedEngine extends NaiveEngine {
-  rowsPerTableMax = Infinity;
-  /** Fails the next transactions with this code, without a table. */
-  failWith: 'out_of_memory' | 'values' | undefined;
-  transactions = 0;
-  /** Awaited before each transaction is computed. */
-  gate: Promise<void> = Promise.resolve();
+export type EngineName = 'wasm' | 'naive';
+export const ENGINE_NAMES: readonly EngineName[] = ['wasm', 'naive'];
+
+/** Runs a test once with each engine; its worlds have that one. */
+export function replicaTest(name: string, body: () => Promise<void>): void {
+  for (const engineName of ENGINE_NAMES) {
+    test(`${name} (${engineName})`, async () => {
+      currentEngine = engineName;
+      await body();
+    });
+  }
+}
+
+let currentEngine: EngineName = 'wasm';
+const CORE = 'build/core.wasm';
+
+export const yieldToLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+interface EngineFactory {
+  readonly create: (rowsPerTableMax: number) => Promise<Engine>;
+  readonly lower: ReplicaDependencies['lower'];
+  readonly lowerQuery: ReplicaDependencies['lowerQuery'];
+}
+
+const FACTORIES: Readonly<Record<EngineName, EngineFactory>> = {
+  wasm: {
+    create: async (rowsPerTableMax) =>
+      await createWasmEngine(await readFile(CORE), {
+        yield: yieldToLoop,
+        ...(rowsPerTableMax === Infinity ? {} : { rowsPerTableMax }),
+      }),
+    lower,
+    lowerQuery,
+  },
+  naive: {
+    create: (rowsPerTableMax) => Promise.resolve(new LimitedNaiveEngine(rowsPerTableMax)),
+    lower: (program, options) => ({ program, options }) as Plan,
+    lowerQuery: (plan, query) =>
+      ({ program: { ...plan.program, tables: query.tables }, query }) as unknown as QueryPlan,
+  },
+};
+
+/** The naive engine with a limit that is a function of the state. */
+class LimitedNaiveEngine extends NaiveEngine {
+  readonly #rowsPerTableMax: number;
   readonly #committed: Transaction[] = [];
 
+  constructor(rowsPerTableMax: number) {
+    super();
+    this.#rowsPerTableMax = rowsPerTableMax;
+  }
+
   override async transact(transaction: Transaction): Promise<TransactionResult> {
-    this.transactions++;
-    await this.gate;
-    if (this.failWith !== undefined) {
-      return { ok: false, code: this.failWith, message: 'a fault of the test' };
-    }
-    if (this.rowsPerTableMax < Infinity) {
+    if (this.#rowsPerTableMax < Infinity) {
       for (const [table, size] of await this.#sizesAfter(transaction)) {
-        if (size <= this.rowsPerTableMax || table.startsWith('system:')) continue;
-        const message = `${size} rows, ${this.rowsPerTableMax} are allowed`;
+        if (size <= this.#rowsPerTableMax || table.startsWith('system:')) continue;
+        const message = `${size} rows, ${this.#rowsPerTableMax} are allowed`;
         return { ok: false, code: 'rows_per_table', table, message };
       }
+      if (transaction.dryRun !== true) this.#committed.push(transaction);
     }
-    if (transaction.dryRun !== true) this.#committed.push(transaction);
     return await super.transact(transaction);
   }
 
@@ -63,15 +102,50 @@ export class LimitedEngine extends NaiveEngine {
   }
 }
 
-export function lowerNaively(program: StratifiedProgram, options: PlanOptions): Plan {
-  return { program, options } as Plan;
-}
+/** An engine whose transactions a test can count, hold up and let fail. */
+export class TestEngine implements Engine {
+  readonly inner: Engine;
+  /** Fails the next transactions with this code, without a table. */
+  failWith: 'out_of_memory' | 'values' | undefined;
+  transactions = 0;
+  /** Awaited before each transaction is computed. */
+  gate: Promise<void> = Promise.resolve();
 
-export function lowerQueryNaively(plan: Plan, query: CompiledQuery): QueryPlan {
-  return { program: { ...plan.program, tables: query.tables }, query } as unknown as QueryPlan;
+  constructor(inner: Engine) {
+    this.inner = inner;
+  }
+
+  async transact(transaction: Transaction): Promise<TransactionResult> {
+    this.transactions++;
+    await this.gate;
+    if (this.failWith !== undefined) {
+      return { ok: false, code: this.failWith, message: 'a fault of the test' };
+    }
+    return await this.inner.transact(transaction);
+  }
+
+  query(...args: Parameters<Engine['query']>): ReturnType<Engine['query']> {
+    return this.inner.query(...args);
+  }
+  rows(...args: Parameters<Engine['rows']>): ReturnType<Engine['rows']> {
+    return this.inner.rows(...args);
+  }
+  count(table: string): number {
+    return this.inner.count(table);
+  }
+  digest(): string {
+    return this.inner.digest();
+  }
+  stats(): ReturnType<Engine['stats']> {
+    return this.inner.stats();
+  }
+  close(): void {
+    this.inner.close();
+  }
 }
 
 export interface World {
+  readonly engineName: EngineName;
   readonly disk: FaultyDisk;
   readonly store: Store;
   nowMs: number;
@@ -81,6 +155,7 @@ export interface World {
 
 export async function newWorld(): Promise<World> {
   return {
+    engineName: currentEngine,
     disk: new FaultyDisk(),
     store: await openSqliteStore({ file: ':memory:' }),
     nowMs: 1_700_000_000_000,
@@ -91,7 +166,7 @@ export async function newWorld(): Promise<World> {
 
 export interface Node {
   readonly replica: LocalReplica;
-  readonly engine: LimitedEngine;
+  readonly engine: TestEngine;
   readonly log: FileLog;
   readonly stop: () => Promise<void>;
 }
@@ -100,7 +175,7 @@ let ids = 0;
 
 export async function startNode(
   world: World,
-  options: Partial<ReplicaDependencies> & { engine?: Engine; segmentBytes?: number } = {},
+  options: Partial<ReplicaDependencies> & { segmentBytes?: number; rowsPerTableMax?: number } = {},
 ): Promise<Node> {
   const disk = world.disk.attach();
   const log = await openFileLog({
@@ -109,12 +184,13 @@ export async function startNode(
     now: () => world.nowMs,
     ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
   });
-  const engine = (options.engine as LimitedEngine | undefined) ?? new LimitedEngine();
-  const { segmentBytes: _, ...given } = options;
+  const factory = FACTORIES[world.engineName];
+  const engine = new TestEngine(await factory.create(options.rowsPerTableMax ?? Infinity));
+  const { segmentBytes: _bytes, rowsPerTableMax: _rows, ...given } = options;
   const replica = await createReplica({
     engine,
-    lower: lowerNaively,
-    lowerQuery: lowerQueryNaively,
+    lower: factory.lower,
+    lowerQuery: factory.lowerQuery,
     log,
     store: world.store,
     checkpoints: new CheckpointStore(disk, '/data/checkpoints'),
@@ -124,7 +200,7 @@ export async function startNode(
       return () => clearTimeout(timer);
     },
     randomId: () => `id-${ids++}`,
-    yield: () => new Promise((resolve) => setImmediate(resolve)),
+    yield: yieldToLoop,
     onProblem: (error) => world.problems.push(error),
     onPhase: (phase) => world.phases.push(phase),
     ...given,
