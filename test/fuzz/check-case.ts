@@ -15,7 +15,7 @@ import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import { formatValue } from '../../host/value/value.ts';
 import type { Row } from '../../host/value/value.ts';
-import { NaiveEngine, viewKey } from '../oracle/naive-engine.ts';
+import { aritiesOf, NaiveEngine } from '../oracle/naive-engine.ts';
 import { ERRORS_TABLE } from '../oracle/naive-evaluator.ts';
 import { rowKey } from '../oracle/row-set.ts';
 import { compileGenerated, compileGeneratedQuery } from '../support/compile-program.ts';
@@ -42,6 +42,7 @@ export interface CheckOptions {
 export class InvalidCase extends Error {}
 
 const ROWS_SHOWN_MAX = 12;
+const NO_PROGRAM: StratifiedProgram = { tables: [], rules: [], strata: [] };
 
 export async function checkCase(
   kind: EngineKind,
@@ -76,9 +77,10 @@ class CaseRun {
   readonly #reference = new NaiveEngine();
   #program: StratifiedProgram | undefined;
   #options: PlanOptions = {};
-  #arities = new Map<TableKey, number>();
+  #arities: ReadonlyMap<TableKey, number> = new Map();
   /** Of the program in force. */
-  #plans = new Map<EngineKind, Plan>();
+  #plans = new Map<string, Plan>();
+  #scratch: Engine | undefined;
   #scratchCount = 0;
 
   constructor(kind: EngineKind, fuzzCase: FuzzCase, engine: Engine) {
@@ -122,6 +124,7 @@ class CaseRun {
 
   close(): void {
     this.#engine.close();
+    this.#scratch?.close();
     this.#reference.close();
   }
 
@@ -157,11 +160,7 @@ class CaseRun {
       }),
     };
     this.#plans = new Map();
-    this.#arities = new Map([[ERRORS_TABLE, 4]]);
-    for (const table of this.#program.tables) this.#arities.set(tableKey(table), table.arity);
-    for (const { name, query } of this.#options.views ?? []) {
-      this.#arities.set(viewKey(name), query.outputs.length);
-    }
+    this.#arities = aritiesOf(this.#program, this.#options);
   }
 
   #compiled(): StratifiedProgram {
@@ -181,35 +180,36 @@ class CaseRun {
       }));
   }
 
-  #plan(kind: EngineKind): Plan {
-    let plan = this.#plans.get(kind);
+  #plan(kind: EngineKind, batchOnly = false): Plan {
+    const key = `${kind.name} ${batchOnly}`;
+    let plan = this.#plans.get(key);
     if (plan === undefined) {
-      plan = kind.lower(this.#compiled(), this.#options);
-      this.#plans.set(kind, plan);
+      const options = batchOnly ? { ...this.#options, batchOnly } : this.#options;
+      plan = kind.lower(this.#compiled(), options);
+      this.#plans.set(key, plan);
     }
     return plan;
   }
 
+  /** An engine without a program is empty: one of them serves all evaluations of a case. */
   async #fromScratch(): Promise<void> {
     const changes: TableChange[] = [];
     for (const table of this.#compiled().tables) {
       const insert = await this.#reference.rows(tableKey(table), { base: true });
       if (insert.count > 0) changes.push({ table: tableKey(table), insert });
     }
-    const scratch = await this.#kind.create();
-    try {
-      // Both ways to evaluate from scratch, in turns.
-      this.#scratchCount++;
-      const batchOnly = this.#scratchCount % 2 === 0;
-      const plan = this.#kind.lower(this.#compiled(), { ...this.#options, batchOnly });
-      expectSuccess(await scratch.transact({ plan, changes }), 'from scratch');
-      for (const [table, arity] of this.#arities) {
-        await this.#sameTable(table, arity, scratch, ' from scratch');
-      }
-      same('digest from scratch', scratch.digest(), this.#engine.digest());
-    } finally {
-      scratch.close();
+    this.#scratch ??= await this.#kind.create();
+    const scratch = this.#scratch;
+    const empty = this.#kind.lower(NO_PROGRAM, {});
+    expectSuccess(await scratch.transact({ plan: empty, changes: [] }), 'without a program');
+    // Both ways to evaluate from scratch, in turns.
+    this.#scratchCount++;
+    const plan = this.#plan(this.#kind, this.#scratchCount % 2 === 0);
+    expectSuccess(await scratch.transact({ plan, changes }), 'from scratch');
+    for (const [table, arity] of this.#arities) {
+      await this.#sameTable(table, arity, scratch, ' from scratch');
     }
+    same('digest from scratch', scratch.digest(), this.#engine.digest());
   }
 
   async #sameTable(table: TableKey, arity: number, engine: Engine, where: string): Promise<void> {

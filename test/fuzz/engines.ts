@@ -12,8 +12,13 @@ const CORES = [
 export async function engineKinds(): Promise<EngineKind[]> {
   const kinds: EngineKind[] = [];
   for (const { name, file } of CORES) {
-    const bytes = await readFile(file);
-    kinds.push({ name, create: () => createWasmEngine(bytes), lower, lowerQuery });
+    const core = await readFile(file);
+    kinds.push({
+      name,
+      create: () => createWasmEngine(core, { yield: async () => undefined }),
+      lower,
+      lowerQuery,
+    });
   }
   return kinds;
 }

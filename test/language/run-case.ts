@@ -12,6 +12,7 @@ import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import { formatValue } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import type { EngineKind } from '../fuzz/engine-kind.ts';
+import { aritiesOf } from '../oracle/naive-engine.ts';
 import { ERRORS_TABLE } from '../oracle/naive-evaluator.ts';
 import { RowSet } from '../oracle/row-set.ts';
 import type { Block, Input, QueryInput, RowsInput, SourceInput } from './script.ts';
@@ -123,7 +124,7 @@ export class CaseRun {
 
   /** The difference to the contents before; the engine's deltas must say the same. */
   async #changes(program: StratifiedProgram, deltas: readonly TableDelta[]): Promise<string[]> {
-    const keys = new Set([...program.tables.map(tableKey), ERRORS_TABLE]);
+    const keys = aritiesOf(program, {}).keys();
     const derived = new Set<TableKey>([ERRORS_TABLE]);
     for (const { head } of program.rules) {
       const table = program.tables[head];

@@ -4,7 +4,7 @@
  */
 import type { PlanOptions, QueryPlan } from '../../host/compiler/plan.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
-import type { StratifiedProgram, TableKey } from '../../host/compiler/stratified.ts';
+import type { Rule, StratifiedProgram, TableKey } from '../../host/compiler/stratified.ts';
 import type {
   Engine,
   EngineStats,
@@ -156,13 +156,23 @@ function isWatched(options: PlanOptions, table: TableKey): boolean {
   return options.views?.some(({ name }) => viewKey(name) === table) === true;
 }
 
-function aritiesOf(program: StratifiedProgram, options: PlanOptions): Map<TableKey, number> {
-  const arities = new Map<TableKey, number>([[ERRORS_TABLE, ERRORS_ARITY]]);
+/** Arity of each table and view that an engine with this plan has. */
+export function aritiesOf(program: StratifiedProgram, options: PlanOptions): Map<TableKey, number> {
+  const arities = new Map<TableKey, number>();
+  if (program.rules.some(canFail)) arities.set(ERRORS_TABLE, ERRORS_ARITY);
   for (const table of program.tables) arities.set(tableKey(table), table.arity);
   for (const { name, query } of options.views ?? []) {
     arities.set(viewKey(name), query.outputs.length);
   }
   return arities;
+}
+
+/** A program whose rules cannot fail has no `system:errors`, unless a rule reads it. */
+function canFail(rule: Rule): boolean {
+  return (
+    rule.body.some((literal) => literal.kind === 'compute') ||
+    rule.headTerms.some((term) => term.kind === 'aggregate' && term.function === 'sum')
+  );
 }
 
 function keyOf(program: StratifiedProgram, index: number): TableKey {
