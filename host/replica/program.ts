@@ -94,9 +94,10 @@ export function invalidPolicy(what: string, diagnostics: readonly Diagnostic[]):
 /** A name that is ambiguous or missing has a code of its own, where it is all that is wrong. */
 function codeOf(errors: readonly Diagnostic[]): ErrorCode {
   const codes = new Set(errors.map((error) => error.code));
+  // A query in a policy that is not there: what else is wrong follows from that.
+  if (codes.has('unknown-policy')) return 'unknown_policy';
   if (codes.size !== 1) return 'invalid_policy';
   if (codes.has('ambiguous')) return 'ambiguous';
   if (codes.has('unknown-table')) return 'unknown_table';
-  if (codes.has('unknown-policy')) return 'unknown_policy';
   return 'invalid_policy';
 }
