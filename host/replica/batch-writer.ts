@@ -20,6 +20,7 @@ export interface BatchWriterOptions {
   readonly addSource: (name: string) => Promise<void>;
   /** Random per start. */
   readonly owner: string;
+  readonly recordBytes: number;
 }
 
 interface Pending {
@@ -71,17 +72,20 @@ export class BatchWriter {
   }
 
   async #writeOnce(batch: Batch): Promise<number> {
-    const { state, submit, addSource, owner } = this.#options;
+    const { state, submit, addSource, owner, recordBytes } = this.#options;
     if (state.policies.has(batch.source)) throw nameTaken('source', batch.source, 'policy');
     this.#check(batch, state.sources.get(batch.source));
-    const records = encodePushBatch({
-      owner,
-      batch: ++this.#written,
-      batchId: batch.id?.key ?? null,
-      bodyDigest: batch.id?.bodyDigest ?? null,
-      snapshot: batch.snapshot === true,
-      changes: batch.changes,
-    });
+    const records = encodePushBatch(
+      {
+        owner,
+        batch: ++this.#written,
+        batchId: batch.id?.key ?? null,
+        bodyDigest: batch.id?.bodyDigest ?? null,
+        snapshot: batch.snapshot === true,
+        changes: batch.changes,
+      },
+      recordBytes,
+    );
     if (!state.sources.has(batch.source)) await addSource(batch.source);
     const source = state.sources.get(batch.source);
     if (source === undefined) throw new Error(`source ${batch.source} was added and is not there`);

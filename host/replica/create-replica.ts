@@ -1,5 +1,5 @@
 /** Starts a replica: identity of the log, newest checkpoint, the cuts after it, then live. */
-import { CHECKPOINT_RECORD_BYTES, CHECKPOINT_REVISIONS } from '../limits.ts';
+import { CHECKPOINT_RECORD_BYTES, CHECKPOINT_REVISIONS, RECORD_BYTES_TARGET } from '../limits.ts';
 import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveEngine } from './live-engine.ts';
@@ -9,6 +9,7 @@ import { readGenesis, restore } from './restore.ts';
 const DEFAULT_SETTINGS: ReplicaSettings = {
   checkpointRevisions: CHECKPOINT_REVISIONS,
   checkpointRecordBytes: CHECKPOINT_RECORD_BYTES,
+  recordBytes: RECORD_BYTES_TARGET,
 };
 
 /**

@@ -29,10 +29,14 @@ export interface ReplicaDependencies {
   readonly onPhase?: (phase: Phase) => void;
   /** What went wrong besides any request: a checkpoint that could not be saved, one that is damaged. */
   readonly onProblem?: (error: Error) => void;
+  /** After each revision, also while catching up. `digest` is worked out when it is called. */
+  readonly onRevision?: (revision: number, digest: () => string) => void;
   readonly settings?: Partial<ReplicaSettings>;
 }
 
 export interface ReplicaSettings {
   readonly checkpointRevisions: number;
   readonly checkpointRecordBytes: number;
+  /** About how large the records of a batch are made. */
+  readonly recordBytes: number;
 }

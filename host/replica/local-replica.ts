@@ -119,6 +119,7 @@ export class LocalReplica implements Replica {
       submit,
       addSource: (name) => this.#policies.addSource(name),
       owner: deps.randomId(),
+      recordBytes: settings.recordBytes,
     });
     this.#queries = new QueryRunner({
       logId: state.logId,
@@ -198,7 +199,7 @@ export class LocalReplica implements Replica {
         ),
         stale: false,
       })),
-      digest: stateDigest(this.#state, engine.digest()),
+      digest: this.#digest(),
     };
   }
 
@@ -380,6 +381,7 @@ export class LocalReplica implements Replica {
     const { revision, deltas, verdicts, lostViews, recordBytes } = commit;
     this.#position = this.#positionAt(revision);
     this.#views.record(deltas, this.#position);
+    this.#deps.onRevision?.(revision, () => this.#digest());
     for (const listener of this.#commitListeners) listener({ ...this.#position, deltas });
     for (const { entry, error } of lostViews) this.#viewLost(entry.table, error);
     this.#sequencer.cutApplied(revision, verdicts);
@@ -406,6 +408,10 @@ export class LocalReplica implements Replica {
     if (nowMs - this.#probedAtMs < DISK_PROBE_MS) return;
     this.#probedAtMs = nowMs;
     this.#sequencer.requestCut();
+  }
+
+  #digest(): string {
+    return stateDigest(this.#state, this.#live.engine.digest());
   }
 
   #positionAt(revision: number): Position {

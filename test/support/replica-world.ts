@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { openFileLog } from '../../host/log/file-log.ts';
 import type { FileLog } from '../../host/log/file-log.ts';
+import type { Log } from '../../host/log/log.ts';
 import type { Plan, QueryPlan } from '../../host/compiler/plan.ts';
 import { lower, lowerQuery } from '../../host/compiler/lower.ts';
 import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
@@ -43,6 +44,11 @@ export function replicaTest(name: string, body: () => Promise<void>): void {
 }
 
 let currentEngine: EngineName = 'wasm';
+
+/** The engine of the worlds made from here on. */
+export function useEngine(name: EngineName): void {
+  currentEngine = name;
+}
 const CORE = 'build/core.wasm';
 
 export const yieldToLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -171,12 +177,16 @@ export interface Node {
   readonly stop: () => Promise<void>;
 }
 
+export type NodeOptions = Partial<ReplicaDependencies> & {
+  readonly segmentBytes?: number;
+  readonly rowsPerTableMax?: number;
+  /** What the replica sees in place of the log. */
+  readonly wrapLog?: (log: Log) => Log;
+};
+
 let ids = 0;
 
-export async function startNode(
-  world: World,
-  options: Partial<ReplicaDependencies> & { segmentBytes?: number; rowsPerTableMax?: number } = {},
-): Promise<Node> {
+export async function startNode(world: World, options: NodeOptions = {}): Promise<Node> {
   const disk = world.disk.attach();
   const log = await openFileLog({
     disk,
@@ -186,12 +196,12 @@ export async function startNode(
   });
   const factory = FACTORIES[world.engineName];
   const engine = new TestEngine(await factory.create(options.rowsPerTableMax ?? Infinity));
-  const { segmentBytes: _bytes, rowsPerTableMax: _rows, ...given } = options;
+  const { segmentBytes: _bytes, rowsPerTableMax: _rows, wrapLog, ...given } = options;
   const replica = await createReplica({
     engine,
     lower: factory.lower,
     lowerQuery: factory.lowerQuery,
-    log,
+    log: wrapLog === undefined ? log : wrapLog(log),
     store: world.store,
     checkpoints: new CheckpointStore(disk, '/data/checkpoints'),
     now: () => world.nowMs,
