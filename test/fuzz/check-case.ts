@@ -23,6 +23,7 @@ import type { GeneratedProgram } from '../support/program-generator.ts';
 import type { RowBatch } from '../support/update-generator.ts';
 import type { EngineKind } from './engine-kind.ts';
 import { NAIVE } from './engine-kind.ts';
+import { emptyEngine } from './engine-pool.ts';
 import { withoutStatements } from './fuzz-case.ts';
 import type { FuzzCase, FuzzStep } from './fuzz-case.ts';
 
@@ -42,7 +43,6 @@ export interface CheckOptions {
 export class InvalidCase extends Error {}
 
 const ROWS_SHOWN_MAX = 12;
-const NO_PROGRAM: StratifiedProgram = { tables: [], rules: [], strata: [] };
 
 export async function checkCase(
   kind: EngineKind,
@@ -200,8 +200,7 @@ class CaseRun {
     }
     this.#scratch ??= await this.#kind.create();
     const scratch = this.#scratch;
-    const empty = this.#kind.lower(NO_PROGRAM, {});
-    expectSuccess(await scratch.transact({ plan: empty, changes: [] }), 'without a program');
+    await emptyEngine(this.#kind, scratch);
     // Both ways to evaluate from scratch, in turns.
     this.#scratchCount++;
     const plan = this.#plan(this.#kind, this.#scratchCount % 2 === 0);

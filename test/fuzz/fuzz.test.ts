@@ -3,8 +3,28 @@ import { test } from 'node:test';
 import { BROKEN_ENGINES } from './broken-engines.ts';
 import { checkCase } from './check-case.ts';
 import { NAIVE } from './engine-kind.ts';
+import { engineKinds } from './engines.ts';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
 import { rankEngineKind } from './rank-engine.ts';
+
+/** Random programs of every run; SEED=n repeats one. */
+const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000);
+/** Of the core as it ships; the one with assertions is slower and gets fewer. */
+const BATCHES: Readonly<Record<string, number>> = { wasm: 20_000, 'wasm-debug': 2_000 };
+/** Seeds that found something once, each with what it was. */
+const OLD_SEEDS: readonly number[] = [136, 226];
+
+for (const kind of await engineKinds()) {
+  const batches = BATCHES[kind.name] ?? 1_000;
+  test(`${kind.name}: seeds that once failed`, async () => {
+    for (const seed of OLD_SEEDS) await compareEngines(kind, { seed, batches: 1 });
+  });
+  test(`${kind.name}: ${batches} random batches, SEED=${SEED}`, async (context) => {
+    const report = await compareEngines(kind, { seed: SEED, batches });
+    assert.ok(report.batches >= batches);
+    context.diagnostic(`SEED=${SEED}: ${report.batches} batches, ${report.programs} programs`);
+  });
+}
 
 /** Enough for each control to be found, with room: the slowest needs about a tenth of it. */
 const CONTROL_BATCHES = 6000;

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { NAIVE } from '../fuzz/engine-kind.ts';
 import type { EngineKind } from '../fuzz/engine-kind.ts';
+import { engineKinds } from '../fuzz/engines.ts';
 import { randomFrom } from '../support/random.ts';
 import {
   isAnswer,
@@ -21,7 +22,7 @@ const FOLDER = 'test/language';
 const UPDATE = process.env['UPDATE'] === '1';
 /** Of the shuffled mode; SEED=n repeats a run. */
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-const ENGINES: readonly EngineKind[] = [NAIVE];
+const ENGINES: readonly EngineKind[] = [NAIVE, ...(await engineKinds())];
 
 for (const file of readdirSync(FOLDER)
   .filter((name) => name.endsWith('.txt'))

@@ -74,8 +74,8 @@ export async function runAtOnce(
     ]);
     return { lines: lines.filter(isAnswer), contents: atOnce.contents() };
   } finally {
-    gradual.close();
-    atOnce.close();
+    await gradual.close();
+    await atOnce.close();
   }
 }
 
@@ -111,7 +111,7 @@ async function runBlocks(
     }
     return results;
   } finally {
-    run.close();
+    await run.close();
   }
 }
 

@@ -12,6 +12,7 @@ import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import { formatValue } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import type { EngineKind } from '../fuzz/engine-kind.ts';
+import { acquireEngine, releaseEngine } from '../fuzz/engine-pool.ts';
 import { aritiesOf } from '../oracle/naive-engine.ts';
 import { ERRORS_TABLE } from '../oracle/naive-evaluator.ts';
 import { RowSet } from '../oracle/row-set.ts';
@@ -46,11 +47,11 @@ export class CaseRun {
   }
 
   static async start(kind: EngineKind): Promise<CaseRun> {
-    return new CaseRun(kind, await kind.create());
+    return new CaseRun(kind, await acquireEngine(kind));
   }
 
-  close(): void {
-    this.#engine.close();
+  close(): Promise<void> {
+    return releaseEngine(this.#kind, this.#engine);
   }
 
   get policies(): Policies {
