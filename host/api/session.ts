@@ -349,7 +349,7 @@ export class Session {
     const to = this.#transaction === undefined ? this.#subscriber.completeTo() : undefined;
     this.#send('progress', { to: to?.token, revision: to?.revision, head });
     this.#sentSinceTick = false;
-    if (to !== undefined) this.#subscriber.tell(to.revision);
+    if (to !== undefined) this.#subscriber.tell(to);
   }
 
   #checkLife(): void {

@@ -111,10 +111,6 @@ export class Outbox {
   remove(id: string): void {
     this.#members.delete(id);
     this.#dropParts((part) => part.id === id);
-    if (this.#members.size === 0) {
-      this.#told = undefined;
-      this.#complete = undefined;
-    }
   }
 
   /**
@@ -161,17 +157,19 @@ export class Outbox {
 
   /**
    * The position up to which nothing is missing once all that was taken is sent; undefined while
-   * that is nowhere. `head` is the position of the replica.
+   * that is nowhere: without subscriptions too, since one to come may be resumed from the past.
+   * `head` is the position of the replica.
    */
   completeTo(head: Position): Position | undefined {
-    if (this.#members.size === 0) return head;
+    if (this.#members.size === 0) return undefined;
     const stale = [...this.#members.values()].some((member) => member.stale);
     return this.#queue.length === 0 && !stale ? head : this.#complete;
   }
 
-  /** The client is told (by a progress frame) that it is complete up to `revision`. */
-  tell(revision: number): void {
-    if (this.#members.size > 0) this.#told = revision;
+  /** The client is told, by a progress frame, that it is complete up to here. */
+  tell(position: Position): void {
+    this.#told = position.revision;
+    this.#complete = position;
   }
 
   #fitsSnapshot(part: Part): boolean {

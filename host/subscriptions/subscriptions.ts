@@ -261,9 +261,9 @@ export class Subscriber {
     return this.#outbox.completeTo(this.#hub.position);
   }
 
-  /** A progress frame with this revision was sent. */
-  tell(revision: number): void {
-    this.#outbox.tell(revision);
+  /** A progress frame with this position was sent. */
+  tell(position: Position): void {
+    this.#outbox.tell(position);
   }
 
   close(): void {

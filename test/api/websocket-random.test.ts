@@ -21,7 +21,7 @@ const LIMITS = {
   rowsFrameBytes: 200,
   backlogBytesMax: 1_500,
   snapshotBytesMax: 3_000,
-  heartbeatMs: 30,
+  heartbeatMs: 6,
 };
 const STEPS = 60;
 
@@ -102,6 +102,8 @@ class User {
 
   /** All caught up: the views are those of the last revision. */
   async settle(): Promise<void> {
+    // Without a subscription the server has no position to tell.
+    if (this.wanted.size === 0) this.add();
     this.client.resume();
     this.client.send({ type: 'credit', bytes: 2n ** 40n });
     await this.client.at(this.#replica.status().revision);

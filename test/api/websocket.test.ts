@@ -517,7 +517,6 @@ test('a client that shows no sign of life is cut', async () => {
   client.pause();
   const probe = await WsClient.open(url);
   subscribe(client, 's');
-  await probe.next('progress');
   while (replica.openViews === 0) await probe.next('progress');
   while (replica.openViews > 0) await probe.next('progress');
   await probe.close();

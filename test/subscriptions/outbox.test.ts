@@ -228,3 +228,16 @@ test('control: the same check finds a part that was dropped', () => {
   }
   assert.ok(found > 25, `found in ${found} of 50`);
 });
+
+test('the complete position never goes back behind what was told', () => {
+  const outbox = new Outbox(LIMITS);
+  outbox.add('s', 'every');
+  outbox.enqueue(at(1), [part('s', [int(1)])]);
+  outbox.take();
+  const told = outbox.completeTo(at(5));
+  assert.equal(told?.revision, 5);
+  outbox.tell(at(5));
+  outbox.enqueue(at(6), [part('s', [int(2)])]);
+  assert.equal(outbox.completeTo(at(6))?.revision, 5);
+  assert.equal(outbox.take()?.from, 5);
+});

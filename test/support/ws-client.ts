@@ -280,7 +280,11 @@ export class WsClient {
   /** A view moves with transactions that have rows of it, and with all once it has caught up. */
   #moveTo(token: string, told: bigint, touched: ReadonlySet<string> = new Set()): void {
     const revision = Number(told);
-    assert.ok(this.revision === undefined || revision >= this.revision, 'time goes back');
+    const before = this.revision;
+    assert.ok(
+      before === undefined || revision >= before,
+      `time goes back from ${before} to ${revision}`,
+    );
     this.token = token;
     this.revision = revision;
     for (const [id, view] of this.views) {
