@@ -41,7 +41,7 @@ const INT_DIGITS_MAX = INT_MAX + 1n;
 const NO_COMMENTS: readonly Comment[] = [];
 const LONG_MARKS = [':-', '!=', '<=', '>=', '=='];
 const MARKS = '()[],.;:=<>+-*/%!?';
-const NAME = /[A-Za-z_.][A-Za-z0-9_.]*/y;
+const NAME = /\.?[A-Za-z_][A-Za-z0-9_.]*/y;
 const NUMBER = /[0-9]+|\.[0-9]+/y;
 const NUMBER_REST = /(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const EXPONENT = /(?:[eE][+-]?[0-9]+)?/y;
@@ -160,7 +160,7 @@ class Lexer {
 
   #name(): void {
     const start = this.#at;
-    const name = this.#match(NAME).replace(/\.+$/, '');
+    const name = withoutLastDots(this.#match(NAME));
     this.#at += name.length;
     let kept = name;
     if (name.length > IDENTIFIER_CHARS_MAX) {
@@ -180,8 +180,7 @@ class Lexer {
     const adjacent = before !== undefined && before.end === start && before.kind !== 'end';
     const ends = adjacent && (before.kind !== 'mark' || before.text === ')' || before.text === ']');
     if (!ends && /[0-9]/.test(this.#text.charAt(start + 1))) return this.#number();
-    const name = this.#match(NAME).replace(/\.+$/, '');
-    if (ends || name === '') {
+    if (ends || !/[A-Za-z_]/.test(this.#text.charAt(start + 1))) {
       this.#at++;
       return this.#push('mark', '.', start);
     }
@@ -411,6 +410,12 @@ const NOTES: Readonly<Record<string, string>> = {
   '≤': 'write `<=`',
   '≥': 'write `>=`',
 };
+
+function withoutLastDots(name: string): string {
+  let end = name.length;
+  while (name[end - 1] === '.') end--;
+  return name.slice(0, end);
+}
 
 function numberNote(word: string): string {
   if (/^[xob]/i.test(word)) return 'ints are written in decimal';

@@ -10,7 +10,8 @@
  *   argument    = [(column | number) "="] expression
  *   expression  = the usual, over variables, constants, "_", "-", "+ - * / %" and parentheses
  */
-import { ARITY_MAX, BODY_LITERALS_MAX, STATEMENTS_MAX } from '../limits.ts';
+import { ARITY_MAX, BODY_LITERALS_MAX, DIAGNOSTICS_MAX, STATEMENTS_MAX } from '../limits.ts';
+import { isAggregate } from './builtins.ts';
 import type { DiagnosticList } from './diagnostic.ts';
 import { ExpressionParser, isComparison, isKeyword } from './expression-parser.ts';
 import type { Comment, Token } from './lexer.ts';
@@ -65,6 +66,8 @@ class Parser extends ExpressionParser {
         statements.push(this.#statement());
       } catch (failure) {
         if (!(failure instanceof ParseFailure)) throw failure;
+        // Who has made so many mistakes has sent no policy; each further one would cost a throw.
+        if (this.diagnostics.errorCount >= DIAGNOSTICS_MAX) break;
         this.#recover(start);
       }
     }
@@ -289,14 +292,7 @@ class Parser extends ExpressionParser {
     }
     if (this.#atomBegins()) {
       const atom = this.#atom('body');
-      if (isComparison(this.token) || this.#isOperator()) {
-        this.fail(
-          'not-a-value',
-          atom.span,
-          `\`${atom.name.name}(…)\` is a table, not a value`,
-          'bind its column to a variable and compare that',
-        );
-      }
+      if (isComparison(this.token) || this.#isOperator()) this.#refuseAtomAsValue(atom);
       return { kind: 'atom', negated, atom, span: { start, end: this.previousEnd } };
     }
     const left = this.expression();
@@ -320,6 +316,24 @@ class Parser extends ExpressionParser {
     }
     const span = { start, end: this.previousEnd };
     return { kind: 'comparison', negated, operator, left, right, span };
+  }
+
+  #refuseAtomAsValue(atom: AtomNode): never {
+    const { owner, name } = atom.name;
+    if (owner === undefined && isAggregate(name)) {
+      this.fail(
+        'misplaced-aggregate',
+        atom.span,
+        `the aggregate \`${name}(…)\` can only be an argument of a head`,
+        'compute it in a rule of its own and compare the column of that table',
+      );
+    }
+    this.fail(
+      'not-a-value',
+      atom.span,
+      `\`${name}(…)\` is a table, not a value`,
+      'bind its column to a variable and compare that',
+    );
   }
 
   /** A name that no operator follows: what follows a variable or a constant is one. */

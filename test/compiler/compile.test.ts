@@ -4,7 +4,12 @@ import type { Catalog } from '../../host/compiler/catalog.ts';
 import { compile } from '../../host/compiler/compile.ts';
 import { nearestName } from '../../host/compiler/nearest-name.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
-import { POLICY_BYTES_MAX, STATEMENTS_MAX, SUGGESTIONS_MAX } from '../../host/limits.ts';
+import {
+  DIAGNOSTICS_MAX,
+  POLICY_BYTES_MAX,
+  STATEMENTS_MAX,
+  SUGGESTIONS_MAX,
+} from '../../host/limits.ts';
 import { codesOf, compileText, errorsOf, programOf } from './compile-text.ts';
 
 const COLUMNS = [
@@ -154,6 +159,23 @@ test('work grows with the text, not with its square', () => {
   assert.equal(unknown.length, 1000, 'DIAGNOSTICS_MAX');
   const guessed = unknown.filter((one) => one.note?.startsWith('did you mean'));
   assert.ok(guessed.length <= SUGGESTIONS_MAX);
+});
+
+test('a text that is all mistakes is given up at the limit', () => {
+  for (const text of ['.'.repeat(1e5), 'p:-(\n'.repeat(1e5), '@'.repeat(1e5)]) {
+    const { diagnostics } = compileText(text);
+    assert.equal(diagnostics.length, DIAGNOSTICS_MAX);
+  }
+});
+
+test('nesting, signs and long expressions need no stack', () => {
+  const count = 1e5;
+  for (const text of ['('.repeat(count), '-'.repeat(count), `x = 1${' + 1'.repeat(count)}`]) {
+    const [error] = errorsOf(`p(x) :- ${text.startsWith('x') ? '' : 'x = '}${text}`);
+    assert.equal(error?.code, 'limit-exceeded');
+  }
+  assert.equal(errorsOf(`p(x) :- ${'!'.repeat(count)}`)[0]?.code, 'double-negation');
+  assert.equal(errorsOf(`p(x) :- ${'('.repeat(count)}x < 1`)[0]?.code, 'limit-exceeded');
 });
 
 test('nearest names', () => {

@@ -76,7 +76,7 @@ test('random graphs: accepted exactly if no cycle has a negation', () => {
       negated: random.chance(0.3),
     }));
     // Reachability by the definition: Warshall.
-    const reach = Array.from({ length: size }, () => new Array<boolean>(size).fill(false));
+    const reach = Array.from({ length: size }, () => Array.from({ length: size }, () => false));
     for (const { from, to } of edges) (reach[from] as boolean[])[to] = true;
     for (let k = 0; k < size; k++) {
       for (const row of reach) {
