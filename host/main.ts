@@ -5,7 +5,7 @@
  *   data lock → log → store → engine → replica → policies of `--policy` → API → drivers
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Driver } from '../drivers/driver.ts';
 import { DriverRunner } from '../drivers/runner.ts';
@@ -14,10 +14,14 @@ import { fileDriver } from '../drivers/file/file-driver.ts';
 import { createApiServer } from './api/server.ts';
 import type { ApiServer } from './api/server.ts';
 import { DeclaredTables } from './cli/declared-tables.ts';
-import { inputError } from './cli/problem.ts';
+import { problemsOfDiagnostics } from './cli/compile-files.ts';
+import { readPolicyText } from './cli/policy-file.ts';
+import type { PolicyText } from './cli/policy-file.ts';
+import { inputError, ProblemsError } from './cli/problem.ts';
 import { renderDiagnostic } from './compiler/diagnostic.ts';
+import type { Diagnostic } from './compiler/diagnostic.ts';
 import { lower, lowerQuery } from './compiler/lower.ts';
-import type { PolicyFile, ServeConfig, SourcePath } from './config.ts';
+import type { ServeConfig, SourcePath } from './config.ts';
 import { createWasmEngine } from './engine/wasm-engine.ts';
 import { CaucusError } from './errors.ts';
 import { CheckpointStore } from './log/checkpoint-store.ts';
@@ -72,7 +76,7 @@ async function openParts(
   const { coreWasm, logger, version } = parts;
   const directory = path.resolve(config.dataDirectory);
   logger.info('server-starting', 'opening the data', { version, data: directory });
-  const texts = await readPolicies(config.policies);
+  const texts = await Promise.all(config.policies.map(({ file }) => readPolicyText(file)));
   for (const source of config.sources) await expectPath(source);
 
   const { log, store } = await openData(directory, closers);
@@ -109,7 +113,7 @@ async function openParts(
   closers.add(() => runner.stop());
   const { url, host, port } = api.address;
   const { revision } = replica.status();
-  logger.info('server-ready', `listening on ${url}`, { url, host, port, revision });
+  logger.info('server-ready', 'requests are answered', { url, host, port, revision });
   return { url, failed, status: () => replica.status(), close: () => closers.close() };
 }
 
@@ -195,16 +199,6 @@ function withDeclarations(replica: Replica, declared: DeclaredTables): Replica {
   });
 }
 
-interface PolicyText extends PolicyFile {
-  readonly text: string;
-}
-
-async function readPolicies(files: readonly PolicyFile[]): Promise<PolicyText[]> {
-  return Promise.all(
-    files.map(async ({ name, file }) => ({ name, file, text: await readFile(file, 'utf8') })),
-  );
-}
-
 async function expectPath({ name, path: target }: SourcePath): Promise<void> {
   await stat(target).catch(() => {
     throw inputError('enoent', `\`${target}\` of the source \`${name}\` does not exist`, {
@@ -228,11 +222,17 @@ async function putPolicies(
     else writes.push(policy);
   }
   if (writes.length === 0) return;
-  const { revision } = await replica.writePolicies(
-    writes.map(({ name, text }) => ({ name, text })),
-  );
+  const { revision } = await replica
+    .writePolicies(writes.map(({ name, text }) => ({ name, text })))
+    .catch((error: unknown) => {
+      const diagnostics = error instanceof CaucusError ? error.details['diagnostics'] : undefined;
+      if (!Array.isArray(diagnostics)) throw error;
+      throw new ProblemsError(problemsOfDiagnostics(diagnostics as Diagnostic[], writes));
+    });
   const names = writes.map(({ name }) => name);
-  logger.info('policies-loaded', `${names.length} policies are in force`, { names, revision });
+  const message =
+    names.length === 1 ? '1 policy is in force' : `${names.length} policies are in force`;
+  logger.info('policies-loaded', message, { names, revision });
 }
 
 async function listen(replica: Replica, config: ServeConfig, logger: Logger): Promise<ApiServer> {

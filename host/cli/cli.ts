@@ -250,6 +250,8 @@ A lost connection is taken up again where it ended.`,
       )
       .addOption(new Option('--insert', 'add the rows').conflicts(['snapshot', 'delete']))
       .addOption(new Option('--delete', 'remove the rows').conflicts(['snapshot', 'insert']))
+      .option('--header', 'the first line of the CSV or TSV file names columns')
+      .option('--no-header', 'the first line of the CSV or TSV file is a row')
       .option('--id <key>', 'idempotency id; without it a random one')
       .addHelpText(
         'after',
@@ -370,6 +372,7 @@ interface SubscribeFlags {
 interface LoadFlags {
   readonly table?: string;
   readonly format?: 'csv' | 'tsv' | 'json' | 'ndjson' | 'facts';
+  readonly header?: boolean;
   readonly snapshot?: boolean;
   readonly insert?: boolean;
   readonly delete?: boolean;

@@ -12,6 +12,7 @@ import type { Colors } from './terminal.ts';
 export const DEMO_QUERIES = {
   totals: 'packages:total(what, n)',
   users: 'packages:all_users(package, users)',
+  critical: 'packages:critical(package, essentials)',
   exposure: 'packages:exposure(package, why, users)',
   alarms: 'packages:alarm(essential, package, why)',
   loss: 'packages:loss(package, lost)',
@@ -68,15 +69,26 @@ export class DemoView {
   }
 
   /**
-   * What is worth forbidding: of the packages that an essential one reaches, the one that most others
-   * need, among those that at most half of the installed packages need (`libc` explains nothing).
+   * What is worth forbidding: the package that most essential ones reach, among those that at most half
+   * of the installed packages need (what everything needs explains nothing).
    */
   suggestion(): string | undefined {
     const installed = Number(this.#total('installed'));
-    const users = this.rows('users').toSorted(byNumber(1));
-    const fitting = users.find((row) => Number(row[1]) * 2 <= installed) ?? users.at(-1);
-    const name = fitting?.[0];
+    const users = new Map(this.rows('users').map((row) => [row[0], Number(row[1])]));
+    const critical = this.rows('critical').toSorted(byNumber(1));
+    const fitting = critical.find(([name]) => (users.get(name ?? null) ?? 0) * 2 <= installed);
+    const name = (fitting ?? critical[0])?.[0];
     return typeof name === 'string' ? name : undefined;
+  }
+
+  /** Users that some packages have and most have not: half of what the most needed one has. */
+  manyUsers(): number {
+    return Math.floor(Math.max(0, ...this.rows('users').map((row) => Number(row[1]))) / 2);
+  }
+
+  /** The largest first. */
+  totals(): readonly Row[] {
+    return this.rows('totals').toSorted(byNumber(1));
   }
 
   /** The whole screen: at most `height` lines of at most `width` columns. */
@@ -119,9 +131,9 @@ export class DemoView {
   }
 
   #totals({ bold, dim }: Colors): string {
-    const names = this.rows('totals').toSorted(byNumber(1));
-    if (names.length === 0) return dim('no rows yet');
-    return names
+    const totals = this.totals();
+    if (totals.length === 0) return dim('no rows yet');
+    return totals
       .map((row) => `${bold(grouped(row[1] ?? 0n))} ${dim(String(row[0]))}`)
       .join(dim('  ·  '));
   }

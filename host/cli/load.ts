@@ -10,7 +10,9 @@ import type { FileFormat } from '../../drivers/file/read-table.ts';
 import { stringifyJson } from '../value/json.ts';
 import { blockRows } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
-import { request } from './client.ts';
+import { isObject, request, textOf } from './client.ts';
+import { declarationsOf } from './declared-tables.ts';
+import type { DeclaredColumn } from './declared-tables.ts';
 import { ProblemsError, UnavailableError, UsageError } from './problem.ts';
 import { readStdin, STDIN } from './policy-file.ts';
 import type { Progress, Terminal } from './terminal.ts';
@@ -19,6 +21,8 @@ export interface LoadOptions {
   readonly url: string;
   readonly table?: string;
   readonly format?: 'csv' | 'tsv' | 'json' | 'ndjson' | 'facts';
+  /** Whether the first line of a CSV or TSV file names columns; without it decided by the file. */
+  readonly header?: boolean;
   readonly snapshot?: boolean;
   readonly insert?: boolean;
   readonly delete?: boolean;
@@ -49,7 +53,8 @@ export async function load(
   const progress = terminal.progress();
   try {
     progress.update(`reading ${file}`);
-    const rows = await readRows(file, table, format);
+    const declared = await declaredColumns(options.url, source, table);
+    const rows = await readRows(file, table, format, declared, options.header ?? 'auto');
     const id = options.id ?? randomUUID();
     const answer = await sendBatch({ source, table, rows, mode, id, url: options.url }, progress);
     progress.done();
@@ -82,7 +87,30 @@ function formatOfFile(file: string, options: LoadOptions): FileFormat {
   );
 }
 
-async function readRows(file: string, table: string, format: FileFormat): Promise<RowBlock> {
+/** What the server's policies declare of the table: it decides how fields are read. */
+async function declaredColumns(
+  url: string,
+  source: string,
+  table: string,
+): Promise<readonly DeclaredColumn[] | undefined> {
+  const { policies } = await request(url, { method: 'GET', path: '/v1/policies' });
+  for (const policy of Array.isArray(policies) ? policies.filter(isObject) : []) {
+    const name = textOf(policy['name']) ?? '';
+    const path = `/v1/policies/${encodeURIComponent(name)}/text`;
+    const text = textOf((await request(url, { method: 'GET', path }))['text']) ?? '';
+    const columns = declarationsOf(name, text).get(`${source}:${table}`);
+    if (columns !== undefined) return columns;
+  }
+  return undefined;
+}
+
+async function readRows(
+  file: string,
+  table: string,
+  format: FileFormat,
+  declared: readonly DeclaredColumn[] | undefined,
+  header: boolean | 'auto',
+): Promise<RowBlock> {
   let folder: string | undefined;
   try {
     let readFrom = file;
@@ -98,8 +126,8 @@ async function readRows(file: string, table: string, format: FileFormat): Promis
       path: readFrom,
       table,
       format,
-      declared: undefined,
-      header: 'auto',
+      declared,
+      header,
       signal,
     });
     return read.rows;

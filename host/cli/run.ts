@@ -37,6 +37,7 @@ export interface RunResult {
   /** Wall time of the first evaluation, without start-up and reading of files, ms. */
   readonly evaluateMs: number;
   readonly updateMs: readonly number[];
+  /** Sizes at the end; `strata` of the first evaluation. */
   readonly stats: EngineStats;
 }
 
@@ -126,6 +127,7 @@ class Run {
     const first = await engine.transact({ plan, changes: facts });
     const evaluateMs = performance.now() - start;
     expectSuccess(first, this.programFile);
+    const { strata } = engine.stats();
 
     const deltas =
       this.options.updates === undefined ? undefined : await output?.create('deltas.tsv');
@@ -143,7 +145,7 @@ class Run {
     } finally {
       await deltas?.close();
     }
-    return { evaluateMs, updateMs, stats: engine.stats() };
+    return { evaluateMs, updateMs, stats: { ...engine.stats(), strata } };
   }
 
   private async readFacts(files: readonly string[], names: TableNames): Promise<TableChange[]> {
@@ -273,6 +275,7 @@ function inNameOrder(
 
 function expectSuccess(result: TransactionResult, file: string, batch?: number): Deltas {
   if (result.ok) return result.deltas;
+  if (result.code === 'bad_program') throw new Error(result.message);
   const where = batch === undefined ? '' : ` in batch ${batch}`;
   throw inputError(result.code.replaceAll('_', '-'), `${result.message}${where}`, {
     file,

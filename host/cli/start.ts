@@ -145,6 +145,7 @@ async function demo(options: DemoOptions, terminal: Terminal): Promise<number> {
   });
   let failure: Error | undefined;
   void server.failed.then((reason) => {
+    if (stop.signal.aborted) return;
     failure = reason;
     stop.abort();
   });
@@ -175,7 +176,7 @@ async function explain(
 ): Promise<void> {
   const { bold, cyan } = terminal.out;
   const view = new DemoView();
-  for (const name of ['totals', 'users'] as const) {
+  for (const name of ['totals', 'users', 'critical'] as const) {
     const answer = await request(server.url, {
       method: 'POST',
       path: '/v1/query',
@@ -196,7 +197,7 @@ async function explain(
       .map(([what, n]) => `${String(n)} ${String(what)}`)
       .join(', ')}`,
     '',
-    `  ask      npx caucus query${url} 'packages:all_users(package, users), users > 100'`,
+    `  ask      npx caucus query${url} 'packages:all_users(package, users), users > ${view.manyUsers()}'`,
     `  follow   npx caucus subscribe${url} 'packages:alarm(essential, package, why)'`,
     `  change   echo ${name} | ${load} --insert`,
     `  undo     echo ${name} | ${load} --delete`,

@@ -24,6 +24,9 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** Those that run. A test that fails leaves none behind: see `inFolder`. */
+const running = new Set<CliProcess>();
+
 export function startCli(args: readonly string[], options: CliOptions = {}): CliProcess {
   const child = spawn(process.execPath, [CLI, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -31,6 +34,8 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...options.env },
   });
   if (options.stdin !== undefined) child.stdin.end(options.stdin);
+  running.add(child);
+  child.on('exit', () => running.delete(child));
   return child;
 }
 
@@ -58,7 +63,7 @@ export async function finished(child: CliProcess): Promise<CliResult> {
   });
 }
 
-/** A folder with files, gone afterwards. */
+/** A folder with files; it and the processes that were started in it are gone afterwards. */
 export async function inFolder<T>(
   files: Readonly<Record<string, string | Uint8Array>>,
   work: (folder: string) => Promise<T>,
@@ -71,6 +76,7 @@ export async function inFolder<T>(
     }
     return await work(folder);
   } finally {
+    for (const child of running) child.kill('SIGKILL');
     await rm(folder, { recursive: true, force: true });
   }
 }
