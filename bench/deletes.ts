@@ -21,7 +21,7 @@ export interface DeleteCase {
   readonly steps: number;
 }
 
-const RECOMPUTE_EVERY = 25;
+const RECOMPUTE_EVERY = 50;
 const EDGES = 'tc:edge';
 const CLOSURE = 'tc:tc';
 
@@ -30,9 +30,9 @@ export const DELETE_CASES: readonly DeleteCase[] = [
   deleteCase('btree 14', 400),
   deleteCase('dag 2000 6000', 400),
   deleteCase('grid 60', 100),
-  deleteCase('rand 1000 3000', 200),
-  deleteCase('rand 2000 4000', 100),
-  deleteCase('chain 2000', 20),
+  deleteCase('rand 1000 3000', 100),
+  deleteCase('rand 2000 4000', 60),
+  deleteCase('chain 2000', 10),
 ];
 
 export function deleteCase(name: string, steps: number): DeleteCase {

@@ -4,8 +4,8 @@
  * `build/bench/results.json`.
  *
  * A word is a suite (`engine`, `deletes`, `ingest`, `micro`) or the beginning of a workload (`tc`,
- * `tc grid`). Everything measured runs in a process of its own: this file, started with
- * `--measure`.
+ * `tc grid`, `deletes btree`). Everything measured runs in a process of its own: this file, started
+ * with `--measure`.
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -73,7 +73,7 @@ function jobsFor(words: readonly string[], large: boolean): Job[] {
   jobs.push({ suite: 'ingest', name: 'ingest' }, { suite: 'micro', name: 'micro' });
   if (words.length === 0) return jobs;
   const matches = ({ suite, name }: Job, word: string): boolean =>
-    suite === word || (suite === 'engine' && `${name} `.startsWith(word));
+    `${suite} ${name} `.startsWith(word) || (suite === 'engine' && `${name} `.startsWith(word));
   for (const word of words) {
     if (!jobs.some((job) => matches(job, word))) {
       console.error(`\`${word}\` is neither a suite (${SUITES.join(', ')}) nor a workload`);
