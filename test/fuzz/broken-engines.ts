@@ -1,6 +1,6 @@
 /**
- * Engines with one defect each, over the reference: what a fuzzer must find, or it proves nothing. A
- * defect shows only under some circumstance, as real ones do.
+ * Engines with one defect each, over the reference: what a fuzzer must find, or it proves nothing.
+ * A defect shows only under some circumstance, as real ones do.
  */
 import type { Plan, QueryPlan } from '../../host/compiler/plan.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';

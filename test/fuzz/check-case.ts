@@ -1,6 +1,7 @@
 /**
- * Runs a case on three engines side by side: the one under test, kept up to date; the same kind, from
- * scratch after every step; and the reference. Blocks have one encoding, so equal rows are equal bytes.
+ * Runs a case on three engines side by side: the one under test, kept up to date; the same kind,
+ * from scratch after every step; and the reference. Blocks have one encoding, so equal rows are
+ * equal bytes.
  */
 import type { Plan, PlanOptions } from '../../host/compiler/plan.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
@@ -128,7 +129,10 @@ class CaseRun {
     this.#reference.close();
   }
 
-  /** True when the step has a new program; one that does not compile without a statement is not taken. */
+  /**
+   * True when the step has a new program; one that does not compile without a statement is not
+   * taken.
+   */
   #compileFor(step: FuzzStep): boolean {
     if (this.#program === undefined) {
       this.#compile(step.disabled ?? []);

@@ -1,6 +1,7 @@
 /**
- * Engines that are used again: making one costs more than a small test. A plan without tables empties an
- * engine; what it keeps (memory, values not collected yet) is what a long run has as well.
+ * Engines that are used again: making one costs more than a small test. A plan without tables
+ * empties an engine; what it keeps (memory, values not collected yet) is what a long run has as
+ * well.
  */
 import type { StratifiedProgram } from '../../host/compiler/stratified.ts';
 import type { Engine } from '../../host/engine/engine.ts';

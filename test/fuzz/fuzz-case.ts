@@ -11,7 +11,10 @@ export interface FuzzStep {
   readonly batch: RowBatch;
   /** Computed and thrown away. */
   readonly dryRun: boolean;
-  /** Statements (numbered through all policies) that are out of force from this step on; absent: as before. */
+  /**
+   * Statements (numbered through all policies) that are out of force from this step on; absent: as
+   * before.
+   */
   readonly disabled?: readonly number[];
   /** Asked after the step. */
   readonly queries: readonly string[];

@@ -1,6 +1,6 @@
 /**
- * Random stratified programs with random batches: after every batch the engine under test, kept up to
- * date, must agree with itself from scratch and with the naive reference.
+ * Random stratified programs with random batches: after every batch the engine under test, kept up
+ * to date, must agree with itself from scratch and with the naive reference.
  */
 import { checkCase, InvalidCase } from './check-case.ts';
 import type { Difference } from './check-case.ts';

@@ -1,8 +1,9 @@
 /**
- * Maintenance of recursive tables by ranks in its plainest form, with the rank's definition left open.
- * Rank = 1 + the largest rank in the deriving body agrees with the reference. The number of the round in
- * which a row was found, the choice that suggests itself, must not: a row found in an early round of a
- * late transaction may rest on rows of higher rank, whose loss it then does not notice.
+ * Maintenance of recursive tables by ranks in its plainest form, with the rank's definition left
+ * open. Rank = 1 + the largest rank in the deriving body agrees with the reference. The number of
+ * the round in which a row was found, the choice that suggests itself, must not: a row found in an
+ * early round of a late transaction may rest on rows of higher rank, whose loss it then does not
+ * notice.
  */
 import { tableKey } from '../../host/compiler/stratified.ts';
 import type {
@@ -22,7 +23,9 @@ import { rowKey, RowSet } from '../oracle/row-set.ts';
 import { NAIVE } from './engine-kind.ts';
 import type { EngineKind } from './engine-kind.ts';
 
-/** `bodyRank`: 1 + the largest rank in the body, 0 without component rows in it; `round`: from 0. */
+/**
+ * `bodyRank`: 1 + the largest rank in the body, 0 without component rows in it; `round`: from 0.
+ */
 export type RankOf = (derivation: { readonly bodyRank: number; readonly round: number }) => number;
 
 export function rankEngineKind(name: string, rankOf: RankOf): EngineKind {

@@ -32,8 +32,8 @@ export function runReprinted(kind: EngineKind, script: ScriptCase): Promise<Bloc
 }
 
 /**
- * Rows one by one in random order, statements of policies in random order. Only the tables are compared
- * with other modes: what comes and goes in between differs.
+ * Rows one by one in random order, statements of policies in random order. Only the tables are
+ * compared with other modes: what comes and goes in between differs.
  */
 export function runShuffled(
   kind: EngineKind,

@@ -1,7 +1,7 @@
 /**
- * The text format of language scripts (docs/TESTING.md): cases of blocks, each block an input, `----`
- * and what is expected. Reading keeps every input line, so that a file can be written back with new
- * expectations.
+ * The text format of language scripts (docs/TESTING.md): cases of blocks, each block an input,
+ * `----` and what is expected. Reading keeps every input line, so that a file can be written back
+ * with new expectations.
  */
 
 export interface PolicyInput {
@@ -10,7 +10,10 @@ export interface PolicyInput {
   /** Without its indentation; undefined: the policy goes away. */
   readonly text: string | undefined;
 }
-/** `source nova` with `servers(id: string, n: int)` or `servers/2` a line; `declared`: there are no others. */
+/**
+ * `source nova` with `servers(id: string, n: int)` or `servers/2` a line; `declared`: there are no
+ * others.
+ */
 export interface SourceInput {
   readonly kind: 'source';
   readonly name: string;

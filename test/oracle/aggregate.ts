@@ -16,7 +16,7 @@ export function aggregateGroups(
   rule: Rule,
   solutions: readonly Row[],
 ): { rows: Row[]; failures: AggregateFailure[] } {
-  const groupTerms = rule.headTerms.filter((term) => term.kind !== 'aggregate') as Operand[];
+  const groupTerms = rule.headTerms.filter((term): term is Operand => term.kind !== 'aggregate');
   const groups = new Map<string, Row[]>();
   for (const solution of solutions) {
     const key = rowKey(groupTerms.map((term) => valueIn(solution, term)));

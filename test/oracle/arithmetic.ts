@@ -1,4 +1,6 @@
-/** Arithmetic of the reference: ints exact within 64 bits, floats as IEEE 754, no value = failure. */
+/**
+ * Arithmetic of the reference: ints exact within 64 bits, floats as IEEE 754, no value = failure.
+ */
 import type { ComputeOperator } from '../../host/compiler/stratified.ts';
 import { INT_MAX, INT_MIN } from '../../host/value/value.ts';
 import type { Value } from '../../host/value/value.ts';
@@ -64,7 +66,9 @@ function fitFloat(value: number): number | undefined {
 const FLOAT_SCALE_BITS = 1074;
 const FLOAT_PRECISION_BITS = 53;
 
-/** The exact sum: of ints an int, with a float among them the float nearest to it (ties to even). */
+/**
+ * The exact sum: of ints an int, with a float among them the float nearest to it (ties to even).
+ */
 export function exactSum(values: readonly Value[]): Value | undefined {
   let ints = 0n;
   let scaled = 0n;

@@ -52,7 +52,9 @@ test('a reference that is wrong in one row would be noticed', { skip }, () => {
   assert.throws(() => assertSameTables(actual, expected, text), assert.AssertionError);
 });
 
-/** What both languages have: rules with negation and comparisons over ints of 31 bits and strings. */
+/**
+ * What both languages have: rules with negation and comparisons over ints of 31 bits and strings.
+ */
 function plainCase(seed: number): { program: StratifiedProgram; base: Tables; text: string } {
   const generated = generateProgram(randomOf(seed, 0), { plain: true });
   const program = compileGenerated(generated);

@@ -1,8 +1,8 @@
 /**
- * The independent opinion: a program without arithmetic and aggregates as an answer set program, which
- * for stratified rules has exactly one answer set. Values become terms whose order is ours: clingo puts
- * ints before functions and compares functions by arity and name first, so strings are functions of
- * their numbers, ranked here.
+ * The independent opinion: a program without arithmetic and aggregates as an answer set program,
+ * which for stratified rules has exactly one answer set. Values become terms whose order is ours:
+ * clingo puts ints before functions and compares functions by arity and name first, so strings are
+ * functions of their numbers, ranked here.
  */
 import { spawnSync } from 'node:child_process';
 import { tableKey } from '../../host/compiler/stratified.ts';
@@ -28,7 +28,9 @@ export function clingoVersion(): string | undefined {
   return status === 0 ? stdout.split('\n')[0] : undefined;
 }
 
-/** All tables of the program as clingo derives them. Throws where the program is outside the subset. */
+/**
+ * All tables of the program as clingo derives them. Throws where the program is outside the subset.
+ */
 export function evaluateWithClingo(
   program: StratifiedProgram,
   base: Tables,

@@ -2,9 +2,10 @@
  * The reference: what a program means, written to be read, not to be fast. It shares nothing with
  * the engine but the compiler's output and the order of values.
  *
- * Stratum by stratum, all rules are applied to whole tables until nothing is added. A rule's body is
- * solved by nested loops. Failures (`system:errors`) are found afterwards, when every table is
- * complete, by solving a rule's body once more for each of its computations, without what depends on it.
+ * Stratum by stratum, all rules are applied to whole tables until nothing is added. A rule's body
+ * is solved by nested loops. Failures (`system:errors`) are found afterwards, when every table is
+ * complete, by solving a rule's body once more for each of its computations, without what depends
+ * on it.
  */
 import { tableKey } from '../../host/compiler/stratified.ts';
 import type {
@@ -32,10 +33,13 @@ export type Binding = (Value | undefined)[];
 
 export const ERRORS_TABLE: TableKey = 'system:errors';
 
-/** All tables of the program over these base rows: base rows, derived rows, facts, `system:errors`. */
+/**
+ * All tables of the program over these base rows: base rows, derived rows, facts, `system:errors`.
+ */
 export function evaluate(program: StratifiedProgram, base: Tables): Map<TableKey, RowSet> {
   // Rules that read failures have none of their own, so that a second pass has them right. Their
-  // readers may be read by calls again, hence as many passes as there are strata, and one to see it.
+  // readers may be read by calls again, hence as many passes as there are strata, and one to see
+  // it.
   let errors = new RowSet();
   for (let pass = 0; pass <= program.strata.length + 1; pass++) {
     const tables = new Map<TableKey, RowSet>([[ERRORS_TABLE, errors]]);
@@ -55,7 +59,9 @@ export function evaluate(program: StratifiedProgram, base: Tables): Map<TableKey
   throw new Error('a rule that reads `system:errors` decides about its own failures');
 }
 
-/** The distinct rows of a query over complete tables, sorted. A computation that fails gives no row. */
+/**
+ * The distinct rows of a query over complete tables, sorted. A computation that fails gives no row.
+ */
 export function evaluateQuery(
   program: StratifiedProgram,
   query: StratifiedQuery,
@@ -131,7 +137,9 @@ export class Evaluation {
     return rows;
   }
 
-  /** Calls `found` for each binding that satisfies all literals; one binding may come several times. */
+  /**
+   * Calls `found` for each binding that satisfies all literals; one binding may come several times.
+   */
   solve(body: readonly Literal[], found: (binding: Binding) => void): void {
     const ordered = evaluationOrder(body);
     const step = (position: number, binding: Binding): void => {
@@ -256,8 +264,8 @@ function inputsOf(literal: Literal, bound: ReadonlySet<number>): number[] {
 
 /**
  * What a binding must satisfy for `call` to be made: all other literals but those that use its
- * output, directly or through variables that only such literals can bind. A variable of a positive atom
- * is nobody's output: there the call compares, and all other literals come before it.
+ * output, directly or through variables that only such literals can bind. A variable of a positive
+ * atom is nobody's output: there the call compares, and all other literals come before it.
  */
 function literalsBefore(call: ComputeLiteral, body: readonly Literal[]): Literal[] {
   const others = body.filter((literal) => literal !== call);

@@ -45,7 +45,9 @@ export class RowSet {
   }
 }
 
-/** Equal keys, equal rows: strings carry their length, so that no content can look like two values. */
+/**
+ * Equal keys, equal rows: strings carry their length, so that no content can look like two values.
+ */
 export function rowKey(row: Row): string {
   let key = '';
   for (const value of row) key += valueKey(value);

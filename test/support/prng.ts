@@ -32,7 +32,9 @@ export function weighted<T>(random: Random, choices: readonly (readonly [number,
   return (choices.at(-1) as readonly [number, T])[1];
 }
 
-/** Independent randomness number `index` of a seed: what one part draws does not move another part. */
+/**
+ * Independent randomness number `index` of a seed: what one part draws does not move another part.
+ */
 export function randomOf(seed: number, index: number): Random {
   let mixed = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(index + 1, 0xc2b2ae35);
   mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);

@@ -1,9 +1,11 @@
 /**
- * Random stratified programs as text, so that they go through the compiler as any policy does. Small
- * on purpose: two policies, a source, a handful of values, so that rows meet, vanish and come back.
+ * Random stratified programs as text, so that they go through the compiler as any policy does.
+ * Small on purpose: two policies, a source, a handful of values, so that rows meet, vanish and come
+ * back.
  *
- * Tables are made layer by layer. A rule reads lower layers; positive atoms of a recursive layer may
- * read the layer itself. What grows by arithmetic inside a recursion is held between two bounds.
+ * Tables are made layer by layer. A rule reads lower layers; positive atoms of a recursive layer
+ * may read the layer itself. What grows by arithmetic inside a recursion is held between two
+ * bounds.
  */
 import { formatValue } from '../../host/value/value.ts';
 import type { Value } from '../../host/value/value.ts';
@@ -33,7 +35,9 @@ export interface GeneratedProgram {
 }
 
 export interface ProgramOptions {
-  /** No arithmetic, aggregates, floats, booleans or null, and ints of 31 bits: what others know too. */
+  /**
+   * No arithmetic, aggregates, floats, booleans or null, and ints of 31 bits: what others know too.
+   */
   readonly plain?: boolean;
 }
 
