@@ -13,18 +13,17 @@
 import { ARITY_MAX, BODY_LITERALS_MAX, DIAGNOSTICS_MAX, STATEMENTS_MAX } from '../limits.ts';
 import { isAggregate } from './builtins.ts';
 import type { DiagnosticList } from './diagnostic.ts';
-import { ExpressionParser, isComparison, isKeyword } from './expression-parser.ts';
-import type { Comment, Token } from './lexer.ts';
+import { arityMessage, AtomParser } from './atom-parser.ts';
+import { isComparison, isKeyword } from './expression-parser.ts';
+import type { Comment } from './lexer.ts';
 import { lex } from './lexer.ts';
 import { ParseFailure } from './token-reader.ts';
 import type {
-  ArgumentNode,
   AtomNode,
   ColumnNode,
   CommentsNode,
   DeclarationNode,
   LiteralNode,
-  NameNode,
   PolicyTree,
   QueryTree,
   RuleNode,
@@ -42,7 +41,7 @@ export function parseQuery(text: string, diagnostics: DiagnosticList): QueryTree
 
 const OPERATORS = new Set(['+', '-', '*', '/', '%']);
 
-class Parser extends ExpressionParser {
+class Parser extends AtomParser {
   /** Same-line comments before the current token belong to what ended before it. */
   #takeTrailing(): Comment[] {
     return this.takeComments((comment) => comment.sameLine);
@@ -121,7 +120,7 @@ class Parser extends ExpressionParser {
   #declaration(leading: Comment[], blankLineBefore: boolean): DeclarationNode {
     const detached = leading.length > 0 && this.token.blankLineBefore;
     const start = this.advance().start;
-    const name = this.#name();
+    const name = this.tableName();
     const columns: ColumnNode[] = [];
     if (this.isMark('(')) {
       this.advance();
@@ -169,7 +168,7 @@ class Parser extends ExpressionParser {
     const start = this.token.start;
     const sharesLine = !this.token.firstOnLine;
     this.#refuseHead();
-    const head = this.#atom('head');
+    const head = this.atom('head');
     if (this.isMark(',')) {
       this.fail(
         'multiple-heads',
@@ -291,7 +290,7 @@ class Parser extends ExpressionParser {
       };
     }
     if (this.#atomBegins()) {
-      const atom = this.#atom('body');
+      const atom = this.atom('body');
       if (isComparison(this.token) || this.#isOperator()) this.#refuseAtomAsValue(atom);
       return { kind: 'atom', negated, atom, span: { start, end: this.previousEnd } };
     }
@@ -348,131 +347,6 @@ class Parser extends ExpressionParser {
   #isOperator(): boolean {
     return this.token.kind === 'mark' && OPERATORS.has(this.token.text);
   }
-
-  #atom(place: 'head' | 'body' | 'modal'): AtomNode {
-    const start = this.token.start;
-    if (this.token.kind === 'name' && this.isMark('[', 1)) return this.#modalAtom(place);
-    const name = this.#name();
-    if (place !== 'body' && (this.isMark('+') || this.isMark('-'))) {
-      this.fail(
-        'action-policy',
-        { start, end: this.token.end },
-        `\`${name.name}${this.token.text}\` describes the effect of an action`,
-        'such rules belong into an action policy, which this version does not have; ' +
-          'negative facts are written with `not`, numbers with a sign need no space',
-      );
-    }
-    const args: ArgumentNode[] = [];
-    if (this.isMark('(')) {
-      this.nest(this.advance());
-      if (!this.isMark(')')) args.push(this.#argument());
-      while (!this.isMark(')')) {
-        this.expect(',', 'between arguments');
-        args.push(this.#argument());
-      }
-      this.advance();
-      this.depth--;
-    }
-    const span = { start, end: this.previousEnd };
-    if (args.length > ARITY_MAX) {
-      this.fail('limit-exceeded', name.span, arityMessage(name.name, args.length));
-    }
-    this.#checkArguments(args);
-    return { name, arguments: args, span };
-  }
-
-  #modalAtom(place: 'head' | 'body' | 'modal'): AtomNode {
-    const modal = this.advance();
-    const span = { start: modal.start, end: modal.end };
-    if (modal.text !== 'execute' || place === 'modal') {
-      const known = ['execute', 'insert', 'delete'].includes(modal.text);
-      this.fail(
-        'misplaced-modal',
-        span,
-        known && place === 'modal'
-          ? `\`${modal.text}[…]\` cannot stand inside another one`
-          : `\`${modal.text}[…]\` cannot stand here`,
-        'the only one is `execute[service:action(…)]`, as the head of a rule',
-      );
-    }
-    this.advance();
-    const atom = this.#atom('modal');
-    this.expect(']', 'to close `execute[`');
-    return { ...atom, modal: 'execute', span: { start: modal.start, end: this.previousEnd } };
-  }
-
-  #argument(): ArgumentNode {
-    const start = this.token.start;
-    let column: string | number | undefined;
-    if ((this.token.kind === 'name' || this.token.kind === 'int') && this.isMark('=', 1)) {
-      const token = this.advance();
-      column = token.kind === 'int' ? Number(token.text) : token.text;
-      this.advance();
-    }
-    const value = this.expression();
-    if (isComparison(this.token)) {
-      this.fail(
-        'syntax',
-        this.span(),
-        'a comparison cannot be an argument',
-        'write it as a literal of the body',
-      );
-    }
-    const span = { start, end: this.previousEnd };
-    return column === undefined ? { value, span } : { column, value, span };
-  }
-
-  #checkArguments(args: readonly ArgumentNode[]): void {
-    const seen = new Set<string | number>();
-    const positional = args.findIndex((one) => one.column !== undefined);
-    for (const { column, span } of args.slice(Math.max(positional, 0))) {
-      if (positional < 0) return;
-      if (column === undefined) {
-        const message = 'an argument by position stands after a column reference';
-        this.fail('column-arguments', span, message, 'write the arguments by position first');
-      }
-      const shown = typeof column === 'number' ? `number ${column}` : `\`${column}\``;
-      if (seen.has(column)) this.fail('column-arguments', span, `column ${shown} is given twice`);
-      if (typeof column === 'number' && column < positional) {
-        const message = `column ${shown} is already given by position`;
-        this.fail('column-arguments', span, message, 'columns are numbered from 0');
-      }
-      seen.add(column);
-    }
-  }
-
-  #name(): NameNode {
-    if (this.token.kind !== 'name') this.failExpected('a table');
-    const parts = [this.#namePart()];
-    const start = parts[0]?.start ?? 0;
-    while (this.isMark(':')) {
-      this.advance();
-      if (this.token.kind !== 'name') this.failExpected('a table after `:`');
-      parts.push(this.#namePart());
-    }
-    const span = { start, end: this.previousEnd };
-    const [first, ...rest] = parts.map((part) => part.text);
-    if (rest.length === 0) return { name: first ?? '', span };
-    return { owner: first ?? '', name: rest.join(':'), span };
-  }
-
-  #namePart(): Token {
-    if (isKeyword(this.token)) {
-      this.fail(
-        'reserved-name',
-        this.span(),
-        `\`${this.token.text}\` is a word of the language, not a name`,
-        this.token.text === 'execute'
-          ? 'actions are written `execute[service:action(…)]`'
-          : undefined,
-      );
-    }
-    return this.advance();
-  }
-}
-
-function arityMessage(name: string, count: number): string {
-  return `\`${name}\` has ${count} columns, at most ${ARITY_MAX} are allowed`;
 }
 
 function commentsOf(

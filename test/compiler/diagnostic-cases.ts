@@ -111,6 +111,12 @@ export const CASES: readonly Case[] = [
     message: /256 literals/,
     valid: `p(x) :- ${'q(x), '.repeat(255)}q(x)`,
   },
+  {
+    code: 'limit-exceeded',
+    text: `p(x) :- «a${':a'.repeat(255)}»(x)`,
+    message: /256 parts/,
+    valid: `p(x) :- a${':a'.repeat(254)}(x)`,
+  },
   // parser
   {
     code: 'syntax',

@@ -1,0 +1,136 @@
+/** Atoms: the name of a table with its owner, arguments by position and by column, `execute[…]`. */
+import { ARITY_MAX, IDENTIFIER_CHARS_MAX } from '../limits.ts';
+import { ExpressionParser, isComparison, isKeyword } from './expression-parser.ts';
+import type { Token } from './lexer.ts';
+import type { ArgumentNode, AtomNode, NameNode } from './syntax-tree.ts';
+
+export class AtomParser extends ExpressionParser {
+  protected atom(place: 'head' | 'body' | 'modal'): AtomNode {
+    const start = this.token.start;
+    if (this.token.kind === 'name' && this.isMark('[', 1)) return this.#modalAtom(place);
+    const name = this.tableName();
+    if (place !== 'body' && (this.isMark('+') || this.isMark('-'))) {
+      this.fail(
+        'action-policy',
+        { start, end: this.token.end },
+        `\`${name.name}${this.token.text}\` describes the effect of an action`,
+        'such rules belong into an action policy, which this version does not have; ' +
+          'negative facts are written with `not`, numbers with a sign need no space',
+      );
+    }
+    const args: ArgumentNode[] = [];
+    if (this.isMark('(')) {
+      this.nest(this.advance());
+      if (!this.isMark(')')) args.push(this.#argument());
+      while (!this.isMark(')')) {
+        this.expect(',', 'between arguments');
+        args.push(this.#argument());
+      }
+      this.advance();
+      this.depth--;
+    }
+    const span = { start, end: this.previousEnd };
+    if (args.length > ARITY_MAX) {
+      this.fail('limit-exceeded', name.span, arityMessage(name.name, args.length));
+    }
+    this.#checkArguments(args);
+    return { name, arguments: args, span };
+  }
+
+  #modalAtom(place: 'head' | 'body' | 'modal'): AtomNode {
+    const modal = this.advance();
+    const span = { start: modal.start, end: modal.end };
+    if (modal.text !== 'execute' || place === 'modal') {
+      const known = ['execute', 'insert', 'delete'].includes(modal.text);
+      this.fail(
+        'misplaced-modal',
+        span,
+        known && place === 'modal'
+          ? `\`${modal.text}[…]\` cannot stand inside another one`
+          : `\`${modal.text}[…]\` cannot stand here`,
+        'the only one is `execute[service:action(…)]`, as the head of a rule',
+      );
+    }
+    this.advance();
+    const atom = this.atom('modal');
+    this.expect(']', 'to close `execute[`');
+    return { ...atom, modal: 'execute', span: { start: modal.start, end: this.previousEnd } };
+  }
+
+  #argument(): ArgumentNode {
+    const start = this.token.start;
+    let column: string | number | undefined;
+    if ((this.token.kind === 'name' || this.token.kind === 'int') && this.isMark('=', 1)) {
+      const token = this.advance();
+      column = token.kind === 'int' ? Number(token.text) : token.text;
+      this.advance();
+    }
+    const value = this.expression();
+    if (isComparison(this.token)) {
+      this.fail(
+        'syntax',
+        this.span(),
+        'a comparison cannot be an argument',
+        'write it as a literal of the body',
+      );
+    }
+    const span = { start, end: this.previousEnd };
+    return column === undefined ? { value, span } : { column, value, span };
+  }
+
+  #checkArguments(args: readonly ArgumentNode[]): void {
+    const seen = new Set<string | number>();
+    const positional = args.findIndex((one) => one.column !== undefined);
+    for (const { column, span } of args.slice(Math.max(positional, 0))) {
+      if (positional < 0) return;
+      if (column === undefined) {
+        const message = 'an argument by position stands after a column reference';
+        this.fail('column-arguments', span, message, 'write the arguments by position first');
+      }
+      const shown = typeof column === 'number' ? `number ${column}` : `\`${column}\``;
+      if (seen.has(column)) this.fail('column-arguments', span, `column ${shown} is given twice`);
+      if (typeof column === 'number' && column < positional) {
+        const message = `column ${shown} is already given by position`;
+        this.fail('column-arguments', span, message, 'columns are numbered from 0');
+      }
+      seen.add(column);
+    }
+  }
+
+  protected tableName(): NameNode {
+    if (this.token.kind !== 'name') this.failExpected('a table');
+    const parts = [this.#namePart()];
+    const start = parts[0]?.start ?? 0;
+    while (this.isMark(':')) {
+      this.advance();
+      if (this.token.kind !== 'name') this.failExpected('a table after `:`');
+      parts.push(this.#namePart());
+    }
+    const span = { start, end: this.previousEnd };
+    if (span.end - span.start > 2 * IDENTIFIER_CHARS_MAX && parts.length > 2) {
+      const message = `the name has ${parts.length} parts and is too long`;
+      this.fail('limit-exceeded', span, message, `at most ${2 * IDENTIFIER_CHARS_MAX} characters`);
+    }
+    const [first, ...rest] = parts.map((part) => part.text);
+    if (rest.length === 0) return { name: first ?? '', span };
+    return { owner: first ?? '', name: rest.join(':'), span };
+  }
+
+  #namePart(): Token {
+    if (isKeyword(this.token)) {
+      this.fail(
+        'reserved-name',
+        this.span(),
+        `\`${this.token.text}\` is a word of the language, not a name`,
+        this.token.text === 'execute'
+          ? 'actions are written `execute[service:action(…)]`'
+          : undefined,
+      );
+    }
+    return this.advance();
+  }
+}
+
+export function arityMessage(name: string, count: number): string {
+  return `\`${name}\` has ${count} columns, at most ${ARITY_MAX} are allowed`;
+}
