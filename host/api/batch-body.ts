@@ -7,10 +7,11 @@ import type { TableChange } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
 import { BATCH_ID_BYTES_MAX, BATCH_TABLES_MAX, NAME_BYTES_MAX } from '../limits.ts';
 import { JsonReader } from '../value/json.ts';
-import { RowBlockReader, RowBlockWriter } from '../value/row-block.ts';
+import { RowBlockWriter } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { compareStrings } from '../value/value.ts';
 import type { Batch } from '../replica/replica.ts';
+import { blockRowBytes } from '../subscriptions/row-bytes.ts';
 
 const NEWLINE = 0x0a;
 
@@ -95,27 +96,17 @@ function withoutLateDeletes(
   if (late.length === 0) return inserts;
   const insertsBefore = new Map(late.map((entry) => [entry.deleteIndex, entry.insertCount]));
   const doomed = new Map<string, number>();
-  for (const { key, index } of rowKeys(deletes)) {
-    const count = insertsBefore.get(index);
+  let index = 0;
+  for (const [key] of blockRowBytes(deletes)) {
+    const count = insertsBefore.get(index++);
     if (count !== undefined) doomed.set(key, count);
   }
   const kept: Uint8Array[] = [];
-  for (const { key, index, bytes } of rowKeys(inserts)) {
-    if (index >= (doomed.get(key) ?? 0)) kept.push(bytes);
+  index = 0;
+  for (const [key, bytes] of blockRowBytes(inserts)) {
+    if (index++ >= (doomed.get(key) ?? 0)) kept.push(bytes);
   }
   return { arity: inserts.arity, count: kept.length, bytes: Buffer.concat(kept) };
-}
-
-function* rowKeys(
-  block: RowBlock,
-): Generator<{ readonly key: string; readonly index: number; readonly bytes: Uint8Array }> {
-  const reader = new RowBlockReader(block);
-  for (let index = 0; index < block.count; index++) {
-    const start = reader.offset;
-    reader.skipRow();
-    const bytes = block.bytes.subarray(start, reader.offset);
-    yield { key: Buffer.from(bytes).toString('latin1'), index, bytes };
-  }
 }
 
 /** SHA-256 over tables by name and their rows in the order sent: equal for the JSON and the NDJSON form. */

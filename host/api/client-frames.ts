@@ -163,7 +163,7 @@ export function decodeFrame(bytes: Uint8Array, limits: FrameLimits): ClientFrame
     if (value === null || typeof value !== 'object' || isArray(value)) {
       throw invalid('a frame is an object', 'send `{"type": …}`');
     }
-    const object = value as JsonObject;
+    const object = value;
     if (typeof object['id'] === 'string' && object['id'].length <= FRAME_ID_CHARS_MAX) {
       id = object['id'];
     }

@@ -177,14 +177,15 @@ test('broken requests and frames leave the server and other clients untouched', 
   const { port, url } = server.address;
   // Counts what gets through, so that the test cannot fail to reach the inside.
   let reached = 0;
-  const { query, openView } = replica;
+  const query = replica.query.bind(replica);
+  const openView = replica.openView.bind(replica);
   replica.query = (request) => {
     reached++;
-    return query.call(replica, request);
+    return query(request);
   };
   replica.openView = (request) => {
     reached++;
-    return openView.call(replica, request);
+    return openView(request);
   };
   const other = await bystander(replica, url);
   const host = `127.0.0.1:${port}`;

@@ -359,7 +359,7 @@ test('bytes that are no HTTP get an error object', async () => {
 });
 
 test('a defect is answered without its details', async () => {
-  const { query: original } = replica;
+  const original = replica.query.bind(replica);
   replica.query = () => Promise.reject(new Error('secret'));
   const answer = await query('inv:a(x)');
   replica.query = original;

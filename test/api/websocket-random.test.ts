@@ -129,6 +129,8 @@ class User {
   }
 }
 
+const tick = (): Promise<void> => Promise.resolve();
+
 async function simulate(seed: number, options: WsClientOptions): Promise<number> {
   const random = randomFrom(seed);
   const replica = createFakeReplica();
@@ -144,7 +146,7 @@ async function simulate(seed: number, options: WsClientOptions): Promise<number>
     replica.commit(changes);
   };
   replica.pause = async () => {
-    for (let ticks = random.int(6); ticks > 0; ticks--) await null;
+    for (let ticks = random.int(6); ticks > 0; ticks--) await tick();
     if (random.chance(0.3)) commit();
   };
   const user = new User(replica, server.address.url, random, options);

@@ -81,7 +81,7 @@ export class ExampleRunner {
       } else {
         assert.equal(side, 'S->C', `not understood: ${step}`);
         const frame = await client.nextThat(({ type }) => wantsProgress || type !== 'progress');
-        this.#match(frame as JsonObject, parseJson(rest), 'frame');
+        this.#match(frame, parseJson(rest), 'frame');
       }
     }
     await client.close();
