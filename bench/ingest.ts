@@ -42,11 +42,17 @@ export async function measureIngest(size: IngestSize = FULL): Promise<Entry[]> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const server = start(['serve', '--data', data, '--port', String(port)], 'ignore');
+  let said = '';
+  server.stderr?.on('data', (text: Buffer) => {
+    said = (said + text.toString()).slice(-10_000);
+  });
   try {
     await ready(url, server);
     const load = await loadRows(url, size);
     const single = await singleRows(url, size);
     return [load, single];
+  } catch (error) {
+    throw new Error(`${String(error)}; the server said:\n${said}`, { cause: error });
   } finally {
     await stop(server);
     rmSync(data, { recursive: true, force: true });
@@ -149,7 +155,7 @@ async function post(url: string, body: string): Promise<unknown> {
 
 function start(args: readonly string[], stdout: 'ignore' | 'pipe'): ChildProcess {
   return spawn(process.execPath, ['--enable-source-maps', COMMAND, ...args], {
-    stdio: ['ignore', stdout, 'inherit'],
+    stdio: ['ignore', stdout, stdout === 'pipe' ? 'inherit' : 'pipe'],
   });
 }
 
