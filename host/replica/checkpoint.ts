@@ -9,6 +9,7 @@
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import { decodeRecord, encodeRecord } from '../log/records.ts';
+import type { PolicyRecord } from '../log/records.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { Births } from './births.ts';
 import type { FailureRoot } from './failures.ts';
@@ -54,6 +55,7 @@ interface Header {
   readonly ends: readonly (readonly [string, TopicEnd])[];
   readonly policyVersion: number;
   readonly policyHash: string;
+  readonly lastPolicyRecord: PolicyRecord | null;
   readonly policies: readonly PolicyState[];
   readonly sources: readonly SourceHeader[];
   readonly failures: readonly FailureRoot[];
@@ -98,6 +100,7 @@ export function encodeCheckpoint({ state, base, digest }: Checkpoint): Uint8Arra
     ends: [...state.ends],
     policyVersion: state.policyVersion,
     policyHash: state.policyHash,
+    lastPolicyRecord: state.lastPolicyRecord ?? null,
     policies: [...state.policies.values()],
     sources,
     failures: [...state.failures.values()],
@@ -151,6 +154,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     ends: new Map(header.ends),
     policyVersion: header.policyVersion,
     policyHash: header.policyHash,
+    lastPolicyRecord: header.lastPolicyRecord ?? undefined,
     policies: new Map(header.policies.map((policy) => [policy.name, policy])),
     sources: new Map(sources.map((source) => [source.name, source])),
     failures: new Map(header.failures.map((root) => [root.policy, root])),

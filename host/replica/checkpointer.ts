@@ -104,8 +104,8 @@ export class Checkpointer {
     this.#trimPoints = this.#trimPoints.filter((point) => kept.includes(point.revision));
     const point = this.#trimPoints.find((candidate) => candidate.revision === oldest);
     if (point === undefined || kept.length < CHECKPOINTS_KEPT) return;
-    // One record of each topic stays, to compare its checksum with at the next start.
-    for (const [topic, end] of point.ends) await log.trim(topic, Math.max(0, end - 1));
+    // All topics share the log's files: a single old record that stayed would keep everything after it.
+    for (const [topic, end] of point.ends) await log.trim(topic, end);
     await log.trim(CUTS_TOPIC, point.revision);
   }
 }

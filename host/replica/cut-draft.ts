@@ -65,6 +65,7 @@ export class CutDraft {
   batches: AcceptedBatch[] = [];
   policyVersion: number;
   policyHash: string;
+  lastPolicyRecord: PolicyRecord | undefined;
   ignoredPolicyRecords = 0;
   readonly rejectedPolicyVersions: number[] = [];
   rejectedBatches = 0;
@@ -90,6 +91,7 @@ export class CutDraft {
     this.roots = new Map(state.failures);
     this.policyVersion = state.policyVersion;
     this.policyHash = state.policyHash;
+    this.lastPolicyRecord = state.lastPolicyRecord;
     this.compiled = input.compiled;
   }
 
@@ -147,6 +149,7 @@ export class CutDraft {
     // The record takes its place in the chain even when what it says is rejected.
     this.policyVersion = record.version;
     this.policyHash = record.hash;
+    this.lastPolicyRecord = record;
     try {
       if (record.op === 'source') this.#addSources(record);
       else await this.#changePolicies(record);

@@ -264,6 +264,7 @@ function commitDraft(state: ReplicatedState, draft: CutDraft): void {
   for (const [topic, end] of draft.content.ends) state.ends.set(topic, end);
   state.policyVersion = draft.policyVersion;
   state.policyHash = draft.policyHash;
+  state.lastPolicyRecord = draft.lastPolicyRecord;
   replaceAll(state.policies, draft.policies);
   replaceAll(state.sources, draft.sources);
   replaceAll(state.failures, draft.roots);

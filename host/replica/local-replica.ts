@@ -226,6 +226,8 @@ export class LocalReplica implements Replica {
 
   async writePolicies(writes: readonly PolicyWrite[]): Promise<Position> {
     this.#lifecycle.expectWritable();
+    // A proposal would stay in the outbox and surprise its author after an error.
+    if (this.#lifecycle.phase === 'read-only') await this.#sequencer.requestCut();
     const revision = await this.#policies.write(writes);
     return revision === undefined ? this.#position : this.#positionAt(revision);
   }
@@ -407,7 +409,8 @@ export class LocalReplica implements Replica {
     const nowMs = this.#deps.now();
     if (nowMs - this.#probedAtMs < DISK_PROBE_MS) return;
     this.#probedAtMs = nowMs;
-    this.#sequencer.requestCut();
+    // Still full: the phase says so.
+    this.#sequencer.requestCut().catch(() => undefined);
   }
 
   #digest(): string {

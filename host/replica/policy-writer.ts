@@ -166,6 +166,8 @@ export class PolicyWriter {
   async #copyBack(): Promise<void> {
     const { store, state, readPolicyRecords } = this.#options;
     const byHash = new Map<string, PolicyRecord>();
+    const { lastPolicyRecord } = state;
+    if (lastPolicyRecord !== undefined) byHash.set(lastPolicyRecord.hash, lastPolicyRecord);
     for (const record of await readPolicyRecords()) {
       if (record.hash === policyHash(record)) byHash.set(record.hash, record);
     }

@@ -4,7 +4,7 @@
  */
 import { BATCH_ID_COUNT_MIN, BATCH_ID_MS_MIN } from '../limits.ts';
 import { NO_HASH } from '../log/policy-hash.ts';
-import type { PushRecord, RecordChange } from '../log/records.ts';
+import type { PolicyRecord, PushRecord, RecordChange } from '../log/records.ts';
 import { BatchIds } from './batch-ids.ts';
 import type { BatchIdLimits } from './batch-ids.ts';
 import { Births } from './births.ts';
@@ -47,6 +47,8 @@ export interface ReplicatedState {
   /** Version and hash of the last policy record that was accepted as the next one. */
   policyVersion: number;
   policyHash: string;
+  /** That record itself: the policy database may need it when the log has been trimmed past it. */
+  lastPolicyRecord: PolicyRecord | undefined;
   readonly policies: Map<string, PolicyState>;
   readonly sources: Map<string, SourceState>;
   /** Policies that failed by themselves. */
@@ -72,6 +74,7 @@ export function initialState(logId: string): ReplicatedState {
     ends: new Map(),
     policyVersion: 0,
     policyHash: NO_HASH,
+    lastPolicyRecord: undefined,
     policies: new Map(),
     sources: new Map(),
     failures: new Map(),

@@ -47,6 +47,11 @@ interface Landed {
   readonly submission: Submission;
 }
 
+interface CutRequest {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export class Sequencer {
   readonly #options: SequencerOptions;
   readonly #ends = new Map<string, TopicEnd>();
@@ -58,7 +63,7 @@ export class Sequencer {
   /** Cuts appended and not applied. */
   readonly #inFlight = new Set<number>();
   #appliedUpTo = -1;
-  #cutRequested = false;
+  #cutRequests: CutRequest[] = [];
   #pump: Promise<void> | undefined;
   #wakes: (() => void)[] = [];
   #failure: unknown;
@@ -96,10 +101,13 @@ export class Sequencer {
     });
   }
 
-  /** Proposes a cut even if nothing is queued: for a tail without one, and to try a full disk. */
-  requestCut(): void {
-    this.#cutRequested = true;
-    this.#start();
+  /** Appends a cut even if nothing is queued, which tries a full disk. Rejects as the append does. */
+  requestCut(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#cutRequests.push({ resolve, reject });
+      this.#start();
+    });
   }
 
   /** The fold has applied the cut at `revision`. */
@@ -116,7 +124,8 @@ export class Sequencer {
   /** The fold has stopped: nothing will be applied any more. */
   fail(error: unknown): void {
     this.#failure ??= error;
-    const lost = [...this.#waiting.values(), ...this.#queue];
+    const lost = [...this.#waiting.values(), ...this.#queue, ...this.#cutRequests];
+    this.#cutRequests = [];
     this.#waiting.clear();
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -134,7 +143,7 @@ export class Sequencer {
     this.#pump ??= this.#run().finally(() => {
       this.#pump = undefined;
       // What came between the loop's last look and now must not wait for the next caller.
-      if (this.#failure === undefined && (this.#queue.length > 0 || this.#cutRequested)) {
+      if (this.#failure === undefined && this.#hasWork()) {
         this.#start();
       }
       this.#wake();
@@ -144,7 +153,7 @@ export class Sequencer {
   async #run(): Promise<void> {
     // Callers of the same tick share the cut.
     await Promise.resolve();
-    while (this.#failure === undefined && (this.#queue.length > 0 || this.#cutRequested)) {
+    while (this.#failure === undefined && this.#hasWork()) {
       if (this.#inFlight.size < CUTS_IN_FLIGHT_MAX) await this.#appendNext();
       else await this.#nextWake();
     }
@@ -152,12 +161,16 @@ export class Sequencer {
 
   /** Appends one cut's worth. Failures reach the submissions; nothing is thrown. */
   async #appendNext(): Promise<void> {
-    this.#cutRequested = false;
+    const requests = this.#cutRequests;
+    this.#cutRequests = [];
     const groups = this.#take();
     const appends = [...groups].map(([topic, group]) => this.#appendTo(topic, group));
     const landed = (await Promise.all(appends)).flat();
     // Nothing landed and no tail: the log refused everything.
-    if (landed.length === 0 && groups.size > 0) return;
+    if (landed.length === 0 && groups.size > 0) {
+      this.#cutRequests = [...requests, ...this.#cutRequests];
+      return;
+    }
     for (const { key, submission } of landed) this.#waiting.set(key, submission);
     try {
       const cut = this.#options.encodeCut(this.#ends);
@@ -165,7 +178,9 @@ export class Sequencer {
       // The fold may have been faster than this continuation.
       if (first > this.#appliedUpTo) this.#inFlight.add(first);
       this.#options.onAppend();
+      for (const request of requests) request.resolve();
     } catch (error) {
+      for (const request of requests) request.reject(error);
       // The records stay in the log: the next cut names them, whenever it comes.
       for (const { key, submission } of landed) {
         this.#waiting.delete(key);
@@ -216,6 +231,10 @@ export class Sequencer {
     this.#queue = this.#queue.slice(count);
     this.#queuedBytes -= bytes;
     return groups;
+  }
+
+  #hasWork(): boolean {
+    return this.#queue.length > 0 || this.#cutRequests.length > 0;
   }
 
   #nextWake(): Promise<void> {

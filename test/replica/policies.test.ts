@@ -232,3 +232,29 @@ replicaTest(
     await node.stop();
   },
 );
+
+replicaTest(
+  'a database that lost its entries goes on even where the log is trimmed past them',
+  async () => {
+    const world = await newWorld();
+    const options = { settings: { checkpointRevisions: 5 }, segmentBytes: 400 };
+    let node = await startNode(world, options);
+    await node.replica.writePolicies([P]);
+    for (let value = 0; value < 40; value++) {
+      await node.replica.writeBatch({
+        source: 's',
+        changes: [{ table: 't', insert: ints(value) }],
+      });
+    }
+    await node.stop();
+    const store = await openSqliteStore({ file: ':memory:' });
+    node = await startNode({ ...world, store }, options);
+    assert.ok((await node.log.bounds('policy')).start > 0, 'the log was trimmed');
+    await node.replica.writePolicies([{ name: 'q', text: 'b(1)' }]);
+    assert.deepEqual(
+      node.replica.status().policies.map((policy) => policy.name),
+      ['p', 'q'],
+    );
+    await node.stop();
+  },
+);
