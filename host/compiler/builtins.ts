@@ -30,7 +30,8 @@ const CONGRESS_BUILTINS: ReadonlySet<string> = new Set(
   (
     'max float int concat len now unpack_date unpack_time unpack_datetime pack_time pack_date ' +
     'pack_datetime extract_date extract_time datetime_to_seconds datetime_plus datetime_minus ' +
-    'datetime_lt datetime_lteq datetime_gt datetime_gteq datetime_equal ips_equal ips_lt ips_lteq ' +
+    'datetime_lt datetime_lteq datetime_gt datetime_gteq datetime_equal ips_equal ips_lt ' +
+    'ips_lteq ' +
     'ips_gt ips_gteq networks_equal networks_overlap ip_in_network validate_int validate_float ' +
     'validate_string'
   ).split(' '),

@@ -1,4 +1,7 @@
-/** What a program is compiled against: the policies with their texts, the sources with their tables. */
+/**
+ * What a program is compiled against: the policies with their texts, the sources with their
+ * tables.
+ */
 import { NAME_BYTES_MAX } from '../limits.ts';
 import { exceedsUtf8 } from './source-text.ts';
 import type { Column } from './stratified.ts';

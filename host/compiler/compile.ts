@@ -1,6 +1,6 @@
 /**
- * The front end: texts → a stratified program, or what is wrong with them. Pure: the same catalog gives
- * the same program, whatever the order of its policies and sources.
+ * The front end: texts → a stratified program, or what is wrong with them. Pure: the same catalog
+ * gives the same program, whatever the order of its policies and sources.
  */
 import { POLICY_BYTES_MAX } from '../limits.ts';
 import { ownerNameProblem } from './catalog.ts';
@@ -19,7 +19,10 @@ import { cycleText, stratify, strictCycles } from './stratify.ts';
 import type { StrictCycle } from './stratify.ts';
 
 export interface CompileOptions {
-  /** Tables that are filled from elsewhere, for example from files: they exist without a definition. */
+  /**
+   * Tables that are filled from elsewhere, for example from files: they exist without a
+   * definition.
+   */
   readonly externalTables?: ReadonlySet<TableKey>;
 }
 
@@ -107,10 +110,11 @@ function reportCycle(
     return `${policy?.name}:${position?.line}:${position?.column}`;
   });
   const via = places.length === 0 ? '' : `the way back leads through ${places.join(', ')}; `;
+  const needed = kind === 'negation' ? 'negated' : 'aggregated';
   owner.diagnostics.error(
     'negative-cycle',
     closing.span,
     `a table depends on its own ${kind}: \`${cycleText(cycle, tables, owner.name)}\``,
-    `${via}break the cycle: what is ${kind === 'negation' ? 'negated' : 'aggregated'} must be complete before`,
+    `${via}break the cycle: what is ${needed} must be complete before`,
   );
 }

@@ -1,4 +1,6 @@
-/** First pass over the policies: declarations, definitions and mentions of tables → the registry. */
+/**
+ * First pass over the policies: declarations, definitions and mentions of tables → the registry.
+ */
 import { isBuiltinName } from './builtins.ts';
 import { RESERVED_OWNERS } from './catalog.ts';
 import type { CatalogSource } from './catalog.ts';

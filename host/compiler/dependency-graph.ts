@@ -1,4 +1,6 @@
-/** Which table is computed from which, and the strongly connected components in dependency order. */
+/**
+ * Which table is computed from which, and the strongly connected components in dependency order.
+ */
 import type { Span } from './source-text.ts';
 import type { Rule } from './stratified.ts';
 
@@ -21,8 +23,8 @@ export interface DependencyGraph {
 }
 
 /**
- * `errorsTable`: the table of failed calls, if any rule reads it. It is computed from every rule that
- * may fail, and strictly: whether a call fails is known once all of its stratum is.
+ * `errorsTable`: the table of failed calls, if any rule reads it. It is computed from every rule
+ * that may fail, and strictly: whether a call fails is known once all of its stratum is.
  */
 export function dependencyGraph(
   tableCount: number,
@@ -62,8 +64,9 @@ export function dependencyGraph(
 }
 
 /**
- * R. Tarjan, Depth-first search and linear graph algorithms (1972), with an explicit stack: a chain of
- * rules may be as long as a policy. Components come out behind those that they depend on.
+ * R. Tarjan, Depth-first search and linear graph algorithms (1972), with an explicit stack: a
+ * chain of rules may be as long as a policy. Components come out behind those that they depend
+ * on.
  */
 function stronglyConnected(dependencies: readonly (readonly Dependency[])[]): number[][] {
   const count = dependencies.length;

@@ -1,4 +1,7 @@
-/** Expressions: variables, constants, signs, `+ - * / %` and parentheses; and the comparison signs. */
+/**
+ * Expressions: variables, constants, signs, `+ - * / %` and parentheses; and the comparison
+ * signs.
+ */
 import { EXPRESSION_OPERATORS_MAX, NESTING_MAX } from '../limits.ts';
 import { INT_MAX } from '../value/value.ts';
 import type { Token } from './lexer.ts';
@@ -42,7 +45,9 @@ export class ExpressionParser extends TokenReader {
     return this.advance().text as ComparisonOperator;
   }
 
-  /** At `(`: whether a comparison or negation stands directly inside, so that it is no expression. */
+  /**
+   * At `(`: whether a comparison or negation stands directly inside, so that it is no expression.
+   */
   protected comparisonInParentheses(): boolean {
     let open = 0;
     for (let distance = 0; ; distance++) {

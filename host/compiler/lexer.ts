@@ -1,10 +1,11 @@
 /**
- * Characters → tokens. Never throws: what is wrong becomes a diagnostic, and a token that stands for
- * it where one can be guessed.
+ * Characters → tokens. Never throws: what is wrong becomes a diagnostic, and a token that stands
+ * for it where one can be guessed.
  *
- * Names may hold dots, as in Congress (`servers.pause`), and a dot may also end a statement. It ends
- * one when it follows `)`, `]`, a string or a number directly, when it stands alone, or when it is the
- * last character of a name (`p :- q.`). Hence a name cannot end with a dot, and `p(1).q(2)` is two facts.
+ * Names may hold dots, as in Congress (`servers.pause`), and a dot may also end a statement. It
+ * ends one when it follows `)`, `]`, a string or a number directly, when it stands alone, or when
+ * it is the last character of a name (`p :- q.`). Hence a name cannot end with a dot, and
+ * `p(1).q(2)` is two facts.
  */
 import { IDENTIFIER_CHARS_MAX, STRING_BYTES_MAX } from '../limits.ts';
 import { INT_MAX } from '../value/value.ts';
@@ -36,7 +37,9 @@ export interface Token {
   readonly broken: boolean;
 }
 
-/** 2⁶³ is let through: with a minus sign before it it is an int, and the parser sees to the rest. */
+/**
+ * 2⁶³ is let through: with a minus sign before it it is an int, and the parser sees to the rest.
+ */
 const INT_DIGITS_MAX = INT_MAX + 1n;
 const NO_COMMENTS: readonly Comment[] = [];
 const LONG_MARKS = [':-', '!=', '<=', '>=', '=='];

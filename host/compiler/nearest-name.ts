@@ -14,7 +14,10 @@ export function nearestName(name: string, candidates: Iterable<string>): string 
   return nearest;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours; anything above `bound` is `bound + 1`. */
+/**
+ * Insertions, deletions, replacements and swaps of neighbours; anything above `bound` is `bound +
+ * 1`.
+ */
 function editDistance(a: string, b: string, bound: number): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);

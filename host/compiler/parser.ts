@@ -1,7 +1,8 @@
 /**
  * Tokens → syntax tree. An error gives up its statement only: the parser goes on after the next
- * statement end, so that all errors of a text come at once. Statement ends are optional in the language;
- * a name in the first column counts as a beginning as well when looking for where to go on.
+ * statement end, so that all errors of a text come at once. Statement ends are optional in the
+ * language; a name in the first column counts as a beginning as well when looking for where to go
+ * on.
  *
  *   statement   = declaration | atom [":-" literal {"," literal}] ["." | ";"]
  *   declaration = "table" name "(" column [":" type] {"," column [":" type]} ")"
@@ -223,7 +224,10 @@ class Parser extends AtomParser {
     return this.isMark('.') || this.isMark(';');
   }
 
-  /** Reads the end of a statement, if there is one; the comments around it that are not of the next. */
+  /**
+   * Reads the end of a statement, if there is one; the comments around it that are not of the
+   * next.
+   */
   #end(): { terminated: boolean; tail: Comment[] } {
     const terminated = this.#endsStatement();
     const tail = terminated ? this.takeComments() : this.#takeTrailing();
@@ -300,7 +304,7 @@ class Parser extends AtomParser {
         'syntax',
         left.span,
         'a literal is a table or a comparison, not a value',
-        'compare the value with something, for example `x + 1 = y`; `p+(…)` belongs to action policies',
+        'compare it with something, as in `x + 1 = y`; `p+(…)` belongs to action policies',
       );
     }
     const operator = this.comparison();

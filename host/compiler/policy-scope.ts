@@ -86,7 +86,7 @@ export class PolicyScope implements TableScope {
     }
     if (owner === this.policy.name) {
       const message = `nothing defines \`${name}\`: no rule, fact, declaration or file`;
-      const remedy = `it is empty; if rows come from elsewhere, declare it with \`table ${name}(…)\``;
+      const remedy = `it is empty; where rows come from elsewhere, declare \`table ${name}(…)\``;
       return diagnostics.warning('unknown-table', span, message, hint ?? remedy);
     }
     const known = this.registry.ownerKind(owner) === 'source';

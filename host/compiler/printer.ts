@@ -1,7 +1,7 @@
 /**
  * Syntax tree → text: the one form that `caucus fmt` writes. Reading it back gives the same tree.
- * A rule stands on one line where it fits and has no comments inside, else one literal a line. Of blank
- * lines between statements one is kept.
+ * A rule stands on one line where it fits and has no comments inside, else one literal a line. Of
+ * blank lines between statements one is kept.
  */
 import { printValue } from './print-value.ts';
 import type { Comment } from './lexer.ts';
@@ -111,7 +111,9 @@ const PRODUCT = 2;
 const SIGNED = 3;
 const PRECEDENCE = { '+': SUM, '-': SUM, '*': PRODUCT, '/': PRODUCT, '%': PRODUCT };
 
-/** With the parentheses that its place needs: `place` is the weakest operator that may stand bare. */
+/**
+ * With the parentheses that its place needs: `place` is the weakest operator that may stand bare.
+ */
 export function printExpression(node: ExpressionNode, place = SUM): string {
   switch (node.kind) {
     case 'variable':

@@ -27,9 +27,10 @@ export interface QueryCompilation {
 }
 
 /**
- * A body such as `inv:t(x, 3), not p(x)`, with an optional `.`, `;` or `?` behind it. An unqualified name
- * is a table of `options.policy`, else of the only policy that has it. Tables that are not there yet are
- * appended to those of the program. `catalog` is the one that `program` was compiled from.
+ * A body such as `inv:t(x, 3), not p(x)`, with an optional `.`, `;` or `?` behind it. An
+ * unqualified name is a table of `options.policy`, else of the only policy that has it. Tables
+ * that are not there yet are appended to those of the program. `catalog` is the one that
+ * `program` was compiled from.
  */
 export function compileQuery(
   program: StratifiedProgram,

@@ -1,7 +1,7 @@
 /**
- * Literals of a body as written → literals over numbered variables. Expressions become computations with
- * temporaries `$1`, `$2` …, builtins become comparisons and computations, column references positions,
- * `true` nothing and `false` a comparison that never holds.
+ * Literals of a body as written → literals over numbered variables. Expressions become
+ * computations with temporaries `$1`, `$2` …, builtins become comparisons and computations,
+ * column references positions, `true` nothing and `false` a comparison that never holds.
  */
 import { BODY_LITERALS_MAX } from '../limits.ts';
 import { AGGREGATES, BUILTINS, isAggregate, isBuiltinName, NEGATED } from './builtins.ts';
@@ -63,7 +63,10 @@ export class BodyResolver {
   readonly variables: string[] = [];
   readonly occurrences: Occurrence[] = [];
   readonly literals: Literal[] = [];
-  /** Variables of literals that are in error: taken as bound, so that one mistake is one diagnostic. */
+  /**
+   * Variables of literals that are in error: taken as bound, so that one mistake is one
+   * diagnostic.
+   */
   readonly assumedBound = new Set<number>();
   readonly #scope: TableScope;
   readonly #diagnostics: DiagnosticList;
@@ -195,7 +198,7 @@ export class BodyResolver {
         'not-a-value',
         node.span,
         `the builtin ${shown} is a table, not a value`,
-        'write an operator, or the builtin as a literal of the body with its output as last argument',
+        'write an operator, or the builtin as a literal of the body, its output as last argument',
       );
     } else {
       const nearest = nearestName(node.name, AGGREGATES);

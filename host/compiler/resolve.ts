@@ -1,4 +1,7 @@
-/** Second pass over the policies: names → tables, variables → numbers; and everything one rule can do wrong. */
+/**
+ * Second pass over the policies: names → tables, variables → numbers; and everything one rule can
+ * do wrong.
+ */
 import { isAggregate, isBuiltinName } from './builtins.ts';
 import { headTable } from './declare.ts';
 import type { ParsedPolicy } from './declare.ts';

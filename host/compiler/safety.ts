@@ -1,7 +1,7 @@
 /**
  * Safety: an order of the body in which each literal finds its inputs bound. The order is stable: a
- * literal moves back only as far as it must. A positive atom binds its variables, `=` the side that is
- * not bound, a computation its output; everything else only reads.
+ * literal moves back only as far as it must. A positive atom binds its variables, `=` the side
+ * that is not bound, a computation its output; everything else only reads.
  */
 import type { Literal, Operand, Term } from './stratified.ts';
 

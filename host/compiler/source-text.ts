@@ -15,7 +15,10 @@ export interface TextPosition {
 export class SourceText {
   readonly text: string;
   readonly #lineStarts: readonly number[];
-  /** Last position asked for: a column is counted on from it, so that sorted questions cost one pass. */
+  /**
+   * Last position asked for: a column is counted on from it, so that sorted questions cost one
+   * pass.
+   */
   #cursor = { lineIndex: 0, offset: 0, column: 1 };
 
   constructor(text: string) {
@@ -71,9 +74,9 @@ export class SourceText {
 const WINDOW_COLUMNS = 120;
 
 /**
- * The line of `span.start` and the carets under the span's part of it; at least one caret. Long lines
- * are cut to a window around the span. Control characters are shown as `�`, so that a text cannot
- * write to the terminal.
+ * The line of `span.start` and the carets under the span's part of it; at least one caret. Long
+ * lines are cut to a window around the span. Control characters are shown as `�`, so that a text
+ * cannot write to the terminal.
  */
 export function caretLines(source: SourceText, span: Span): { line: string; carets: string } {
   const { line: lineNumber } = source.position(span.start);

@@ -3,8 +3,9 @@
  * reference evaluator and of nothing else. Variables are numbers, local to their rule.
  *
  * Guaranteed here and not checked again behind: arities agree, every rule is safe (an order of the
- * body exists in which each negated atom and comparison has its variables bound, each computation its
- * inputs), strata are in dependency order, negation and aggregation never stay inside a stratum.
+ * body exists in which each negated atom and comparison has its variables bound, each computation
+ * its inputs), strata are in dependency order, negation and aggregation never stay inside a
+ * stratum.
  */
 import type { Value } from '../value/value.ts';
 import type { Span } from './source-text.ts';
@@ -38,7 +39,9 @@ export interface Constant {
   readonly kind: 'constant';
   readonly value: Value;
 }
-/** `_` and columns that a column reference leaves out: matches anything, existential inside `not`. */
+/**
+ * `_` and columns that a column reference leaves out: matches anything, existential inside `not`.
+ */
 export interface Wildcard {
   readonly kind: 'wildcard';
 }
@@ -50,8 +53,8 @@ export interface Aggregate {
   readonly kind: 'aggregate';
   readonly function: AggregateFunction;
   /**
-   * Never there for `count`, which counts the distinct solutions of the rule's named variables; always
-   * for the others. May be a temporary: a function of named variables.
+   * Never there for `count`, which counts the distinct solutions of the rule's named variables;
+   * always for the others. May be a temporary: a function of named variables.
    */
   readonly argument?: Variable;
 }
@@ -64,7 +67,10 @@ export interface AtomLiteral {
   readonly terms: readonly Term[];
   readonly span: Span;
 }
-/** `=` and `!=` are identity of type and value; the others compare by the total order, numbers by value. */
+/**
+ * `=` and `!=` are identity of type and value; the others compare by the total order, numbers by
+ * value.
+ */
 export type ComparisonOperator = '=' | '!=' | '<' | '<=' | '>' | '>=';
 export interface ComparisonLiteral {
   readonly kind: 'comparison';
@@ -75,7 +81,10 @@ export interface ComparisonLiteral {
   readonly span: Span;
 }
 export type ComputeOperator = '+' | '-' | '*' | '/' | '%';
-/** `output = left operator right`. A bound output is compared. May fail: overflow, division by zero, no number. */
+/**
+ * `output = left operator right`. A bound output is compared. May fail: overflow, division by
+ * zero, no number.
+ */
 export interface ComputeLiteral {
   readonly kind: 'compute';
   readonly operator: ComputeOperator;
@@ -98,7 +107,10 @@ export interface Rule {
   readonly headTerms: readonly HeadTerm[];
   /** In an order in which each literal finds its inputs bound; as written otherwise. */
   readonly body: readonly Literal[];
-  /** Index → name. Temporaries of flattened expressions are named `$1`, `$2` … and are not "named variables". */
+  /**
+   * Index → name. Temporaries of flattened expressions are named `$1`, `$2` … and are not "named
+   * variables".
+   */
   readonly variables: readonly string[];
   readonly span: Span;
 }
@@ -127,7 +139,9 @@ export interface StratifiedQuery {
   readonly variables: readonly string[];
   /** Printed form with names resolved: equal text ⇒ equal query. */
   readonly text: string;
-  /** `tables[index]` of the body's atoms; begins with the program's tables. Absent: the program's. */
+  /**
+   * `tables[index]` of the body's atoms; begins with the program's tables. Absent: the program's.
+   */
   readonly tables?: readonly Table[];
 }
 

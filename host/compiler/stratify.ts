@@ -7,7 +7,10 @@ import type { Rule, Stratum, Table } from './stratified.ts';
 /** A dependency that closes a cycle although it needs its table complete. */
 export interface StrictCycle {
   readonly closing: Dependency;
-  /** Starts with `closing`; each edge begins where the one before ends; the last ends at `closing.from`. */
+  /**
+   * Starts with `closing`; each edge begins where the one before ends; the last ends at
+   * `closing.from`.
+   */
   readonly path: readonly Dependency[];
 }
 

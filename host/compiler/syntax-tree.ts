@@ -68,7 +68,9 @@ export interface AtomNode {
   readonly span: Span;
 }
 
-/** Comments of a statement or body literal: those on lines before it, those after it on its line. */
+/**
+ * Comments of a statement or body literal: those on lines before it, those after it on its line.
+ */
 export interface CommentsNode {
   readonly leading: readonly Comment[];
   readonly trailing: readonly Comment[];

@@ -1,7 +1,8 @@
 /**
- * Every table that the policies and sources of a catalog have or mention: who owns it, how wide it is,
- * whether it exists. Filled in a fixed order (sources, declarations, each policy's own statements,
- * then references between policies; policies by name), because the first use fixes an arity.
+ * Every table that the policies and sources of a catalog have or mention: who owns it, how wide
+ * it is, whether it exists. Filled in a fixed order (sources, declarations, each policy's own
+ * statements, then references between policies; policies by name), because the first use fixes an
+ * arity.
  */
 import { ARITY_MAX, SUGGESTIONS_MAX } from '../limits.ts';
 import { BUILTINS } from './builtins.ts';
@@ -30,7 +31,10 @@ export interface TableEntry {
   index: number;
 }
 
-/** `declared`: a declaration in the text of a policy; `used`: a rule or fact; `catalog`: a source has it. */
+/**
+ * `declared`: a declaration in the text of a policy; `used`: a rule or fact; `catalog`: a source
+ * has it.
+ */
 export type Origin =
   | { readonly kind: 'declared' | 'used'; readonly policy: string; readonly span: Span }
   | { readonly kind: 'catalog' };
@@ -135,7 +139,10 @@ export class TableRegistry {
     return entry.exists ? 'source' : 'unresolved';
   }
 
-  /** What was meant by `name` of `owner`; a bare name where the owner is there, else with an owner. */
+  /**
+   * What was meant by `name` of `owner`; a bare name where the owner is there, else with an
+   * owner.
+   */
   suggestion(owner: string, name: string, unqualified: boolean): string | undefined {
     if (this.#suggestions++ >= SUGGESTIONS_MAX) return undefined;
     this.#namesByOwner ??= this.#collectNames();

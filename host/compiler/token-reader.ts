@@ -1,4 +1,7 @@
-/** What the parser reads tokens with: look-ahead, comments set aside, and errors that give up a statement. */
+/**
+ * What the parser reads tokens with: look-ahead, comments set aside, and errors that give up a
+ * statement.
+ */
 import type { DiagnosticCode, DiagnosticList } from './diagnostic.ts';
 import type { Comment, Token } from './lexer.ts';
 import type { Span } from './source-text.ts';
@@ -51,7 +54,10 @@ export class TokenReader {
     return token;
   }
 
-  /** Whether the first comment before the current token, or else the token, has a blank line before it. */
+  /**
+   * Whether the first comment before the current token, or else the token, has a blank line
+   * before it.
+   */
   firstTrivia(): { blankLineBefore: boolean } {
     return this.#comments[0] ?? this.token;
   }

@@ -4,7 +4,10 @@ import { DIAGNOSTIC_CODES } from '../../host/compiler/diagnostic.ts';
 import type { Diagnostic } from '../../host/compiler/diagnostic.ts';
 import { compileText, marked, render } from './compile-text.ts';
 import type { Policies } from './compile-text.ts';
-import { CASES, SOURCES } from './diagnostic-cases.ts';
+import { SOURCES, TEXT_CASES } from './diagnostic-cases.ts';
+import { RULE_CASES } from './diagnostic-rule-cases.ts';
+
+const CASES = [...TEXT_CASES, ...RULE_CASES];
 
 const markedPolicy = (policies: Policies): [name: string, text: string] => {
   const texts = typeof policies === 'string' ? { p: policies } : policies;

@@ -8,8 +8,10 @@ import { randomFrom } from '../support/random.ts';
 import type { Random } from '../support/random.ts';
 
 const WORDS = (
-  'p q edge path x y _ not NOT ! :- , . ; ( ) [ ] : = != < <= > >= + - * / % ? 1 -1 007 1.5 1. .5 1e9 ' +
-  '9223372036854775808 "a" \'b\' "\\n" "\\q" "open table string int execute insert nova builtin:lt ' +
+  'p q edge path x y _ not NOT ! :- , . ; ( ) [ ] : = != < <= > >= + - * / % ? 1 -1 007 1.5 ' +
+  '1. .5 1e9 ' +
+  '9223372036854775808 "a" \'b\' "\\n" "\\q" "open table string int execute insert ' +
+  'nova builtin:lt ' +
   'plus count() sum(x) min true false null // /* */ # \n @ é 😀 \ud800 a.b .c p(x) p(1) q(x,y)'
 ).split(' ');
 

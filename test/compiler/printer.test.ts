@@ -77,7 +77,7 @@ test('a random tree printed and read back is the same tree', () => {
   }
 });
 
-test('however it is written: the tree is the same, every comment is kept, printing is stable', () => {
+test('however it is written: the same tree, every comment kept, printing stable', () => {
   let comments = 0;
   for (let seed = 1; seed <= 3000; seed++) {
     const random = randomFrom(seed);

@@ -133,8 +133,8 @@ const GAPS = [
 ];
 
 /**
- * Words with random gaps between them; the number of comments in those. `table` and the name that it
- * declares stay on one line, or it would be a fact.
+ * Words with random gaps between them; the number of comments in those. `table` and the name that
+ * it declares stay on one line, or it would be a fact.
  */
 export function withRandomGaps(random: Random, words: readonly string[]): [string, number] {
   let comments = 0;

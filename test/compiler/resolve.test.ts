@@ -102,7 +102,8 @@ test('a table filled from a file is there, but its columns have no names', () =>
   assert.deepEqual(compileText(text, [], options).diagnostics, []);
   const named = compileText('r(x) :- src:t(id=x)', [], options);
   assert.deepEqual(codesOf(named.diagnostics), ['undeclared-columns']);
-  // Without the option: one warning each, and the error for a policy that is there without the table.
+  // Without the option: one warning each, and the error for a policy that is there without the
+  // table.
   assert.deepEqual(codesOf(compileText(text).diagnostics), [
     'unknown-table',
     'unresolved-table',
