@@ -34,6 +34,14 @@ function filled(): DemoView {
       ['+', ['zlib1g', 250n]],
     ],
   });
+  view.apply('critical', {
+    revision: 3,
+    snapshot: true,
+    changes: [
+      ['+', ['libc6', 9n]],
+      ['+', ['zlib1g', 5n]],
+    ],
+  });
   return view;
 }
 
