@@ -18,7 +18,7 @@ import {
   ABI_VERSION, AGGREGATE_MAX, COMPARE_GREATER_EQUAL, COMPUTE_REMAINDER, INDEXES_PER_RELATION_MAX, MATCH_ABSENT,
   NO_REGISTER, OP_COMPARE, OP_COMPUTE, OP_DELTA, OP_EMIT, OP_END, OP_FAILS, OP_FORMAT, OP_HEAD, OP_LOOKUP, OP_MOVE,
   OP_PROBE, OP_SCAN, PROGRAM_MAGIC, REGISTERS_MAX, RELATIONS_MAX, STATUS_BAD_PROGRAM, STATUS_OUT_OF_MEMORY,
-  STEPS_PER_VERSION_MAX, UNIT_AGGREGATE, VERSION_FULL, VERSION_SUPPORT, VIEWS, RELATION_RANKED,
+  STEPS_PER_VERSION_MAX, UNIT_AGGREGATE, VERSION_FULL, VERSION_SUPPORT, VIEWS,
 } from './abi';
 import { Arena, arenaAllocate, releaseArena } from './arena';
 import { addIndex, relationOf } from './catalog';
@@ -449,7 +449,6 @@ function decodeUnit(unit: Unit, isQuery: bool): void {
   for (let i: u32 = 0; i < unit.relationCount && problem == 0; i++) {
     const member = relation();
     store<u32>(unit.relations + (i << 2), changetype<usize>(member) as u32);
-    if (problem == 0 && unit.kind == 1) check((member.flags & RELATION_RANKED) != 0 || isQuery);
   }
   unit.versionCount = count(RELATIONS_MAX);
   unit.versions = claim(max<u32>(unit.versionCount * (offsetof<Version>() as u32), 4));

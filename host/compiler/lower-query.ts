@@ -46,6 +46,7 @@ export function lowerQuery(plan: Plan, query: StratifiedQuery): QueryPlan {
   const request: VersionRequest = {
     purpose: 'full',
     view: () => 'read',
+    isInside: () => false,
     isRanked: () => false,
     index,
   };

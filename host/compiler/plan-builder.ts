@@ -147,11 +147,12 @@ export class PlanBuilder {
     if (!rule.body.some(isInside)) {
       return this.#countingVersions(rule).map((version) => ({ ...version, isExit: true }));
     }
-    const isRanked = (relation: number): boolean => !this.#isBatchOnly && members.has(relation);
+    const isMember = (relation: number): boolean => members.has(relation);
+    const isRanked = (relation: number): boolean => !this.#isBatchOnly && isMember(relation);
     const versions: Version[] = [];
     for (const source of atomPositions(rule.body)) {
       const inComponent = isInside(rule.body[source] as CoreLiteral);
-      const driven = { source, inComponent, isRanked };
+      const driven = { source, inComponent, isInside: isMember, isRanked };
       if (inComponent) {
         const view = roundView(rule.body, source, isInside);
         versions.push(this.#version(rule, { ...driven, purpose: 'round', view }));
@@ -162,16 +163,22 @@ export class PlanBuilder {
       versions.push(this.#version(rule, { ...driven, purpose: 'insert', view: () => 'new' }));
     }
     if (!this.#isBatchOnly) {
-      versions.push(this.#version(rule, { purpose: 'support', isRanked, view: () => 'new' }));
+      versions.push(this.#version(rule, {
+          purpose: 'support',
+          isInside: isMember,
+          isRanked,
+          view: () => 'new',
+        }));
     }
     return versions;
   }
 
   #version(
     rule: CoreRule,
-    request: Omit<VersionRequest, 'isRanked' | 'index'> & Partial<VersionRequest>,
+    request: Omit<VersionRequest, 'isInside' | 'isRanked' | 'index'> & Partial<VersionRequest>,
   ): Version {
     return buildVersion(rule, {
+      isInside: () => false,
       isRanked: () => false,
       index: (relation, columns) => this.index(relation, columns),
       ...request,

@@ -18,12 +18,14 @@ export interface VersionRequest {
   readonly isExit?: boolean;
   /** What the atom at a body position sees. */
   readonly view: (position: number) => View;
-  /** Rows of the recursive component carry ranks. */
+  /** True for relations of the recursive component; their rows carry ranks if they are maintained. */
+  readonly isInside: (relation: number) => boolean;
   readonly isRanked: (relation: number) => boolean;
   /** Number of the index of a relation by these columns; asks for it. */
   readonly index: (relation: number, columns: readonly number[]) => number;
 }
 
+const COMPONENT_PENALTY = 1 / 1024;
 /** Purposes for which one match of a literal is as good as all. */
 const SET_PURPOSES: ReadonlySet<Purpose> = new Set(['candidate', 'insert', 'round', 'support']);
 
@@ -109,9 +111,11 @@ class VersionBuilder {
     return best;
   }
 
+  /** Of two atoms with equally many columns bound, rows of the component come last: there are more. */
   #score(atom: CoreAtom): number {
     const columns = atom.terms.filter((term) => this.#isBound(term)).length;
-    return columns === 0 ? 0 : 1 + columns / atom.terms.length;
+    const penalty = this.#request.isInside(atom.relation) ? COMPONENT_PENALTY : 0;
+    return columns === 0 ? COMPONENT_PENALTY - penalty : 1 + columns / atom.terms.length - penalty;
   }
 
   /** True for a literal that needs no iteration now. */

@@ -7,6 +7,25 @@ import { ABI_VERSION, STATUS_OUT_OF_MEMORY } from '../../engine-as/abi.ts';
 import { CaucusError } from '../errors.ts';
 import { formatFloat } from '../value/value.ts';
 
+/** What of the global `WebAssembly` is used; Node's types do not declare it. */
+declare const WebAssembly: { compile(bytes: Uint8Array): Promise<object> };
+
+/** The bytes of the core, or the module compiled from them. */
+export type CoreSource = Uint8Array | object;
+
+/** Compiled modules by their bytes: one compilation serves all engines of a process. */
+const modules = new WeakMap<Uint8Array, Promise<object>>();
+
+async function compileOnce(wasm: CoreSource): Promise<object> {
+  if (!(wasm instanceof Uint8Array)) return wasm;
+  let compiled = modules.get(wasm);
+  if (compiled === undefined) {
+    compiled = WebAssembly.compile(wasm);
+    modules.set(wasm, compiled);
+  }
+  return compiled;
+}
+
 /** Exports of engine-as/index.ts. u32 results are signed: `>>> 0` before use as an address or handle. */
 export interface CoreExports {
   readonly memory: { readonly buffer: ArrayBuffer };
@@ -66,7 +85,7 @@ export class Core {
   }
 
   /** `pagesMax`: bound of the memory in pages of 64 KiB; 0: up to 4 GiB. */
-  static async create(wasm: Uint8Array, pagesMax: number): Promise<Core> {
+  static async create(wasm: CoreSource, pagesMax: number): Promise<Core> {
     let memory: CoreExports['memory'] | undefined;
     const formatInto = (value: number, to: number): number => {
       const text = formatFloat(value);
@@ -76,7 +95,8 @@ export class Core {
     };
     // The module `env` is the core's env.ts; the loader's own type knows only AssemblyScript's.
     const env: Record<string, unknown> = { formatFloat: formatInto, abort };
-    const { exports } = await instantiate<Record<string, unknown>>(wasm, { env });
+    const compiled = (await compileOnce(wasm)) as Parameters<typeof instantiate>[0];
+    const { exports } = await instantiate<Record<string, unknown>>(compiled, { env });
     const core = exports as unknown as CoreExports;
     memory = core.memory;
     if (core.abiVersion() !== ABI_VERSION) {

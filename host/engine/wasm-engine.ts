@@ -16,6 +16,7 @@ import { bindRelations, encodeBinding } from './relation-binding.ts';
 import type { Binding, BoundRelation } from './relation-binding.ts';
 import { readBlock } from './block-reader.ts';
 import { Core, outOfMemory } from './core.ts';
+import type { CoreSource } from './core.ts';
 import type {
   Engine,
   EngineStats,
@@ -53,7 +54,7 @@ const QUERY_STEPS_MAX = 2_000_000_000;
 const PAGE_BYTES = 65_536;
 
 export async function createWasmEngine(
-  wasm: Uint8Array,
+  wasm: CoreSource,
   options: WasmEngineOptions,
 ): Promise<WasmEngine> {
   const pagesMax = Math.floor((options.memoryBytesMax ?? 0) / PAGE_BYTES);
