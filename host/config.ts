@@ -1,7 +1,7 @@
 /**
- * The settings of `caucus serve`: one table of names, defaults and meanings, and the check of what a
- * person wrote. A setting comes from its flag, else from its variable of the environment, else from the
- * default. `docs/CLI.md` is held against the table by a test.
+ * The settings of `caucus serve`: one table of names, defaults and meanings, and the check of what
+ * a person wrote. A setting comes from its flag, else from its variable of the environment, else
+ * from the default. `docs/CLI.md` is held against the table by a test.
  */
 import path from 'node:path';
 

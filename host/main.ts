@@ -1,6 +1,6 @@
 /**
- * The server of one process: configuration → parts → run. Parts are opened in this order and closed in
- * the opposite one, also when a later part cannot be opened:
+ * The server of one process: configuration → parts → run. Parts are opened in this order and closed
+ * in the opposite one, also when a later part cannot be opened:
  *
  *   data lock → log → store → engine → replica → policies of `--policy` → API → drivers
  */
@@ -80,7 +80,10 @@ async function openParts(
   for (const source of config.sources) await expectPath(source);
 
   const { log, store } = await openData(directory, closers);
-  const engine = await createWasmEngine(coreWasm, { yield: yieldToEventLoop });
+  const engine = await createWasmEngine(coreWasm, {
+    yield: yieldToEventLoop,
+    now: () => performance.now(),
+  });
   closers.add(() => engine.close());
   let fail: (reason: Error) => void = () => undefined;
   const failed = new Promise<Error>((resolve) => {

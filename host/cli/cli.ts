@@ -1,6 +1,7 @@
 /**
- * Flags → commands. Each command is loaded when it is asked for, so that `caucus fmt` does not wait for
- * a server's parts. What can be decided from the command line alone is decided here: exit code 2.
+ * Flags → commands. Each command is loaded when it is asked for, so that `caucus fmt` does not wait
+ * for a server's parts. What can be decided from the command line alone is decided here: exit code
+ * 2.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, parseServeConfig, SERVE_SETTINGS } from '../config.ts';
@@ -427,7 +428,9 @@ function examples(lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
 }
 
-/** SIGINT ends any command that does not handle it itself; a reader that went away ends it quietly. */
+/**
+ * SIGINT ends any command that does not handle it itself; a reader that went away ends it quietly.
+ */
 function handleSignals(): () => void {
   const onInterrupt = (): void => {
     // A command that wants to end in its own way has its own listener.

@@ -1,6 +1,6 @@
 /**
- * HTTP client of the commands. Numbers stay what the server sent: ints are `bigint`, floats `number`.
- * What the server refuses comes back as problems with the server's own words.
+ * HTTP client of the commands. Numbers stay what the server sent: ints are `bigint`, floats
+ * `number`. What the server refuses comes back as problems with the server's own words.
  */
 import { ERROR_KINDS } from '../errors.ts';
 import { parseJson, stringifyJson } from '../value/json.ts';
@@ -60,12 +60,13 @@ function requestInit(options: HttpRequest): RequestInit {
   const { method, body, stream } = options;
   if (stream !== undefined) {
     // `duplex` is what a request with a streamed body must say; the types do not know it.
-    return {
+    const init = {
       method,
       headers: { 'content-type': 'application/x-ndjson' },
       body: stream as unknown as ReadableStream,
-      duplex: 'half',
-    } as RequestInit;
+      duplex: 'half' as const,
+    };
+    return init;
   }
   if (body === undefined) return { method };
   return { method, headers: { 'content-type': 'application/json' }, body: stringifyJson(body) };

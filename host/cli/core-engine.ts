@@ -4,7 +4,10 @@ import type { Engine } from '../engine/engine.ts';
 import { readCoreWasm } from './core-wasm.ts';
 
 export async function createEngine(): Promise<Engine> {
-  return createWasmEngine(await readCoreWasm(), { yield: yieldToEventLoop });
+  return createWasmEngine(await readCoreWasm(), {
+    yield: yieldToEventLoop,
+    now: () => performance.now(),
+  });
 }
 
 /** Between two steps of a long evaluation: signals and timers get their turn. */

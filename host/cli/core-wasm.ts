@@ -1,4 +1,6 @@
-/** Where the engine's core is: beside the packaged command, or in the build folder of the checkout. */
+/**
+ * Where the engine's core is: beside the packaged command, or in the build folder of the checkout.
+ */
 import { readFile } from 'node:fs/promises';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * What policies declare of the tables of sources (`table inv:vm(id: string)`), for the drivers that read
- * untyped files. Every policy write of this process passes here, so the declarations are those in force.
+ * What policies declare of the tables of sources (`table inv:vm(id: string)`), for the drivers that
+ * read untyped files. Every policy write of this process passes here, so the declarations are those
+ * in force.
  */
 import { DiagnosticList } from '../compiler/diagnostic.ts';
 import { parsePolicy } from '../compiler/parser.ts';

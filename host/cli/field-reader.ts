@@ -1,6 +1,6 @@
 /**
- * Fields of tab-separated lines → values of a row block. One byte loop a line; strings without escapes
- * are copied as they are.
+ * Fields of tab-separated lines → values of a row block. One byte loop a line; strings without
+ * escapes are copied as they are.
  *
  *   field        declared type       value
  *   `\N`         any                 null
@@ -68,8 +68,8 @@ export class FieldReader {
 
   /**
    * Appends the row of `bytes[start, end)`, whose fields begin at `start`. Where it is wrong the
-   * problem is reported and the rows read so far are dropped: whoever reports gives up the file, and
-   * reads on only to find more problems. `lineStart` is for positions.
+   * problem is reported and the rows read so far are dropped: whoever reports gives up the file,
+   * and reads on only to find more problems. `lineStart` is for positions.
    */
   read(bytes: Buffer, start: number, end: number, line: number, lineStart = start): boolean {
     const ok = this.fields(bytes, start, end, line, lineStart);

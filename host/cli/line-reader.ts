@@ -1,7 +1,7 @@
 /**
- * Lines of a file as byte ranges, in bounded memory: LF or CRLF ends a line, the last one may lack it.
- * UTF-8 is checked over whole chunks (a newline byte is never inside a character), so that valid text
- * costs one native call a chunk and only a bad line is looked at byte by byte.
+ * Lines of a file as byte ranges, in bounded memory: LF or CRLF ends a line, the last one may lack
+ * it. UTF-8 is checked over whole chunks (a newline byte is never inside a character), so that
+ * valid text costs one native call a chunk and only a bad line is looked at byte by byte.
  */
 import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * The rows of a subscription on the whole screen, drawn again as they change: what came last in colour,
- * the newest changes below. Uses the terminal's second screen, so that the scroll-back stays as it was.
+ * The rows of a subscription on the whole screen, drawn again as they change: what came last in
+ * colour, the newest changes below. Uses the terminal's second screen, so that the scroll-back
+ * stays as it was.
  */
 import { stringifyJson } from '../value/json.ts';
 import { compareRows } from '../value/value.ts';

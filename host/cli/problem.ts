@@ -1,7 +1,7 @@
 /**
- * What is wrong with a file, flag or answer, as the command line shows it: with a place, the line of
- * the text with a caret below it, and what to do. Diagnostics of the compiler become problems too, so
- * that all commands print errors one way.
+ * What is wrong with a file, flag or answer, as the command line shows it: with a place, the line
+ * of the text with a caret below it, and what to do. Diagnostics of the compiler become problems
+ * too, so that all commands print errors one way.
  */
 import type { Diagnostic } from '../compiler/diagnostic.ts';
 import { CaucusError } from '../errors.ts';

@@ -64,7 +64,9 @@ class Repl {
     this.terminal = terminal;
   }
 
-  /** Without a terminal an error makes the exit code 1; the lines after it are read all the same. */
+  /**
+   * Without a terminal an error makes the exit code 1; the lines after it are read all the same.
+   */
   async run(): Promise<number> {
     const lines = await this.open();
     if (this.interactive) this.terminal.print(`${this.session.title}; \`:help\` explains`);
@@ -192,7 +194,10 @@ class Repl {
   }
 }
 
-/** Ends inside brackets, behind a `:-` or a comma: more is to come. An empty line ends it all the same. */
+/**
+ * Ends inside brackets, behind a `:-` or a comma: more is to come. An empty line ends it all the
+ * same.
+ */
 export function isUnfinished(text: string): boolean {
   if (/\n\s*$/.test(text)) return false;
   const bare = withoutStringsAndComments(text).trim();

@@ -1,4 +1,7 @@
-/** What `caucus run` writes: `OUT/<table>.csv`, `OUT/deltas.tsv`. Temporary names until all is there. */
+/**
+ * What `caucus run` writes: `OUT/<table>.csv`, `OUT/deltas.tsv`. Temporary names until all is
+ * there.
+ */
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
 import path from 'node:path';

@@ -13,10 +13,10 @@ export function runStatsJson(result: RunResult, names: TableNames, withUpdates: 
       statTables(result, names).map((table) => [table.printed, rowsOf(result, table)]),
     ),
     peakBytes: stats.memoryBytes,
-    strata: stats.strata.map((stratum) => ({
-      tables: stratum.tables.map((key) => names.find(key)?.printed ?? key),
-      ms: rounded(stratum.ms),
-      rounds: stratum.rounds,
+    strata: statStrata(result, names).map(({ tables, ms, rounds }) => ({
+      tables: tables.map((table) => table.printed),
+      ms: rounded(ms),
+      rounds,
     })),
     ...(withUpdates ? { updateMs: result.updateMs.map(rounded) } : {}),
   });
@@ -30,18 +30,15 @@ export function renderRunStats(
 ): string {
   const { stats } = result;
   const parts: string[] = [];
-  if (stats.strata.length > 0) {
-    const rows = stats.strata.map((stratum, index) => {
-      const tables = stratum.tables.map((key) => names.find(key)?.printed ?? key);
-      const rowCount = stratum.tables.reduce((sum, key) => sum + (stats.tables[key] ?? 0), 0);
-      return [
-        String(index + 1),
-        tables.join(', '),
-        count(rowCount),
-        String(stratum.rounds),
-        milliseconds(stratum.ms),
-      ];
-    });
+  const strata = statStrata(result, names);
+  if (strata.length > 0) {
+    const rows = strata.map(({ tables, ms, rounds }, index) => [
+      String(index + 1),
+      tables.map((table) => table.printed).join(', '),
+      count(tables.reduce((sum, table) => sum + rowsOf(result, table), 0)),
+      String(rounds),
+      milliseconds(ms),
+    ]);
     parts.push(
       renderTable(['stratum', 'tables', 'rows', 'rounds', 'time'], rows, colors, {
         align: ['right', 'left', 'right', 'right', 'right'],
@@ -73,6 +70,26 @@ export function renderRunStats(
 /** All tables but those of the engine itself that hold nothing. */
 function statTables(result: RunResult, names: TableNames): NamedTable[] {
   return names.tables.filter((table) => table.kind !== 'system' || rowsOf(result, table) > 0);
+}
+
+interface StatStratum {
+  readonly tables: readonly NamedTable[];
+  readonly ms: number;
+  readonly rounds: number;
+}
+
+/** All strata of the program; the engine leaves out those that were too quick to measure. */
+function statStrata(result: RunResult, names: TableNames): StatStratum[] {
+  return result.strata.map((stratum) => {
+    const tables = stratum.tables.flatMap((index) => names.tables[index] ?? []);
+    const keys = new Set(tables.map((table) => table.key));
+    const measured = result.stats.strata.filter((one) => one.tables.some((key) => keys.has(key)));
+    return {
+      tables,
+      ms: measured.reduce((sum, one) => sum + one.ms, 0),
+      rounds: measured.reduce((most, one) => Math.max(most, one.rounds), 0),
+    };
+  });
 }
 
 function rowsOf(result: RunResult, table: NamedTable): number {

@@ -37,6 +37,7 @@ export interface RunResult {
   /** Wall time of the first evaluation, without start-up and reading of files, ms. */
   readonly evaluateMs: number;
   readonly updateMs: readonly number[];
+  readonly strata: StratifiedProgram['strata'];
   /** Sizes at the end; `strata` of the first evaluation. */
   readonly stats: EngineStats;
 }
@@ -145,7 +146,8 @@ class Run {
     } finally {
       await deltas?.close();
     }
-    return { evaluateMs, updateMs, stats: { ...engine.stats(), strata } };
+    const stats = { ...engine.stats(), strata };
+    return { evaluateMs, updateMs, strata: program.strata, stats };
   }
 
   private async readFacts(files: readonly string[], names: TableNames): Promise<TableChange[]> {
@@ -235,7 +237,10 @@ class Run {
 
 const ERRORS_TABLE: TableKey = 'system:errors';
 
-/** Tables with rules or facts in the text and those of `--output`, in the order of their printed names. */
+/**
+ * Tables with rules or facts in the text and those of `--output`, in the order of their printed
+ * names.
+ */
 function shownTables(names: TableNames, output: readonly string[] | undefined): NamedTable[] {
   if (output === undefined) return inPrintedOrder(names.tables.filter((table) => table.defined));
   const shown = new Set<NamedTable>();

@@ -55,7 +55,10 @@ export interface SubscriptionListener {
   onConnected(): void;
 }
 
-/** Resolves when the signal aborts; rejects when the server refuses or cannot be reached at the start. */
+/**
+ * Resolves when the signal aborts; rejects when the server refuses or cannot be reached at the
+ * start.
+ */
 export async function follow(
   options: SubscriptionOptions,
   listener: SubscriptionListener,
@@ -81,7 +84,9 @@ export async function follow(
   }
 }
 
-/** Between half and the whole of the doubled pause, so that many clients do not come back at once. */
+/**
+ * Between half and the whole of the doubled pause, so that many clients do not come back at once.
+ */
 function backoffMs(attempt: number): number {
   const most = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(attempt, 10));
   return Math.round(most / 2 + (Math.random() * most) / 2);

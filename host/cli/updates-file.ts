@@ -1,6 +1,6 @@
 /**
- * `--updates`: `+table<TAB>v1…` inserts, `-table<TAB>v1…` removes a base row; every blank line ends a
- * batch, empty batches count, and what follows the last blank line is a batch if there is any.
+ * `--updates`: `+table<TAB>v1…` inserts, `-table<TAB>v1…` removes a base row; every blank line ends
+ * a batch, empty batches count, and what follows the last blank line is a batch if there is any.
  */
 import type { TableChange } from '../engine/engine.ts';
 import type { TableKey } from '../compiler/stratified.ts';
@@ -105,7 +105,8 @@ class UpdatesReader {
     if (known !== undefined && known !== null) return known;
     const found = this.findTable(name);
     if ('key' in found) {
-      // Two spellings of one table (`t`, `policy:t`) are one, or the last operation would not be known.
+      // Two spellings of one table (`t`, `policy:t`) are one, or the last operation would not be
+      // known.
       const other = [...this.tables.values()].find((table) => table?.key === found.key);
       const table = other ?? new TableUpdates(found, this.problems);
       this.tables.set(name, table);
