@@ -384,7 +384,9 @@ export class LocalReplica implements Replica {
     this.#position = this.#positionAt(revision);
     this.#views.record(deltas, this.#position);
     this.#deps.onRevision?.(revision, () => this.#digest());
-    for (const listener of this.#commitListeners) listener({ ...this.#position, deltas });
+    for (const listener of this.#commitListeners) {
+      this.#guarded(() => listener({ ...this.#position, deltas }));
+    }
     for (const { entry, error } of lostViews) this.#viewLost(entry.table, error);
     this.#sequencer.cutApplied(revision, verdicts);
     this.#waiters.reached(revision);
@@ -393,7 +395,16 @@ export class LocalReplica implements Replica {
   }
 
   #viewLost(table: TableKey, error: Error): void {
-    for (const listener of this.#lostListeners) listener(table, error);
+    for (const listener of this.#lostListeners) this.#guarded(() => listener(table, error));
+  }
+
+  /** A defect of a subscriber must not stop the fold. */
+  #guarded(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#deps.onProblem?.(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #appended(error: unknown): void {

@@ -175,7 +175,7 @@ replicaTest('rows that do not fit are refused with their place, before the log',
     node.replica.writeBatch({ source: 's', changes: [bad] }),
     (error: unknown) => {
       assert.ok(code('invalid_row')(error));
-      const { details, remedy } = error as unknown as {
+      const { details, remedy } = error as {
         details: Record<string, unknown>;
         remedy: string;
       };
@@ -229,7 +229,7 @@ replicaTest(
     ]);
     assert.equal(results[0]?.status, 'fulfilled');
     assert.equal(results[1]?.status, 'rejected');
-    assert.ok(code('invalid_row')((results[1] as PromiseRejectedResult).reason));
+    assert.ok(code('invalid_row')(results[1].reason));
     const { digest } = node.replica.status();
     await node.stop();
     node = await startNode(world);

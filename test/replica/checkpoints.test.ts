@@ -232,7 +232,7 @@ async function traceOf(replica: LocalReplica, digests: Map<number, string>): Pro
   const answers: string[] = [];
   for (const query of ['p:gone(x)', 'p:path(x, y)', 's:a(x)', 's:b(x)', 'system:failed(p, t, c)']) {
     try {
-      answers.push(String(shown((await replica.query({ query })).rows).join(';')));
+      answers.push(shown((await replica.query({ query })).rows).join(';'));
     } catch (error) {
       answers.push((error as Error).message);
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CaucusError } from '../../host/errors.ts';
+import type { CaucusError } from '../../host/errors.ts';
 import { decodeToken, encodeToken } from '../../host/replica/token.ts';
 import {
   code,

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BatchIds } from '../../host/replica/batch-ids.ts';
+import { Births } from '../../host/replica/births.ts';
+import { blockDifference } from '../../host/replica/block-difference.ts';
+import { retryRevision } from '../../host/replica/failures.ts';
+import { checkRows, findMisfit } from '../../host/replica/row-check.ts';
+import { emptyBlock } from '../../host/value/row-block.ts';
+import type { ColumnType } from '../../host/compiler/stratified.ts';
+import type { Value } from '../../host/value/value.ts';
+import { code, ints, rows, shown } from '../support/replica-world.ts';
+
+const id = (key: number, appendTimeMs: number) => ({
+  key: String(key),
+  bodyDigest: 'd',
+  revision: key,
+  appendTimeMs,
+});
+
+test('batch ids stay for the longer of the age and the count', () => {
+  const ids = new BatchIds({ ageMsMin: 100, countMin: 3 });
+  for (let key = 0; key < 10; key++) ids.add(id(key, key * 10));
+  assert.equal(ids.size, 10, 'young ones stay, however many');
+  ids.add(id(10, 150));
+  assert.deepEqual([...ids.entries()].map((entry) => entry.key).slice(0, 2), ['5', '6']);
+  ids.add(id(11, 10_000));
+  assert.deepEqual(
+    [...ids.entries()].map((entry) => entry.key),
+    ['9', '10', '11'],
+    'few stay, however old',
+  );
+  assert.equal(ids.find('8'), undefined);
+  assert.equal(ids.find('9')?.revision, 9);
+});
+
+test('each type takes its own values and null, any takes all', () => {
+  const values: Record<ColumnType, Value> = {
+    string: 'x',
+    int: 1n,
+    float: 1,
+    bool: true,
+    any: null,
+  };
+  for (const type of Object.keys(values) as ColumnType[]) {
+    const shape = {
+      arity: 2,
+      columns: [
+        { name: 'k', type: 'any' as const },
+        { name: 'v', type },
+      ],
+    };
+    for (const [other, value] of Object.entries(values)) {
+      const fits = type === 'any' || other === type || value === null;
+      const block = rows(['long '.repeat(100), value], [2n ** 40n, value]);
+      assert.equal(findMisfit(shape, block) === undefined, fits, `${String(value)} in ${type}`);
+    }
+  }
+  const shape = { arity: 1, columns: [{ name: 'v', type: 'int' as const }] };
+  assert.throws(() => checkRows('s:t', shape, rows([1n], ['x'])), code('invalid_row'));
+  assert.throws(() => checkRows('s:t', { arity: 2 }, ints(1)), code('invalid_row'));
+  const broken = { arity: 1, count: 1, bytes: new Uint8Array([99]) };
+  assert.throws(() => checkRows('s:t', { arity: 1 }, broken), code('invalid_row'));
+});
+
+test('the digest of births depends on rows and revisions, not on the order', () => {
+  const births = (...list: [row: number, revision: number][]): Births => {
+    const made = new Births();
+    for (const [row, revision] of list) {
+      made.apply({ table: 'execute:a', insert: ints(row), delete: emptyBlock(1) }, revision);
+    }
+    return made;
+  };
+  const digest = births([1, 5], [2, 6]).digest();
+  assert.equal(births([2, 6], [1, 5]).digest(), digest);
+  assert.notEqual(births([1, 6], [2, 5]).digest(), digest);
+  assert.notEqual(births([1, 5]).digest(), digest);
+  const gone = births([1, 5], [2, 6], [3, 7]);
+  gone.apply({ table: 'execute:a', insert: emptyBlock(1), delete: ints(3) }, 9);
+  assert.equal(gone.digest(), digest);
+  const restored = new Births();
+  for (const table of gone.tables()) restored.restore(table, gone.rows(table));
+  assert.equal(restored.digest(), digest);
+  assert.ok(restored.covers('execute:a', ints(1, 2)));
+  assert.ok(!restored.covers('execute:a', ints(1, 3)));
+  assert.equal(restored.of('execute:a', ints(2)), 6);
+  restored.dropTable('execute:a');
+  assert.equal(restored.digest(), 0);
+});
+
+test('the difference of two blocks keeps the order', () => {
+  assert.deepEqual(shown(blockDifference(ints(1, 2, 3, 4), ints(2, 4, 9))), [[1n], [3n]]);
+  assert.equal(blockDifference(ints(1), ints(1)).count, 0);
+  assert.equal(blockDifference(ints(1), rows([1n, 1n])).count, 1);
+});
+
+test('retries are 1, 2, 4 … revisions after the failure', () => {
+  const root = { policy: 'p', table: null, code: 'values', message: '', failedAt: 100 };
+  assert.deepEqual(
+    [0, 1, 2, 3].map((retries) => retryRevision({ ...root, retries })),
+    [101, 102, 104, 108],
+  );
+});
