@@ -33,7 +33,7 @@ export class LiveTable implements SubscriptionListener {
   private sorted: readonly Row[] | undefined;
   private newest: readonly RowChange[] = [];
   private newestKeys: ReadonlySet<string> = new Set();
-  private columns: readonly string[] = [];
+  private columns: readonly string[] | undefined;
   private revision = 0n;
   private state = 'connecting';
   private timer: NodeJS.Timeout | undefined;
@@ -112,13 +112,7 @@ export class LiveTable implements SubscriptionListener {
     const room = Math.max(1, height - FRAME_LINES - changesShown);
     this.sorted ??= [...this.rows.values()].sort(compareRows);
     const shown = this.sorted.slice(0, room);
-    const table = renderTable(
-      this.columns.length === 0 ? ['holds'] : this.columns,
-      this.columns.length === 0
-        ? [[this.rows.size > 0 ? 'true' : 'false']]
-        : shown.map((row) => row.map(cell)),
-      out,
-    ).split('\n');
+    const table = this.renderRows(shown).split('\n');
     const painted = table.map((line, index) => {
       const row = shown[index - 1];
       const isNew = row !== undefined && this.newestKeys.has(stringifyJson([...row]));
@@ -139,5 +133,18 @@ export class LiveTable implements SubscriptionListener {
       out.dim(`${this.rows.size} rows, revision ${this.revision}, ${this.state}; Ctrl-C ends`),
     ];
     process.stdout.write(HOME + lines.map((line) => line + CLEAR_LINE).join('\n') + CLEAR_BELOW);
+  }
+
+  /** Empty until the server has told the columns. */
+  private renderRows(rows: readonly Row[]): string {
+    const { columns } = this;
+    const { out } = this.terminal;
+    if (columns === undefined) return '';
+    if (columns.length === 0) return renderTable(['holds'], [[String(this.rows.size > 0)]], out);
+    return renderTable(
+      columns,
+      rows.map((row) => row.map(cell)),
+      out,
+    );
   }
 }
