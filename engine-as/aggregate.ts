@@ -14,7 +14,7 @@ import {
 } from './abi';
 import { findGroup } from './column-index';
 import { FAILED } from './compute';
-import { emit, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
+import { emitNow, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
 import { addFloat, addInt128, createExactSum, destroyExactSum, EXACT_SUM_BYTES, roundExactSum } from './exact-sum';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
@@ -256,13 +256,14 @@ function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u3
   memory.copy(rowBuffer, rowAddress(state.groups, id) + state.groups.cellsAt, groupBytes);
   if (!hasFailed(output, state.aggregateCount)) {
     memory.copy(rowBuffer + groupBytes, output, plan.aggregateCount << 2);
-    return emit(plan.output.fresh ? MODE_COUNT_FRESH : MODE_COUNT, plan.output, rowBuffer, sign, 0);
+    return emitNow(plan.output.fresh ? MODE_COUNT_FRESH : MODE_COUNT, plan.output, rowBuffer, sign);
   }
   if (changetype<usize>(plan.errors) == 0) return 0;
   for (let i: u32 = 0; i < state.aggregateCount; i++) {
     if (load<u32>(output + (i << 2)) != FAILED) continue;
     store<u32>(rowBuffer + groupBytes, internInt(i as i64));
-    const status = emit(plan.errors.fresh ? MODE_COUNT_FRESH : MODE_COUNT, plan.errors, rowBuffer, sign, 0);
+    const mode = plan.errors.fresh ? MODE_COUNT_FRESH : MODE_COUNT;
+    const status = emitNow(mode, plan.errors, rowBuffer, sign);
     if (status != 0) return status;
   }
   return 0;

@@ -3,11 +3,11 @@
  * the answer to "is there support?". Which of these is the machine's mode, set by whoever runs it.
  */
 import {
-  ROW_BASE, ROW_LIVE, ROW_PENDING, ROW_QUEUED, STATUS_OUT_OF_MEMORY, STATUS_ROWS_LIMIT, WEIGHT_BITS,
+  ARITY_MAX, ROW_BASE, ROW_LIVE, ROW_PENDING, ROW_QUEUED, STATUS_OUT_OF_MEMORY, STATUS_ROWS_LIMIT, WEIGHT_BITS,
   WEIGHT_SHIFT,
 } from './abi';
 import { hashCells } from './hash';
-import { NOT_FOUND } from './id-set';
+import { firstSlot, NOT_FOUND } from './id-set';
 import { memoryLow } from './memory';
 import { queueCandidate } from './candidates';
 import { findRow, insertRow, touch } from './relation';
@@ -83,8 +83,7 @@ export function checkRows(relation: Relation): u32 {
 }
 
 /** The id of a row with these cells, inserted if need be; NOT_FOUND without memory. */
-export function findOrInsert(relation: Relation, cells: u32): u32 {
-  const hash = hashCells(cells, relation.arity);
+export function findOrInsert(relation: Relation, cells: u32, hash: u32): u32 {
   const id = findRow(relation, cells, hash);
   return id != NOT_FOUND ? id : insertNew(relation, cells, hash);
 }
@@ -95,8 +94,8 @@ function insertNew(relation: Relation, cells: u32, hash: u32): u32 {
   return touch(relation, id, rowAddress(relation, id)) ? id : NOT_FOUND;
 }
 
-function emitCount(relation: Relation, cells: u32, sign: i32, fresh: bool): u32 {
-  const id = findOrInsert(relation, cells);
+function emitCount(relation: Relation, cells: u32, hash: u32, sign: i32, fresh: bool): u32 {
+  const id = findOrInsert(relation, cells, hash);
   if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
   const row = rowAddress(relation, id);
   if (!touch(relation, id, row) || !addWeight(relation, id, row, sign)) return STATUS_OUT_OF_MEMORY;
@@ -115,8 +114,8 @@ export function reviveRow(relation: Relation, id: u32, row: u32, rank: u32): u32
   return countNew(relation);
 }
 
-function emitExitFresh(relation: Relation, cells: u32): u32 {
-  const id = findOrInsert(relation, cells);
+function emitExitFresh(relation: Relation, cells: u32, hash: u32): u32 {
+  const id = findOrInsert(relation, cells, hash);
   if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
   const row = rowAddress(relation, id);
   if (!touch(relation, id, row) || !addWeight(relation, id, row, 1)) return STATUS_OUT_OF_MEMORY;
@@ -124,8 +123,7 @@ function emitExitFresh(relation: Relation, cells: u32): u32 {
   return reviveRow(relation, id, row, 0);
 }
 
-function emitInsert(relation: Relation, cells: u32, rank: u32): u32 {
-  const hash = hashCells(cells, relation.arity);
+function emitInsert(relation: Relation, cells: u32, hash: u32, rank: u32): u32 {
   let id = findRow(relation, cells, hash);
   if (id == NOT_FOUND) {
     id = insertNew(relation, cells, hash);
@@ -137,8 +135,8 @@ function emitInsert(relation: Relation, cells: u32, rank: u32): u32 {
   return reviveRow(relation, id, row, rank);
 }
 
-function emitCandidate(relation: Relation, cells: u32, bodyRank: u32): u32 {
-  const id = findRow(relation, cells, hashCells(cells, relation.arity));
+function emitCandidate(relation: Relation, cells: u32, hash: u32, bodyRank: u32): u32 {
+  const id = findRow(relation, cells, hash);
   if (id == NOT_FOUND) return 0;
   const row = rowAddress(relation, id);
   const meta = load<u32>(row);
@@ -150,8 +148,7 @@ function emitCandidate(relation: Relation, cells: u32, bodyRank: u32): u32 {
   return queueCandidate(relation, id, rank) ? 0 : STATUS_OUT_OF_MEMORY;
 }
 
-function emitResult(relation: Relation, cells: u32): u32 {
-  const hash = hashCells(cells, relation.arity);
+function emitResult(relation: Relation, cells: u32, hash: u32): u32 {
   if (findRow(relation, cells, hash) != NOT_FOUND) return 0;
   const id = insertRow(relation, cells, hash);
   if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
@@ -160,34 +157,94 @@ function emitResult(relation: Relation, cells: u32): u32 {
   return countNew(relation);
 }
 
-/**
- * 0: go on; any other status ends the run. `rank` is 1 + the largest rank of the body's component rows,
- * 0 for a body without any.
- */
-export function emit(mode: u32, relation: Relation, cells: u32, sign: i32, rank: u32): u32 {
-  derivations += 1;
-  let status: u32 = 0;
+function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, rank: u32): u32 {
   switch (mode as i32) {
     case MODE_COUNT:
-      status = emitCount(relation, cells, sign, false);
-      break;
+      return emitCount(relation, cells, hash, sign, false);
     case MODE_COUNT_FRESH:
-      status = emitCount(relation, cells, 1, true);
-      break;
+      return emitCount(relation, cells, hash, 1, true);
     case MODE_EXIT_FRESH:
-      status = emitExitFresh(relation, cells);
-      break;
+      return emitExitFresh(relation, cells, hash);
     case MODE_INSERT:
-      status = emitInsert(relation, cells, rank);
-      break;
+      return emitInsert(relation, cells, hash, rank);
     case MODE_CANDIDATE:
-      return emitCandidate(relation, cells, rank);
-    case MODE_RESULT:
-      status = emitResult(relation, cells);
-      break;
+      return emitCandidate(relation, cells, hash, rank);
     default:
-      supportRank = rank;
-      return 0;
+      return emitResult(relation, cells, hash);
   }
+}
+
+/*
+ * Head rows are placed in blocks: a probe of a large set waits for memory twice, for the slot and for the
+ * row behind it. All slots of a block are touched first, then all rows, so that these waits overlap
+ * (wasm has no prefetch instruction). No step of a run sees rows that it emitted, so late is as good.
+ */
+const BLOCK_ROWS: u32 = 64;
+const blockCells: u32 = memory.data(BLOCK_ROWS * ARITY_MAX * 4, 8) as u32;
+/** Per row: hash, rank, sign, word of its first slot. */
+const blockRows: u32 = memory.data(BLOCK_ROWS * 16, 8) as u32;
+let blockLength: u32 = 0;
+/** Keeps the touching loads alive. */
+let touchSum: u32 = 0;
+
+/** Where the cells of the next head row go. */
+export function nextCells(arity: u32): u32 {
+  return blockCells + blockLength * (arity << 2);
+}
+
+/**
+ * Takes the head row at `nextCells`. `rank`: 1 + the largest rank of the body's component rows, 0 for a
+ * body without any. 0: go on; any other status ends the run.
+ */
+export function emit(mode: u32, relation: Relation, sign: i32, rank: u32): u32 {
+  derivations += 1;
+  if (mode == MODE_SUPPORT) {
+    supportRank = rank;
+    return 0;
+  }
+  const at = blockRows + (blockLength << 4);
+  store<u32>(at, rank, 4);
+  store<i32>(at, sign, 8);
+  blockLength += 1;
+  return blockLength == BLOCK_ROWS ? flushBlock(mode, relation) : 0;
+}
+
+function touchBlock(relation: Relation): void {
+  const arity = relation.arity;
+  const end = blockRows + (blockLength << 4);
+  let cells = blockCells;
+  for (let at = blockRows; at < end; at += 16) {
+    const hash = hashCells(cells, arity);
+    store<u32>(at, hash);
+    store<u32>(at, firstSlot(relation.set, hash), 12);
+    cells += arity << 2;
+  }
+  let sum: u32 = 0;
+  for (let at = blockRows; at < end; at += 16) {
+    const entry = load<u32>(at, 12);
+    if (entry != 0) sum += load<u32>(rowAddress(relation, entry - 1));
+  }
+  touchSum = sum;
+}
+
+/** Places the rows that wait; called before a run ends or pauses. */
+export function flushBlock(mode: u32, relation: Relation): u32 {
+  if (blockLength == 0) return 0;
+  touchBlock(relation);
+  const bytes = relation.arity << 2;
+  let status: u32 = 0;
+  for (let i: u32 = 0; i < blockLength && status == 0; i++) {
+    const at = blockRows + (i << 4);
+    const cells = blockCells + i * bytes;
+    status = place(mode, relation, cells, load<u32>(at), load<i32>(at, 8), load<u32>(at, 4));
+    if (status == 0 && memoryLow) status = STATUS_OUT_OF_MEMORY;
+  }
+  blockLength = 0;
+  return status;
+}
+
+/** Places one row at once. */
+export function emitNow(mode: u32, relation: Relation, cells: u32, sign: i32): u32 {
+  const status = place(mode, relation, cells, hashCells(cells, relation.arity), sign, 0);
   return status == 0 && memoryLow ? STATUS_OUT_OF_MEMORY : status;
 }

@@ -60,6 +60,13 @@ export function shardOf(set: IdSet, hash: u32): Shard {
   return changetype<Shard>((set.shards + index * (offsetof<Shard>() as u32)) as usize);
 }
 
+/** What the first slot of a hash holds: id + 1 where the hashes agree, else 0. Brings the slot near. */
+export function firstSlot(set: IdSet, hash: u32): u32 {
+  const shard = shardOf(set, hash);
+  const at = shard.slots + ((hash & shard.mask) << 3);
+  return load<u32>(at) == hash ? load<u32>(at, 4) : 0;
+}
+
 function place(shard: Shard, hash: u32, entry: u32): void {
   const mask = shard.mask;
   const slots = shard.slots;

@@ -10,7 +10,7 @@ import {
 } from './abi';
 import { ColumnIndex, findGroup } from './column-index';
 import { compare, compute, FAILED } from './compute';
-import { emit, MODE_SUPPORT } from './emit';
+import { emit, flushBlock, MODE_SUPPORT, nextCells } from './emit';
 import { formatCells } from './format';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
@@ -101,9 +101,9 @@ function takeRank(machine: Machine, relation: Relation, row: u32, rank: u32, bel
   return true;
 }
 
-function gather(registers: u32, count: u32, frame: u32): void {
+function gather(registers: u32, count: u32, frame: u32, to: u32): void {
   for (let i: u32 = 0; i < count; i++) {
-    store<u32>(cellBuffer + (i << 2), load<u32>(frame + load<u32>(registers + (i << 2))));
+    store<u32>(to + (i << 2), load<u32>(frame + load<u32>(registers + (i << 2))));
   }
 }
 
@@ -162,7 +162,7 @@ function openLookup(pc: u32, frame: u32): void {
   const relation = changetype<Relation>(load<u32>(pc, 12) as usize);
   const cursor = frame + load<u32>(pc, 8);
   const tail = pc + 40 + ((load<u32>(pc, 32) + load<u32>(pc, 36)) << 3);
-  gather(tail + 8, load<u32>(tail, 4), frame);
+  gather(tail + 8, load<u32>(tail, 4), frame, cellBuffer);
   const group = findGroup(relation, changetype<ColumnIndex>(load<u32>(tail) as usize), cellBuffer);
   const count = group == 0 ? 0 : load<u32>(group);
   store<u32>(cursor, count);
@@ -211,7 +211,7 @@ function nextLookup(machine: Machine, pc: u32, frame: u32): u32 {
 function probe(machine: Machine, pc: u32, frame: u32): bool {
   const relation = changetype<Relation>(load<u32>(pc, 8) as usize);
   const arity = load<u32>(pc, 28);
-  gather(pc + 32, arity, frame);
+  gather(pc + 32, arity, frame, cellBuffer);
   const id = findRow(relation, cellBuffer, hashCells(cellBuffer, arity));
   const view = load<u32>(pc, 12);
   const absent = load<u32>(pc, 16) != 0;
@@ -241,6 +241,11 @@ function lookupBytes(pc: u32): u32 {
   return pairs + 8 + (load<u32>(pc + pairs, 4) << 2);
 }
 
+function pauseRun(machine: Machine): u32 {
+  const status = flushBlock(machine.mode, machine.target);
+  return status == 0 ? STATUS_MORE : status;
+}
+
 /**
  * Runs for about `budget` steps. STATUS_MORE: call again; STATUS_DONE: at its end (or, for SUPPORT, at
  * the first derivation: `machine.found`); anything else: failed.
@@ -256,12 +261,12 @@ export function runMachine(machine: Machine, budget: u64): u32 {
     switch (load<u32>(pc) as i32) {
       case OP_END:
         machine.running = false;
-        return STATUS_DONE;
+        return flushBlock(machine.mode, machine.target);
       case OP_DELTA: {
         if (stepCount >= limit) {
           machine.pc = pc;
           machine.entry = entry;
-          return STATUS_MORE;
+          return pauseRun(machine);
         }
         if (entry == ENTER_FORWARDS) store<u32>(frame + load<u32>(pc, 8), machine.deltaFrom);
         const result = nextDelta(machine, pc, frame);
@@ -283,7 +288,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         if (stepCount >= limit) {
           machine.pc = pc;
           machine.entry = entry;
-          return STATUS_MORE;
+          return pauseRun(machine);
         }
         stepCount += 1;
         const isScan = load<u32>(pc) == OP_SCAN;
@@ -345,7 +350,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
       }
       case OP_FORMAT: {
         const count = load<u32>(pc, 12);
-        gather(pc + 16, count, frame);
+        gather(pc + 16, count, frame, cellBuffer);
         const cell = formatCells(cellBuffer, count);
         if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
         store<u32>(frame + load<u32>(pc, 8), cell);
@@ -363,8 +368,8 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         const ranks = load<u32>(pc, 8);
         const arity = load<u32>(pc, 12);
         const rank = bodyRank(pc, ranks, frame);
-        gather(pc + 16 + (ranks << 2), arity, frame);
-        const status = emit(machine.mode, machine.target, cellBuffer, machine.sign, rank);
+        gather(pc + 16 + (ranks << 2), arity, frame, nextCells(arity));
+        const status = emit(machine.mode, machine.target, machine.sign, rank);
         if (status != 0) return status;
         if (machine.mode == MODE_SUPPORT) {
           machine.found = true;

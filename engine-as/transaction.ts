@@ -124,13 +124,9 @@ export function changeBaseRows(relation: Relation, pointer: u32, bytes: u32, row
 }
 
 function changeBaseRow(relation: Relation, insert: bool): u32 {
-  let id: u32;
-  if (insert) id = findOrInsert(relation, cellBuffer);
-  else {
-    id = findRow(relation, cellBuffer, hashCells(cellBuffer, relation.arity));
-    if (id == NOT_FOUND) return 0;
-  }
-  if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  const hash = hashCells(cellBuffer, relation.arity);
+  const id = insert ? findOrInsert(relation, cellBuffer, hash) : findRow(relation, cellBuffer, hash);
+  if (id == NOT_FOUND) return insert ? STATUS_OUT_OF_MEMORY : 0;
   const row = rowAddress(relation, id);
   if (((load<u32>(row) & ROW_BASE) != 0) == insert) return 0;
   if (!touch(relation, id, row)) return STATUS_OUT_OF_MEMORY;
