@@ -29,10 +29,13 @@ export interface FuzzCase {
   readonly watched?: readonly number[];
 }
 
-/** The case of a seed: a program and `batches` batches for it. */
-export function generateCase(seed: number, batches: number): FuzzCase {
-  const program = generateProgram(randomOf(seed, 0));
-  const updates = new UpdateGenerator(randomOf(seed, 1), program);
+const LARGE_SCALE = 10;
+
+/** The case of a seed: a program and `batches` batches for it; `large`: of some hundred rows a table. */
+export function generateCase(seed: number, batches: number, large = false): FuzzCase {
+  const program = generateProgram(randomOf(seed, 0), { large });
+  const scale = large ? LARGE_SCALE : 1;
+  const updates = new UpdateGenerator(randomOf(seed, 1), program, scale);
   const random = randomOf(seed, 2);
   const query = (): string => generateQuery(random, program);
   const queries = (probability: number): string[] => (random.chance(probability) ? [query()] : []);
@@ -40,7 +43,7 @@ export function generateCase(seed: number, batches: number): FuzzCase {
   while (steps.length < batches) {
     const dryRun = random.chance(0.06);
     // A dry run leaves no rows, so the generator must not count on them.
-    const batch = dryRun ? new UpdateGenerator(random, program).next() : updates.next();
+    const batch = dryRun ? new UpdateGenerator(random, program, scale).next() : updates.next();
     const step: FuzzStep = { batch, dryRun, queries: queries(0.3) };
     steps.push(random.chance(0.06) ? { ...step, disabled: someStatements() } : step);
   }

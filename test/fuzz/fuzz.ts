@@ -16,6 +16,8 @@ export interface FuzzOptions {
   readonly batches: number;
   /** Of one program. */
   readonly batchesPerProgram?: number;
+  /** Larger tables; far slower, for the reference is. */
+  readonly large?: boolean;
   /** See `CheckOptions`. */
   readonly scratchEvery?: number;
   /** Stop at this time (`performance.now()`), though fewer batches have run. */
@@ -33,11 +35,18 @@ export class FuzzFailure extends Error {
   readonly seed: number;
   readonly shrunk: FuzzCase;
 
-  constructor(kind: EngineKind, seed: number, shrunk: FuzzCase, difference: Difference) {
+  constructor(
+    kind: EngineKind,
+    seed: number,
+    shrunk: FuzzCase,
+    difference: Difference,
+    options: FuzzOptions,
+  ) {
+    const large = options.large === true ? ' --large' : '';
     super(
       [
         `the ${kind.name} engine differs from the reference, seed ${seed}`,
-        `reproduce: npm run fuzz -- --engine ${kind.name} --seed ${seed} --batches 1`,
+        `reproduce: npm run fuzz -- --engine ${kind.name} --seed ${seed} --batches 1${large}`,
         '',
         printCase(shrunk),
         '',
@@ -60,9 +69,10 @@ export async function compareEngines(kind: EngineKind, options: FuzzOptions): Pr
   while (batches < options.batches) {
     if (options.until !== undefined && performance.now() > options.until) break;
     const seed = options.seed + programs;
-    const fuzzCase = generateCase(seed, perProgram);
+    const fuzzCase = generateCase(seed, perProgram, options.large === true);
     const difference = await checkCase(kind, fuzzCase, check);
-    if (difference !== undefined) throw await shrunkFailure(kind, seed, fuzzCase, difference);
+    if (difference !== undefined)
+      throw await shrunkFailure(kind, seed, fuzzCase, difference, options);
     programs++;
     batches += fuzzCase.steps.length;
     options.onProgress?.({ programs, batches });
@@ -75,6 +85,7 @@ async function shrunkFailure(
   seed: number,
   fuzzCase: FuzzCase,
   difference: Difference,
+  options: FuzzOptions,
 ): Promise<FuzzFailure> {
   const failing = { ...fuzzCase, steps: fuzzCase.steps.slice(0, difference.step + 1) };
   const differenceOf = async (candidate: FuzzCase): Promise<Difference | undefined> => {
@@ -89,5 +100,5 @@ async function shrunkFailure(
     return (await differenceOf(candidate)) !== undefined;
   });
   const first = (await differenceOf(shrunk)) ?? difference;
-  return new FuzzFailure(kind, seed, shrunk, first);
+  return new FuzzFailure(kind, seed, shrunk, first, options);
 }

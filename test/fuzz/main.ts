@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz -- --batches N --seed S [--engine NAME] [--scratch-every N]`: fuzzes for as long as
- * wanted; a difference is printed with its seed, shrunk, and ends the run with exit code 1.
+ * `npm run fuzz -- --batches N --seed S [--engine NAME] [--large] [--scratch-every N]`: fuzzes for
+ * as long as wanted; a difference is printed with its seed, shrunk, and ends the run with exit code
+ * 1.
  */
 import { parseArgs } from 'node:util';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
@@ -11,6 +12,7 @@ const { values } = parseArgs({
     batches: { type: 'string', default: '20000' },
     seed: { type: 'string' },
     engine: { type: 'string' },
+    large: { type: 'boolean', default: false },
     'scratch-every': { type: 'string', default: '1' },
   },
 });
@@ -31,6 +33,7 @@ for (const kind of chosen) {
     const report = await compareEngines(kind, {
       seed,
       batches: Number(values.batches),
+      large: values.large,
       scratchEvery: Number(values['scratch-every']),
       onProgress: ({ programs, batches }) => {
         if (performance.now() - shown < 5000) return;

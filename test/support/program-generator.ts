@@ -35,6 +35,8 @@ export interface GeneratedProgram {
 }
 
 export interface ProgramOptions {
+  /** More values, so larger tables; fewer and shorter rules, for the reference's sake. */
+  readonly large?: boolean;
   /**
    * No arithmetic, aggregates, floats, booleans or null, and ints of 31 bits: what others know too.
    */
@@ -45,6 +47,11 @@ const SOURCE = 's';
 const POLICIES = ['p', 'q'];
 /** Arithmetic in a recursion stays between 0 and this. */
 const RECURSION_BOUND = 4;
+
+const ONE_OR_TWO: readonly (readonly [number, number])[] = [
+  [1, 0],
+  [2, 1],
+];
 
 const SPECIAL_VALUES: readonly Value[] = [
   2n ** 31n - 1n,
@@ -93,6 +100,7 @@ export function generateQuery(random: Random, program: GeneratedProgram): string
 class ProgramGenerator {
   readonly #random: Random;
   readonly #isPlain: boolean;
+  readonly #isLarge: boolean;
   readonly #values: readonly Value[];
   readonly #statements = new Map<string, string[]>(POLICIES.map((name) => [name, []]));
   readonly #lower: GeneratedTable[] = [];
@@ -100,6 +108,7 @@ class ProgramGenerator {
   constructor(random: Random, options: ProgramOptions, values?: readonly Value[]) {
     this.#random = random;
     this.#isPlain = options.plain === true;
+    this.#isLarge = options.large === true;
     this.#values = values ?? this.#chooseValues();
   }
 
@@ -109,7 +118,7 @@ class ProgramGenerator {
       this.#lower.push({ owner: SOURCE, name: `b${index}`, arity: this.#arity() });
     }
     const sourceTables = [...this.#lower];
-    for (let layer = between(random, 1, 4), next = 0; layer > 0; layer--) {
+    for (let layer = between(random, 1, this.#isLarge ? 3 : 4), next = 0; layer > 0; layer--) {
       const tables: GeneratedTable[] = [];
       for (let count = random.chance(0.3) ? 2 : 1; count > 0; count--) {
         tables.push({ owner: random.pick(POLICIES), name: `d${next++}`, arity: this.#arity() });
@@ -165,11 +174,16 @@ class ProgramGenerator {
     const body = new BodyGenerator(random, this.#values, head.owner);
     const atoms = isRecursive ? [random.pick(component)] : [random.pick(this.#lower)];
     for (
-      let more = weighted(random, [
-        [3, 0],
-        [5, 1],
-        [2, 2],
-      ]);
+      let more = weighted(
+        random,
+        this.#isLarge
+          ? ONE_OR_TWO
+          : [
+              [3, 0],
+              [5, 1],
+              [2, 2],
+            ],
+      );
       more > 0;
       more--
     ) {
@@ -215,7 +229,7 @@ class ProgramGenerator {
     const random = this.#random;
     const isRecursive = component.length > 0;
     const body = new BodyGenerator(random, this.#values, head.owner);
-    const length = isRecursive ? between(random, 1, 3) : 1;
+    const length = isRecursive ? between(random, 1, this.#isLarge ? 2 : 3) : 1;
     const own = random.int(length);
     for (let link = 0; link < length; link++) {
       const isOwn = isRecursive && (link === own || random.chance(0.25));
@@ -233,6 +247,7 @@ class ProgramGenerator {
   }
 
   #arity(): number {
+    if (this.#isLarge) return this.#random.chance(0.2) ? 1 : 2;
     return weighted(this.#random, [
       [1, 0],
       [5, 1],
@@ -248,7 +263,8 @@ class ProgramGenerator {
 
   #chooseValues(): Value[] {
     const random = this.#random;
-    const values: Value[] = [0n, 1n, 2n, 3n, 4n, 5n].slice(0, between(random, 2, 5));
+    const count = this.#isLarge ? between(random, 10, 30) : between(random, 2, 5);
+    const values = Array.from({ length: count }, (_, index): Value => BigInt(index));
     if (this.#isPlain) return [...values, ...sample(random, ['', 'a', 'b', 'é'], random.int(3))];
     if (random.chance(0.5)) values.push(...sample(random, SPECIAL_VALUES, between(random, 1, 3)));
     return values;

@@ -43,17 +43,22 @@ const WIDE_VALUES = 3;
 export class UpdateGenerator {
   readonly #random: Random;
   readonly #program: GeneratedProgram;
+  readonly #scale: number;
   readonly #rows = new Map<TableKey, Row[]>();
 
-  constructor(random: Random, program: GeneratedProgram) {
+  /** `scale`: so many times the usual number of rows. */
+  constructor(random: Random, program: GeneratedProgram, scale = 1) {
     this.#random = random;
     this.#program = program;
+    this.#scale = scale;
   }
 
   /** The first batch: many rows at once. */
   initial(): RowBatch {
     return this.#program.sourceTables.map((table) =>
-      this.#change(table, { insert: this.#freshRows(table, between(this.#random, 0, 12)) }),
+      this.#change(table, {
+        insert: this.#freshRows(table, this.#scale * between(this.#random, 0, 12)),
+      }),
     );
   }
 
@@ -104,8 +109,8 @@ export class UpdateGenerator {
     const changes: RowChange[] = [];
     for (let count = between(random, 1, 3); count > 0; count--) {
       const table = this.#table();
-      const gone = random.chance(0.1) ? 1000 : random.int(4);
-      const insert = kind === 'deletes' ? [] : this.#freshRows(table, random.int(5));
+      const gone = random.chance(0.1) ? 1000 : this.#scale * random.int(4);
+      const insert = kind === 'deletes' ? [] : this.#freshRows(table, this.#scale * random.int(5));
       const remove = kind === 'inserts' ? [] : sample(random, this.#rowsOf(table), gone);
       changes.push(this.#change(table, { delete: remove, insert }));
     }
