@@ -46,12 +46,7 @@ export async function findPackageIndex(
   options: Pick<PackagesDriverOptions, 'path' | 'lockFile'>,
 ): Promise<PackageIndex> {
   const { path, lockFile } = options;
-  if (path !== undefined) {
-    if (path.endsWith('.json')) return { kind: 'npm', files: [path] };
-    const found = await stat(path).catch(() => undefined);
-    if (found?.isDirectory() === true) return { kind: 'debian', files: await listsIn(path) };
-    return { kind: 'debian', files: [path] };
-  }
+  if (path !== undefined) return namedIndex(path);
   const files = await listsIn(APT_LISTS).catch(() => []);
   if (await exists(DPKG_STATUS)) return { kind: 'debian', files: [...files, DPKG_STATUS] };
   if (lockFile !== undefined && (await exists(lockFile))) return { kind: 'npm', files: [lockFile] };
@@ -61,6 +56,19 @@ export async function findPackageIndex(
       remedy: 'name a `package-lock.json` or a file of Debian package stanzas',
     },
   ]);
+}
+
+async function namedIndex(path: string): Promise<PackageIndex> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() === true) {
+    return { kind: path.endsWith('.json') ? 'npm' : 'debian', files: [path] };
+  }
+  const files = found === undefined ? [] : await listsIn(path);
+  if (files.length > 0) return { kind: 'debian', files };
+  const what = found === undefined ? 'is not there' : 'has no `Packages` or `status` files';
+  const remedy =
+    'name a `package-lock.json`, a file of Debian package stanzas, or a directory of them';
+  throw new SourceError([{ message: `\`${path}\` ${what}`, remedy, file: path }]);
 }
 
 class Packages implements PollSource {

@@ -95,7 +95,7 @@ function optionsOf(args: readonly string[]): DemoOptions | undefined {
       },
     }));
   } catch (error) {
-    throw new UsageError((error as Error).message, USAGE);
+    throw new UsageError((error as Error).message, '`npm start -- --help` lists the flags');
   }
   if (values.help === true) return undefined;
   const root = rootFolder();
@@ -193,7 +193,7 @@ async function explain(
     `${bold('caucus')} ${packageVersion()} serves the packages of this machine on ${cyan(server.url)} (${about})`,
     ...problems,
     `  ${view
-      .rows('totals')
+      .totals()
       .map(([what, n]) => `${String(n)} ${String(what)}`)
       .join(', ')}`,
     '',

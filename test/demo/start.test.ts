@@ -70,7 +70,10 @@ test('npm start: a port in use and an unknown flag are said with what to do', as
     const wrong = await new Process('npm start -- --prot 1', {}).exit();
     assert.equal(wrong.code, 2);
     assert.match(wrong.stderr, /--prot/);
-    const nothing = await new Process(`npm start -- --packages ${folder}/none.json`, {}).exit();
+    const nothing = await new Process(
+      `npm start -- --data ${folder} --packages ${folder}/none.json`,
+      {},
+    ).exit();
     assert.ok(nothing.code === 1 && nothing.stderr.includes('--packages PATH'), nothing.stderr);
   });
 });

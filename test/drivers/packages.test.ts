@@ -209,6 +209,13 @@ test('npm: nested packages, optional ones of other platforms, what the project a
   );
 });
 
+test('a path that is not there, and a directory without lists', async () => {
+  await inFolder(async (folder) => {
+    await assert.rejects(findPackageIndex({ path: join(folder, 'none') }), /is not there/);
+    await assert.rejects(findPackageIndex({ path: folder }), /has no `Packages` or `status` files/);
+  });
+});
+
 test('the lock file of this repository can be read', async () => {
   const index = await findPackageIndex({ path: 'package-lock.json' });
   assert.equal(index.kind, 'npm');
