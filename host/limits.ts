@@ -1,6 +1,10 @@
-/** The named limits of the host, one section a folder. `docs` and a test are held against this table. */
+/**
+ * The named limits of the host, one section a folder. `docs` and a test are held against this
+ * table.
+ */
 
-// --- replica: part of the meaning of a log. Equal on every replica; a change needs a new semantics level ---
+// --- replica: part of the meaning of a log. Equal on every replica; a change needs a new semantics
+// level ---
 
 /** Batch ids are kept at least so long, by the log's append time… */
 export const BATCH_ID_MS_MIN = 24 * 60 * 60 * 1000;
@@ -27,7 +31,9 @@ export const POLICY_BYTES_MAX = 8 * 1024 * 1024;
 export const CUT_BYTES_TARGET = 32 * 1024 * 1024;
 /** Cuts appended and not yet applied; while there are so many, batches gather. */
 export const CUTS_IN_FLIGHT_MAX = 2;
-/** What may wait in the queue of writers; a batch that finds more there is refused (retry later). */
+/**
+ * What may wait in the queue of writers; a batch that finds more there is refused (retry later).
+ */
 export const QUEUED_BYTES_MAX = 512 * 1024 * 1024;
 
 /** Wait for a token or for the end of the log where the request names no bound. */
@@ -58,7 +64,10 @@ export const VIEW_IDLE_COUNT_MAX = 16;
 
 /** A checkpoint is saved after so many revisions… */
 export const CHECKPOINT_REVISIONS = 20_000;
-/** …or after so many bytes of records, if that is first (and no less than a part of the last checkpoint). */
+/**
+ * …or after so many bytes of records, if that is first (and no less than a part of the last
+ * checkpoint).
+ */
 export const CHECKPOINT_RECORD_BYTES = 64 * 1024 * 1024;
 /** Checkpoints kept; the log is trimmed below the oldest of them. */
 export const CHECKPOINTS_KEPT = 2;
@@ -155,13 +164,19 @@ export const BATCH_TRIES_MAX = 8;
 export const BAD_FRAMES_MAX = 100;
 /** Written to a socket and not yet taken by the network; no more is written, nor read, above it. */
 export const SOCKET_BUFFER_BYTES_MAX = 1024 * 1024;
-/** A client that lost its server waits at least and at most so long, at random, before it comes back. */
+/**
+ * A client that lost its server waits at least and at most so long, at random, before it comes
+ * back.
+ */
 export const RECONNECT_MS_MIN = 100;
 export const RECONNECT_MS_MAX = 5_000;
 
 // --- subscriptions ---
 
-/** Changes that wait for a slow connection; above it they are dropped and the client is told of a gap. */
+/**
+ * Changes that wait for a slow connection; above it they are dropped and the client is told of a
+ * gap.
+ */
 export const BACKLOG_BYTES_MAX = 16 * 1024 * 1024;
 /** Snapshots that wait for a slow connection; further ones are read when those are sent. */
 export const SNAPSHOT_BYTES_MAX = 256 * 1024 * 1024;

@@ -104,7 +104,7 @@ export class Checkpointer {
     this.#trimPoints = this.#trimPoints.filter((point) => kept.includes(point.revision));
     const point = this.#trimPoints.find((candidate) => candidate.revision === oldest);
     if (point === undefined || kept.length < CHECKPOINTS_KEPT) return;
-    // All topics share the log's files: a single old record that stayed would keep everything after it.
+    // All topics share the log's files: one old record that stayed would keep all after it.
     for (const [topic, end] of point.ends) await log.trim(topic, end);
     await log.trim(CUTS_TOPIC, point.revision);
   }

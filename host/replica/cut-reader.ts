@@ -32,7 +32,7 @@ export class CutReader {
     this.#log = log;
   }
 
-  /** `applied`: how far each topic was read before. Ends below it are older cuts and change nothing. */
+  /** `applied`: how far each topic was read before; ends below that change nothing. */
   async read(cut: CutRecord, applied: ReadonlyMap<string, TopicEnd>): Promise<CutContent> {
     const policies: LoggedRecord<PolicyRecord>[] = [];
     const pushes: LoggedRecord<PushRecord>[] = [];
@@ -76,7 +76,7 @@ export class CutReader {
   }
 }
 
-/** The ends that a cut names, by topic in one fixed order: the larger of what it saw and what it adds. */
+/** The ends that a cut names, sorted by topic: the larger of what it saw and what it adds. */
 export function inForce(cut: CutRecord): [topic: string, end: TopicEnd][] {
   const ends = new Map<string, TopicEnd>();
   const raise = (vector: Vector): void => {

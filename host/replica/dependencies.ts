@@ -27,7 +27,7 @@ export interface ReplicaDependencies {
   /** Lets the event loop turn: resolves in a later macrotask. */
   readonly yield: () => Promise<void>;
   readonly onPhase?: (phase: Phase) => void;
-  /** What went wrong besides any request: a checkpoint that could not be saved, one that is damaged. */
+  /** What goes wrong besides any request, such as a checkpoint that cannot be saved. */
   readonly onProblem?: (error: Error) => void;
   /** After each revision, also while catching up. `digest` is worked out when it is called. */
   readonly onRevision?: (revision: number, digest: () => string) => void;

@@ -67,8 +67,8 @@ function derivedTables(before: StratifiedProgram, after: StratifiedProgram): Tab
 }
 
 /**
- * A table that the engine watches already is reported with its changes. Any other one comes with all
- * its rows, or not at all where it has none or is gone: its changes are worked out here.
+ * A table that the engine watches already is reported with its changes. Any other one comes with
+ * all its rows, or not at all where it has none or is gone: its changes are worked out here.
  */
 async function differenceOf(
   live: LiveEngine,

@@ -1,4 +1,4 @@
-/** The phases of a replica as a table; SPEC.md says what each means and a test holds the two together. */
+/** The phases of a replica as a table; SPEC.md says what each means, a test compares the two. */
 import { CaucusError } from '../errors.ts';
 import type { ReplicaStatus } from './replica.ts';
 

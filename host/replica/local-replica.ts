@@ -179,6 +179,7 @@ export class LocalReplica implements Replica {
     const rules = new Map<string, number>();
     for (const rule of program.rules) rules.set(rule.policy, (rules.get(rule.policy) ?? 0) + 1);
     const { engine } = this.#live;
+    const retained = this.#views.historyFrom;
     return {
       ...this.#position,
       phase: this.#lifecycle.phase,
@@ -200,6 +201,7 @@ export class LocalReplica implements Replica {
         stale: false,
       })),
       digest: this.#digest(),
+      ...(retained === undefined ? {} : { retainFrom: this.#positionAt(retained).token }),
     };
   }
 

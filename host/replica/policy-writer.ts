@@ -65,8 +65,8 @@ export class PolicyWriter {
   }
 
   /**
-   * What the database and the log know of each other, at start and when a proposal was refused: what
-   * the log has is copied back, what only the outbox has is published.
+   * What the database and the log know of each other, at start and when a proposal was refused:
+   * what the log has is copied back, what only the outbox has is published.
    */
   async heal(): Promise<void> {
     const { store, state } = this.#options;
@@ -145,8 +145,8 @@ export class PolicyWriter {
   }
 
   /**
-   * Puts a proposal on the topic, and the verdict into the database. Where the append fails it stays
-   * in the outbox: it may be in the log all the same, and the next change tries it first.
+   * Puts a proposal on the topic, and the verdict into the database. Where the append fails it
+   * stays in the outbox: it may be in the log all the same, and the next change tries it first.
    */
   async #publish(proposal: Chained): Promise<Verdict> {
     const { submit, store } = this.#options;
@@ -171,7 +171,7 @@ export class PolicyWriter {
     for (const record of await readPolicyRecords()) {
       if (record.hash === policyHash(record)) byHash.set(record.hash, record);
     }
-    // Backwards from the last one that was accepted as the next: records that did not follow drop out.
+    // Backwards from the last one in the chain: records that did not follow drop out.
     const chain: PolicyRecord[] = [];
     let record = byHash.get(state.policyHash);
     for (; record !== undefined; record = byHash.get(record.previousHash)) chain.unshift(record);

@@ -61,7 +61,9 @@ export class QueryRunner {
     });
   }
 
-  /** Waits until the state is new enough; the revision that it must be exactly, if one was named. */
+  /**
+   * Waits until the state is new enough; the revision that it must be exactly, if one was named.
+   */
   async settle(consistency: Consistency = 'any', waitMs?: number): Promise<number | undefined> {
     if (consistency === 'any') return undefined;
     if (consistency === 'latest') {

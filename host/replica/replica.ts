@@ -34,7 +34,9 @@ export interface QueryAnswer extends Position {
   readonly truncated: boolean;
 }
 
-/** One atomic batch for tables of one source. Table names are bare (`servers`, not `nova:servers`). */
+/**
+ * One atomic batch for tables of one source. Table names are bare (`servers`, not `nova:servers`).
+ */
 export interface Batch {
   readonly source: string;
   readonly changes: readonly TableChange[];
@@ -98,7 +100,9 @@ export interface ReplicaStatus extends Position {
     readonly stale: boolean;
   }[];
   readonly digest: string;
-  /** Token of the oldest revision from which a view that is still kept can be resumed with deltas. */
+  /**
+   * Token of the oldest revision from which a view that is still kept can be resumed with deltas.
+   */
   readonly retainFrom?: string;
 }
 
@@ -111,7 +115,10 @@ export interface Replica {
     name: string,
     consistency?: Consistency,
   ): Promise<Position & { readonly text: string }>;
-  /** All in one revision, or none: `invalid_policy` carries the diagnostics in `details`. Equal text changes nothing. */
+  /**
+   * All in one revision, or none: `invalid_policy` carries the diagnostics in `details`. Equal
+   * text changes nothing.
+   */
   writePolicies(writes: readonly PolicyWrite[]): Promise<Position>;
   dryRun(write: PolicyWrite): Promise<PolicyDryRun>;
   openView(request: {
@@ -119,7 +126,10 @@ export interface Replica {
     readonly policy?: string;
     readonly from?: string;
   }): Promise<View>;
-  /** Called after each revision, in order, in the same tick as the state changes. Returns the unsubscriber. */
+  /**
+   * Called after each revision, in order, in the same tick as the state changes. Returns the
+   * unsubscriber.
+   */
   onCommit(listener: (commit: Commit) => void): () => void;
   /** A view that can no longer be kept (its policy went, a limit): closed with the error. */
   onViewLost(listener: (table: TableKey, error: Error) => void): () => void;

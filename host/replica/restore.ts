@@ -1,4 +1,6 @@
-/** From the log and the checkpoints to a state to go on from: genesis, newest checkpoint, checks. */
+/**
+ * From the log and the checkpoints to a state to go on from: genesis, newest checkpoint, checks.
+ */
 import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { Engine, TableChange } from '../engine/engine.ts';
@@ -31,7 +33,9 @@ export interface Restored {
   readonly compiled: Compiled;
 }
 
-/** Makes the log's identity if it has none; undefined where it was trimmed (the checkpoint has it). */
+/**
+ * Makes the log's identity if it has none; undefined where it was trimmed (the checkpoint has it).
+ */
 export async function readGenesis(
   log: Log,
   randomId: () => string,

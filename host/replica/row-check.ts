@@ -39,7 +39,7 @@ export function checkRows(table: string, shape: TableShape, block: RowBlock): vo
   if (misfit !== undefined) throw wrongType(table, shape, block, misfit);
 }
 
-/** The first value that is not of its column's type; null fits every column. The block must be valid. */
+/** The first value that is not of its column's type; null fits all. The block must be valid. */
 export function findMisfit(shape: TableShape, block: RowBlock): RowMisfit | undefined {
   const { columns } = shape;
   if (columns === undefined || columns.every((column) => column.type === 'any')) return undefined;
@@ -112,7 +112,8 @@ function wrongType(
   const shown = typeof value === 'string' ? formatValue(value.slice(0, 80)) : formatValue(value);
   return new CaucusError(
     'invalid_row',
-    `row ${misfit.rowIndex} of \`${table}\`: column \`${name}\` is declared ${misfit.expected}, not ${shown}`,
+    `row ${misfit.rowIndex} of \`${table}\`: column \`${name}\` is declared ` +
+      `${misfit.expected}, not ${shown}`,
     {
       remedy: remedyOf(misfit.expected),
       details: { table, rowIndex: misfit.rowIndex, column: misfit.column, columnName: name },

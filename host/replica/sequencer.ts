@@ -1,7 +1,8 @@
 /**
  * The writer of one replica: gathers what callers submit, appends it to its topics (all topics at
  * once, so that the log can sync them together) and then appends one cut that names the new ends.
- * It decides nothing: what a record did is the fold's verdict, which comes back through `cutApplied`.
+ * It decides nothing: what a record did is the fold's verdict, which comes back through
+ * `cutApplied`.
  *
  * While a cut is being applied the next submissions gather, so small batches share cuts under load
  * and a lone batch waits for nobody.
@@ -101,7 +102,9 @@ export class Sequencer {
     });
   }
 
-  /** Appends a cut even if nothing is queued, which tries a full disk. Rejects as the append does. */
+  /**
+   * Appends a cut even if nothing is queued, which tries a full disk. Rejects as the append does.
+   */
   requestCut(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** Runs jobs one after another, in the order in which they came: one engine, one transaction at a time. */
+/** Runs jobs one after another, as they came: one engine, one transaction at a time. */
 export class SerialQueue {
   #tail: Promise<unknown> = Promise.resolve();
 

@@ -1,7 +1,7 @@
 /**
  * Tokens: where in which log an answer was. Opaque to clients.
  *
- *   version u8 = 1 | log id: u8 length, UTF-8 | revision f64 big-endian | checksum u32 of all before
+ *   version u8 = 1 | log id: u8 length, UTF-8 | revision f64 big-endian | checksum u32 of the rest
  *
  * in base64url without padding. The checksum tells a mangled token from one of another log.
  */

@@ -93,6 +93,15 @@ export class ViewRegistry {
     return entry.history.filter((delta) => delta.revision > revision);
   }
 
+  /** The oldest revision from which some view has its deltas. */
+  get historyFrom(): number | undefined {
+    let oldest: number | undefined;
+    for (const { historyFrom } of this.#byText.values()) {
+      if (oldest === undefined || historyFrom < oldest) oldest = historyFrom;
+    }
+    return oldest;
+  }
+
   acquire(entry: ViewEntry): void {
     entry.users++;
     entry.idleSinceMs = undefined;

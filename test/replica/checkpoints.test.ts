@@ -31,7 +31,7 @@ async function write(node: Node, value: number): Promise<void> {
   await node.replica.writeBatch({ source: 's', changes: insert('t', value) });
 }
 
-/** Waits for checkpoints that are being saved: they are jobs of the replica, which the close waits for. */
+/** Revisions of the checkpoints on the disk, newest first. */
 async function checkpointsOf(world: World): Promise<number[]> {
   const store = new CheckpointStore(world.disk.attach(), '/data/checkpoints');
   return (await store.list()).map(({ revision }) => revision);
@@ -137,7 +137,9 @@ replicaTest('a trimmed log without a checkpoint that fits is refused with a reme
   });
 });
 
-/** Stands for a log that is not the one that was acknowledged: another record under an old offset. */
+/**
+ * Stands for a log that is not the one that was acknowledged: another record under an old offset.
+ */
 function withOtherRecords(log: Log, topic: string): Log {
   return new Proxy(log, {
     get: (target, name) => {

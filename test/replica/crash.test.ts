@@ -1,7 +1,8 @@
 /**
- * Random writes, crashes that lose what was not synced, restarts. What must hold: every acknowledged
- * batch is there whole and counted once; of one that was not acknowledged all or nothing is there; the
- * revision never goes back. The controls break one mechanism each, and the same check must find it.
+ * Random writes, crashes that lose what was not synced, restarts. What must hold: every
+ * acknowledged batch is there whole and counted once; of one that was not acknowledged all or
+ * nothing is there; the revision never goes back. The controls break one mechanism each, and the
+ * same check must find it.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -19,7 +20,9 @@ const ROWS = 24;
 const ROUNDS = 6;
 const SETTINGS = { checkpointRevisions: 7, recordBytes: 120 };
 
-/** A batch puts `ROWS` rows of its number into `part`, and its number into `flag` or takes one out. */
+/**
+ * A batch puts `ROWS` rows of its number into `part`, and its number into `flag` or takes one out.
+ */
 interface Written {
   readonly number: number;
   readonly clears: number | undefined;
@@ -229,7 +232,7 @@ test('control: without syncing, acknowledged writes are lost', async () => {
   assert.match((await findings({ syncDoesNothing: true }, expected)).join('\n'), expected);
 });
 
-test('control: records that count before the last one of their batch show half batches', async () => {
+test('control: records that count before their batch is complete show half batches', async () => {
   const tamper = (record: PushRecord): PushRecord => ({
     ...record,
     owner: `${record.owner}-${record.part}`,

@@ -5,7 +5,7 @@ import { LiveEngine } from '../../host/replica/live-engine.ts';
 import type { Running } from '../../host/replica/live-engine.ts';
 import { ints, shown, yieldToLoop } from '../support/replica-world.ts';
 
-/** Its only row is the number of commits; answers take some turns, commits come before their promise. */
+/** Its only row is the number of commits. Answers take turns, commits precede their promise. */
 class SlowEngine {
   committed = 0;
 
