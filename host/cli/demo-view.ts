@@ -8,7 +8,7 @@ import stringWidth from 'string-width';
 import { printable } from '../compiler/source-text.ts';
 import type { Colors } from './terminal.ts';
 
-/** What the demo subscribes to, in one connection. */
+/** What the demo subscribes to. */
 export const DEMO_QUERIES = {
   totals: 'packages:total(what, n)',
   users: 'packages:all_users(package, users)',
@@ -39,6 +39,8 @@ export interface DemoHead {
   readonly suggestion: string | undefined;
 }
 
+/** What the change log shows; the others change with nearly everything. */
+const LOGGED: readonly DemoQuery[] = ['exposure', 'alarms', 'loss', 'forbidden'];
 /** Lines of the change log that are kept. */
 const LOG_LINES_MAX = 200;
 /** Changes of one transaction that the log spells out; the rest is counted. */
@@ -61,7 +63,7 @@ export class DemoView {
       else rows.delete(rowText(row));
     }
     this.#revision = Math.max(this.#revision, transaction.revision);
-    if (!transaction.snapshot) this.#remember(name, transaction);
+    if (!transaction.snapshot && LOGGED.includes(name)) this.#remember(name, transaction);
   }
 
   rows(name: DemoQuery): readonly Row[] {

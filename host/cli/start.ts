@@ -160,6 +160,8 @@ async function demo(options: DemoOptions, terminal: Terminal): Promise<number> {
       await stop.received;
     }
   } finally {
+    // From here on it is no failure that the replica stops.
+    stop.abort();
     await server.close();
     stop.release();
   }

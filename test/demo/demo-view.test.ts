@@ -72,6 +72,12 @@ test('the screen shows what the transactions add up to', () => {
   assert.match(screen, /f forbid zlib1g {3}a allow all again {3}q quit/);
 });
 
+test('tables that change with nearly everything are not in the change log', () => {
+  const view = filled();
+  view.apply('users', { revision: 4, snapshot: false, changes: [['+', ['sed', 2n]]] });
+  assert.match(view.lines(SIZE, HEAD, plain).join('\n'), /changes {2}none yet/);
+});
+
 test('a snapshot replaces what was shown and is no change', () => {
   const view = filled();
   view.apply('users', { revision: 9, snapshot: true, changes: [['+', ['only', 1n]]] });
