@@ -10,12 +10,25 @@
  * smallest and largest are kept until their row goes; then the group is looked through once.
  */
 import {
-  AGGREGATE_COUNT, AGGREGATE_MAX, AGGREGATE_MIN, AGGREGATE_SUM, ROW_LIVE, ROW_USED, STATUS_OUT_OF_MEMORY,
+  AGGREGATE_COUNT,
+  AGGREGATE_MAX,
+  AGGREGATE_MIN,
+  AGGREGATE_SUM,
+  ROW_LIVE,
+  ROW_USED,
+  STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { findGroup } from './column-index';
 import { FAILED } from './compute';
 import { emitNow, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
-import { addFloat, addInt128, createExactSum, destroyExactSum, EXACT_SUM_BYTES, roundExactSum } from './exact-sum';
+import {
+  addFloat,
+  addInt128,
+  createExactSum,
+  destroyExactSum,
+  EXACT_SUM_BYTES,
+  roundExactSum,
+} from './exact-sum';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
 import { allocateZeroed, release } from './memory';
@@ -23,9 +36,26 @@ import { AggregatePlan } from './program';
 import { createRelation, destroyRelation, findRow, insertRow, removeRow } from './relation';
 import { Relation, rowAddress } from './row-store';
 import {
-  compareCells, floatOf, internFloat, internInt, intOf, isFloat, isInt, markCell, NO_CELL,
+  compareCells,
+  floatOf,
+  internFloat,
+  internInt,
+  intOf,
+  isFloat,
+  isInt,
+  markCell,
+  NO_CELL,
 } from './value-table';
-import { clearVector, createVector, destroyVector, push, reserveWords, setWordAt, Vector, wordAt } from './vector';
+import {
+  clearVector,
+  createVector,
+  destroyVector,
+  push,
+  reserveWords,
+  setWordAt,
+  Vector,
+  wordAt,
+} from './vector';
 
 @unmanaged
 export class AggregateState {
@@ -51,8 +81,11 @@ const rowBuffer: u32 = memory.data(64 * 4, 8) as u32;
 
 /** The state behind a plan's output, made at first use; null without memory. */
 export function aggregateStateOf(plan: AggregatePlan): AggregateState {
-  if (plan.output.aggregateState != 0) return changetype<AggregateState>(plan.output.aggregateState as usize);
-  const state = changetype<AggregateState>(allocateZeroed(offsetof<AggregateState>() as u32) as usize);
+  if (plan.output.aggregateState != 0)
+    return changetype<AggregateState>(plan.output.aggregateState as usize);
+  const state = changetype<AggregateState>(
+    allocateZeroed(offsetof<AggregateState>() as u32) as usize,
+  );
   if (changetype<usize>(state) == 0) return state;
   state.groups = createRelation(plan.groupCount, 0, 0x0fffffff, 0, 0);
   state.states = createVector();
@@ -66,7 +99,8 @@ export function aggregateStateOf(plan: AggregatePlan): AggregateState {
 export function destroyAggregateState(address: u32): void {
   if (address == 0) return;
   const state = changetype<AggregateState>(address as usize);
-  for (let id: u32 = 0; id < state.states.length; id++) destroyGroup(state, wordAt(state.states, id));
+  for (let id: u32 = 0; id < state.states.length; id++)
+    destroyGroup(state, wordAt(state.states, id));
   destroyRelation(state.groups);
   destroyVector(state.states);
   destroyVector(state.touched);
@@ -89,7 +123,10 @@ function outputAt(state: AggregateState, group: u32): u32 {
 /** The group id of an input row, made if need be; NOT_FOUND without memory. */
 function groupOf(plan: AggregatePlan, state: AggregateState, cells: u32): u32 {
   for (let i: u32 = 0; i < plan.groupCount; i++) {
-    store<u32>(keyBuffer + (i << 2), load<u32>(cells + (load<u32>(plan.groupColumns + (i << 2)) << 2)));
+    store<u32>(
+      keyBuffer + (i << 2),
+      load<u32>(cells + (load<u32>(plan.groupColumns + (i << 2)) << 2)),
+    );
   }
   const hash = hashCells(keyBuffer, plan.groupCount);
   const found = findRow(state.groups, keyBuffer, hash);
@@ -103,7 +140,8 @@ function groupOf(plan: AggregatePlan, state: AggregateState, cells: u32): u32 {
   }
   if (id == state.states.length) push(state.states, group);
   else setWordAt(state.states, id, group);
-  for (let i: u32 = 0; i < state.aggregateCount; i++) store<u32>(group + HEADER_BYTES + i * SLOT_BYTES, UNKNOWN);
+  for (let i: u32 = 0; i < state.aggregateCount; i++)
+    store<u32>(group + HEADER_BYTES + i * SLOT_BYTES, UNKNOWN);
   return id;
 }
 
@@ -115,7 +153,8 @@ function touchGroup(state: AggregateState, id: u32, group: u32): bool {
   push(state.touched, id);
   push(state.touched, flags & FLAG_OUTPUT);
   const output = outputAt(state, group);
-  for (let i: u32 = 0; i < state.aggregateCount; i++) push(state.touched, load<u32>(output + (i << 2)));
+  for (let i: u32 = 0; i < state.aggregateCount; i++)
+    push(state.touched, load<u32>(output + (i << 2)));
   store<u32>(group, flags | FLAG_TOUCHED, 4);
   return true;
 }
@@ -158,11 +197,16 @@ function addToBest(slot: u32, cell: u32, takeAway: bool, isMax: bool, first: boo
     return;
   }
   if (best == UNKNOWN && !first) return;
-  if (first || (compareCells(cell, best) > 0) == isMax) store<u32>(slot, cell);
+  if (first || compareCells(cell, best) > 0 == isMax) store<u32>(slot, cell);
 }
 
 /** Takes one changed row of the input into its group's state. */
-export function aggregateRow(plan: AggregatePlan, state: AggregateState, cells: u32, takeAway: bool): u32 {
+export function aggregateRow(
+  plan: AggregatePlan,
+  state: AggregateState,
+  cells: u32,
+  takeAway: bool,
+): u32 {
   const id = groupOf(plan, state, cells);
   if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
   const group = wordAt(state.states, id);
@@ -202,7 +246,8 @@ function searchBest(plan: AggregatePlan, key: u32, column: u32, isMax: bool, liv
   const input = plan.input;
   let best: u32 = UNKNOWN;
   if (changetype<usize>(plan.index) == 0) {
-    for (let id: u32 = 0; id < input.top; id++) best = betterOf(input, id, column, isMax, live, best);
+    for (let id: u32 = 0; id < input.top; id++)
+      best = betterOf(input, id, column, isMax, live, best);
     return best;
   }
   const group = findGroup(input, plan.index, key);
@@ -224,10 +269,12 @@ function betterOf(input: Relation, id: u32, column: u32, isMax: bool, live: u32,
   const row = rowAddress(input, id);
   if ((load<u32>(row) & live) == 0) return best;
   const cell = load<u32>(row + input.cellsAt + (column << 2));
-  return best == UNKNOWN || (compareCells(cell, best) > 0) == isMax ? cell : best;
+  return best == UNKNOWN || compareCells(cell, best) > 0 == isMax ? cell : best;
 }
 
-/** Fills the output cells of a group, FAILED for an aggregate without a value; false without memory. */
+/**
+ * Fills the output cells of a group, FAILED for an aggregate without a value; false without memory.
+ */
 function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, group: u32): bool {
   const output = outputAt(state, group);
   const key = rowAddress(state.groups, id) + state.groups.cellsAt;
@@ -250,7 +297,10 @@ function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, grou
   return true;
 }
 
-/** One row of output, or for each failed aggregate one of errors: the group and the aggregate's number. */
+/**
+ * One row of output, or for each failed aggregate one of errors: the group and the aggregate's
+ * number.
+ */
 function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u32, sign: i32): u32 {
   const groupBytes = plan.groupCount << 2;
   memory.copy(rowBuffer, rowAddress(state.groups, id) + state.groups.cellsAt, groupBytes);
@@ -270,7 +320,8 @@ function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u3
 }
 
 function hasFailed(output: u32, aggregateCount: u32): bool {
-  for (let i: u32 = 0; i < aggregateCount; i++) if (load<u32>(output + (i << 2)) == FAILED) return true;
+  for (let i: u32 = 0; i < aggregateCount; i++)
+    if (load<u32>(output + (i << 2)) == FAILED) return true;
   return false;
 }
 
@@ -345,7 +396,8 @@ export function markGroups(state: AggregateState, from: u32, to: u32): void {
   for (let id = from; id < to && id < groups.top; id++) {
     const row = rowAddress(groups, id);
     if ((load<u32>(row) & ROW_USED) == 0) continue;
-    for (let i: u32 = 0; i < groups.arity; i++) markCell(load<u32>(row + groups.cellsAt + (i << 2)));
+    for (let i: u32 = 0; i < groups.arity; i++)
+      markCell(load<u32>(row + groups.cellsAt + (i << 2)));
     const group = wordAt(state.states, id);
     const output = outputAt(state, group);
     for (let i: u32 = 0; i < state.aggregateCount; i++) {

@@ -1,7 +1,7 @@
 /*
- * Rows whose support may be gone, handed out in ascending rank: a binary heap of (rank, relation, id).
- * Ascending order is what makes one check enough: all rows that could support a candidate have smaller
- * ranks and are settled when its turn comes.
+ * Rows whose support may be gone, handed out in ascending rank: a binary heap of (rank, relation,
+ * id). Ascending order is what makes one check enough: all rows that could support a candidate have
+ * smaller ranks and are settled when its turn comes.
  */
 import { ROW_QUEUED } from './abi';
 import { Relation, rowAddress } from './row-store';

@@ -2,8 +2,22 @@
  * The relations of the engine by handle. A handle is given out by the host's call and never reused
  * while its relation lives.
  */
-import { ARITY_MAX, INDEXES_PER_RELATION_MAX, RELATION_LOCAL, RELATION_POSITIONS, ROWS_MAX, ROW_USED } from './abi';
-import { addToIndex, ColumnIndex, createIndex, destroyIndex, reserveInIndex, reservePositions } from './column-index';
+import {
+  ARITY_MAX,
+  INDEXES_PER_RELATION_MAX,
+  RELATION_LOCAL,
+  RELATION_POSITIONS,
+  ROWS_MAX,
+  ROW_USED,
+} from './abi';
+import {
+  addToIndex,
+  ColumnIndex,
+  createIndex,
+  destroyIndex,
+  reserveInIndex,
+  reservePositions,
+} from './column-index';
 import { createRelation, destroyRelation, hasMemory, indexAt } from './relation';
 import { Relation, rowAddress } from './row-store';
 import { destroyAggregateState } from './aggregate';
@@ -60,7 +74,10 @@ export function dropRelation(handle: u32): void {
 export function addIndex(relation: Relation, columns: u32, columnCount: u32): ColumnIndex {
   for (let i: u32 = 0; i < relation.indexCount; i++) {
     const index = indexAt(relation, i);
-    if (index.columnCount == columnCount && memory.compare(index.columns, columns, columnCount << 2) == 0) {
+    if (
+      index.columnCount == columnCount &&
+      memory.compare(index.columns, columns, columnCount << 2) == 0
+    ) {
       return index;
     }
   }
@@ -75,7 +92,9 @@ export function addIndex(relation: Relation, columns: u32, columnCount: u32): Co
   return index;
 }
 
-/** Puts up to `rows` more rows into an index; true when it is complete. `memoryLow` tells of a lack. */
+/**
+ * Puts up to `rows` more rows into an index; true when it is complete. `memoryLow` tells of a lack.
+ */
 export function buildIndex(relation: Relation, index: ColumnIndex, rows: u32): bool {
   const stop = min(relation.top, index.builtTo + rows);
   for (let id = index.builtTo; id < stop; id++) {

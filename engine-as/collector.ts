@@ -10,7 +10,16 @@ import { Program, unitAt, versionAt } from './program';
 import { queryAt, queryCount } from './query';
 import { Relation, rowAddress } from './row-store';
 import { currentProgram, isOpen } from './transaction';
-import { beginMarking, endMarking, freshValues, liveValues, markCell, marking, sweep, valueTop } from './value-table';
+import {
+  beginMarking,
+  endMarking,
+  freshValues,
+  liveValues,
+  markCell,
+  marking,
+  sweep,
+  valueTop,
+} from './value-table';
 
 const FRESH_MIN: u32 = 0x10000;
 
@@ -27,18 +36,22 @@ export let collections: u32 = 0;
 
 /** A collection is due when as many values came as were alive, and at least 64 Ki. */
 function isDue(): bool {
-  return freshValues > FRESH_MIN && freshValues > (liveValues >> 1);
+  return freshValues > FRESH_MIN && freshValues > liveValues >> 1;
 }
 
-/** Constants, and whatever words a frame holds: a word that is no cell marks a value for nothing. */
+/**
+ * Constants, and whatever words a frame holds: a word that is no cell marks a value for nothing.
+ */
 function markProgram(program: Program): void {
   if (changetype<usize>(program) == 0) return;
-  for (let i: u32 = 0; i < program.constantCount; i++) markCell(load<u32>(program.constants + (i << 2)));
+  for (let i: u32 = 0; i < program.constantCount; i++)
+    markCell(load<u32>(program.constants + (i << 2)));
   for (let i: u32 = 0; i < program.unitCount; i++) {
     const unit = unitAt(program, i);
     for (let j: u32 = 0; j < unit.versionCount; j++) {
       const version = versionAt(unit, j);
-      for (let at: u32 = 0; at < version.frameBytes; at += 4) markCell(load<u32>(version.frame + at));
+      for (let at: u32 = 0; at < version.frameBytes; at += 4)
+        markCell(load<u32>(version.frame + at));
     }
   }
 }
@@ -80,7 +93,10 @@ function markSlice(rows: u32): void {
   handle += 1;
 }
 
-/** A slice of about `rows` rows or values. STATUS_DONE: nothing to do; STATUS_MORE: call again in time. */
+/**
+ * A slice of about `rows` rows or values. STATUS_DONE: nothing to do; STATUS_MORE: call again in
+ * time.
+ */
 export function collect(rows: u32): u32 {
   if (isOpen()) return STATUS_DONE;
   if (!marking) {

@@ -6,18 +6,30 @@
  *        count = 1: head is the row's id
  *        count > 1: head ─► chunk | next | previous | capacity | fill | id id id … | ─► … ◄─ tail
  *
- * Ids of a group stand in chunks of 4 to 252, so a join reads them in order. Where rows can be deleted,
- * `positions` holds for each row the address of its place in a chunk; the last id of the group moves
- * into the gap, and removal costs the same in a group of a million. Nothing is removed while a
- * cursor is under way (relation.ts).
+ * Ids of a group stand in chunks of 4 to 252, so a join reads them in order. Where rows can be
+ * deleted, `positions` holds for each row the address of its place in a chunk; the last id of the
+ * group moves into the gap, and removal costs the same in a group of a million. Nothing is removed
+ * while a cursor is under way (relation.ts).
  */
 import { hashCells } from './hash';
-import { createIdSet, destroyIdSet, IdSet, idSetBytes, NOT_FOUND, putId, removeId, reserveId, shardOf } from './id-set';
+import {
+  createIdSet,
+  destroyIdSet,
+  IdSet,
+  idSetBytes,
+  NOT_FOUND,
+  putId,
+  removeId,
+  reserveId,
+  shardOf,
+} from './id-set';
 import { allocate, allocateZeroed, release } from './memory';
 import { Relation, rowAddress } from './row-store';
 
 const GROUP_BYTES: u32 = 16;
-/** Groups stand in segments of 64, positions in segments of 256, so that a small table stays small. */
+/**
+ * Groups stand in segments of 64, positions in segments of 256, so that a small table stays small.
+ */
 const GROUP_SHIFT: u32 = 6;
 const GROUP_MASK: u32 = (1 << GROUP_SHIFT) - 1;
 const POSITION_SHIFT: u32 = 8;
@@ -108,7 +120,8 @@ function findGroupId(relation: Relation, index: ColumnIndex, key: u32, hash: u32
     const at = shard.slots + (slot << 3);
     const entry = load<u32>(at, 4);
     if (entry == 0) return NOT_FOUND;
-    if (load<u32>(at) == hash && hasKey(relation, index, groupAddress(index, entry - 1), key)) return entry - 1;
+    if (load<u32>(at) == hash && hasKey(relation, index, groupAddress(index, entry - 1), key))
+      return entry - 1;
     slot = (slot + 1) & shard.mask;
   }
 }
@@ -116,7 +129,8 @@ function findGroupId(relation: Relation, index: ColumnIndex, key: u32, hash: u32
 /** Room for one more key and group; false without memory. */
 export function reserveInIndex(index: ColumnIndex, cells: u32): bool {
   if (!reserveId(index.set, hashKey(index, cells))) return false;
-  if (index.groupFree != NOT_FOUND || index.groupTop >> GROUP_SHIFT < index.groupSegments) return true;
+  if (index.groupFree != NOT_FOUND || index.groupTop >> GROUP_SHIFT < index.groupSegments)
+    return true;
   if (index.groupSegments == 0) {
     // A small index starts with a small directory; it grows by doubling.
     index.groups = allocateZeroed(16);
@@ -166,7 +180,9 @@ function setPosition(index: ColumnIndex, id: u32, address: u32): void {
 }
 
 function positionOf(index: ColumnIndex, id: u32): u32 {
-  return load<u32>(load<u32>(index.positions + ((id >> POSITION_SHIFT) << 2)) + ((id & POSITION_MASK) << 2));
+  return load<u32>(
+    load<u32>(index.positions + ((id >> POSITION_SHIFT) << 2)) + ((id & POSITION_MASK) << 2),
+  );
 }
 
 /** A small block; the reserve of memory.ts stands behind it, so it is always there. */
@@ -283,7 +299,9 @@ function searchChunks(chunk: u32, id: u32): u32 {
 
 export function indexBytes(index: ColumnIndex): u32 {
   return (
-    idSetBytes(index.set) + index.chunkBytes + ((index.groupSegments * GROUP_BYTES) << GROUP_SHIFT) +
+    idSetBytes(index.set) +
+    index.chunkBytes +
+    ((index.groupSegments * GROUP_BYTES) << GROUP_SHIFT) +
     (index.positionRows << 2)
   );
 }

@@ -1,13 +1,29 @@
 /*
- * Arithmetic on cells. Ints stay ints and fail on overflow, an int with a float gives a float, division
- * by zero fails, what is no number fails, a float that is not finite fails. `/` truncates, `%` takes the
- * sign of the dividend.
+ * Arithmetic on cells. Ints stay ints and fail on overflow, an int with a float gives a float,
+ * division by zero fails, what is no number fails, a float that is not finite fails. `/` truncates,
+ * `%` takes the sign of the dividend.
  */
 import {
-  COMPARE_EQUAL, COMPARE_GREATER, COMPARE_GREATER_EQUAL, COMPARE_LESS, COMPARE_LESS_EQUAL,
-  COMPARE_NOT_EQUAL, COMPUTE_ADD, COMPUTE_DIVIDE, COMPUTE_MULTIPLY, COMPUTE_SUBTRACT,
+  COMPARE_EQUAL,
+  COMPARE_GREATER,
+  COMPARE_GREATER_EQUAL,
+  COMPARE_LESS,
+  COMPARE_LESS_EQUAL,
+  COMPARE_NOT_EQUAL,
+  COMPUTE_ADD,
+  COMPUTE_DIVIDE,
+  COMPUTE_MULTIPLY,
+  COMPUTE_SUBTRACT,
 } from './abi';
-import { compareByValue, floatOf, internFloat, internInt, intOf, isFloat, isInt } from './value-table';
+import {
+  compareByValue,
+  floatOf,
+  internFloat,
+  internInt,
+  intOf,
+  isFloat,
+  isInt,
+} from './value-table';
 
 /** A cell that no value has: the call failed. NO_CELL is the answer without memory. */
 export const FAILED: u32 = 0xfffffffc;
@@ -33,7 +49,10 @@ export function compare(operator: u32, left: u32, right: u32): bool {
 
 function multiplyInts(a: i64, b: i64): u32 {
   const product = a * b;
-  if (a != 0 && ((a == -1 && b == i64.MIN_VALUE) || (b == -1 && a == i64.MIN_VALUE) || product / a != b)) {
+  if (
+    a != 0 &&
+    ((a == -1 && b == i64.MIN_VALUE) || (b == -1 && a == i64.MIN_VALUE) || product / a != b)
+  ) {
     return FAILED;
   }
   return internInt(product);
@@ -84,4 +103,3 @@ export function compute(operator: u32, left: u32, right: u32): u32 {
   if ((!leftInt && !isFloat(left)) || (!rightInt && !isFloat(right))) return FAILED;
   return computeFloats(operator, asFloat(left), asFloat(right));
 }
-

@@ -1,6 +1,7 @@
 /*
- * The digest of a relation: the sum, modulo 2^64 in two lanes, of the hashes of its rows. It does not
- * depend on order, ids, ranks or weights, and follows each inserted or deleted row in constant time.
+ * The digest of a relation: the sum, modulo 2^64 in two lanes, of the hashes of its rows. It does
+ * not depend on order, ids, ranks or weights, and follows each inserted or deleted row in constant
+ * time.
  */
 import { RELATION_DIGEST_ALL, RELATION_DIGEST_BASE, ROW_BASE, ROW_LIVE, ROW_USED } from './abi';
 import { mix } from './hash';

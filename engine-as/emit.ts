@@ -1,9 +1,17 @@
 /*
- * What happens to a head row that a rule derived: counted, inserted, queued as a candidate, or taken as
- * the answer to "is there support?". Which of these is the machine's mode, set by whoever runs it.
+ * What happens to a head row that a rule derived: counted, inserted, queued as a candidate, or
+ * taken as the answer to "is there support?". Which of these is the machine's mode, set by whoever
+ * runs it.
  */
 import {
-  ARITY_MAX, ROW_BASE, ROW_LIVE, ROW_PENDING, ROW_QUEUED, STATUS_OUT_OF_MEMORY, STATUS_ROWS_LIMIT, WEIGHT_BITS,
+  ARITY_MAX,
+  ROW_BASE,
+  ROW_LIVE,
+  ROW_PENDING,
+  ROW_QUEUED,
+  STATUS_OUT_OF_MEMORY,
+  STATUS_ROWS_LIMIT,
+  WEIGHT_BITS,
   WEIGHT_SHIFT,
 } from './abi';
 import { hashCells } from './hash';
@@ -108,7 +116,8 @@ function emitCount(relation: Relation, cells: u32, hash: u32, sign: i32, fresh: 
 
 /** Makes a row LIVE with a rank and queues it for the next round. */
 export function reviveRow(relation: Relation, id: u32, row: u32, rank: u32): u32 {
-  if (!touch(relation, id, row) || !push(relation.pending, (id << 1) | 1)) return STATUS_OUT_OF_MEMORY;
+  if (!touch(relation, id, row) || !push(relation.pending, (id << 1) | 1))
+    return STATUS_OUT_OF_MEMORY;
   store<u32>(row, load<u32>(row) | ROW_LIVE | ROW_PENDING);
   setRankAt(relation, row, rank);
   return countNew(relation);
@@ -175,9 +184,10 @@ function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, 
 }
 
 /*
- * Head rows are placed in blocks: a probe of a large set waits for memory twice, for the slot and for the
- * row behind it. All slots of a block are touched first, then all rows, so that these waits overlap
- * (wasm has no prefetch instruction). No step of a run sees rows that it emitted, so late is as good.
+ * Head rows are placed in blocks: a probe of a large set waits for memory twice, for the slot and
+ * for the row behind it. All slots of a block are touched first, then all rows, so that these waits
+ * overlap (wasm has no prefetch instruction). No step of a run sees rows that it emitted, so late
+ * is as good.
  */
 const BLOCK_ROWS: u32 = 64;
 const blockCells: u32 = memory.data(BLOCK_ROWS * ARITY_MAX * 4, 8) as u32;
@@ -193,8 +203,8 @@ export function nextCells(arity: u32): u32 {
 }
 
 /**
- * Takes the head row at `nextCells`. `rank`: 1 + the largest rank of the body's component rows, 0 for a
- * body without any. 0: go on; any other status ends the run.
+ * Takes the head row at `nextCells`. `rank`: 1 + the largest rank of the body's component rows, 0
+ * for a body without any. 0: go on; any other status ends the run.
  */
 export function emit(mode: u32, relation: Relation, sign: i32, rank: u32): u32 {
   derivations += 1;

@@ -1,8 +1,8 @@
 /*
- * Exact sums of floats: a fixed-point number of 2176 bits in two's complement, wide enough for every
- * finite double times 2^64 (Kulisch, Computer Arithmetic and Validity, 2013, chapter 8). Adding and
- * taking away are exact, so the sum does not depend on order or on what was deleted meanwhile; it is
- * rounded once, to nearest, ties to even.
+ * Exact sums of floats: a fixed-point number of 2176 bits in two's complement, wide enough for
+ * every finite double times 2^64 (Kulisch, Computer Arithmetic and Validity, 2013, chapter 8).
+ * Adding and taking away are exact, so the sum does not depend on order or on what was deleted
+ * meanwhile; it is rounded once, to nearest, ties to even.
  *
  *   limb i (64 bits) has the weight 2^(64·i − 1074)
  */
@@ -72,8 +72,8 @@ export function addInt128(sum: u32, low: u64, high: i64): void {
   }
   const limb = ONE_BIT >> 6;
   const offset = ONE_BIT & 63;
-  addAt(sum, limb, lowWord << offset, lowWord >> (64 - offset), negative);
-  addAt(sum, limb + 1, highWord << offset, highWord >> (64 - offset), negative);
+  addAt(sum, limb, (lowWord << offset) as u64, (lowWord >> (64 - offset)) as u64, negative);
+  addAt(sum, limb + 1, (highWord << offset) as u64, (highWord >> (64 - offset)) as u64, negative);
 }
 
 function negate(sum: u32): void {

@@ -1,11 +1,20 @@
 /*
- * Cells as the text of a JSON array, for the `inputs` column of `system:errors`: `[1,"a",null]`. Strings
- * are escaped as JSON.stringify does it, ints are digits, floats come from the host.
+ * Cells as the text of a JSON array, for the `inputs` column of `system:errors`: `[1,"a",null]`.
+ * Strings are escaped as JSON.stringify does it, ints are digits, floats come from the host.
  */
 import { formatFloat } from './env';
 import { allocate, release } from './memory';
 import {
-  CELL_FALSE, CELL_NULL, CELL_TRUE, internString, intOf, isFloat, isInt, NO_CELL, floatOf, stringBytes,
+  CELL_FALSE,
+  CELL_NULL,
+  CELL_TRUE,
+  internString,
+  intOf,
+  isFloat,
+  isInt,
+  NO_CELL,
+  floatOf,
+  stringBytes,
   stringLength,
 } from './value-table';
 
@@ -15,7 +24,13 @@ const BACKSLASH: u8 = 0x5c;
 
 /** Upper bound of a cell's text with the comma behind it. */
 function textBytesMax(cell: u32): u32 {
-  if (cell == CELL_NULL || cell == CELL_FALSE || cell == CELL_TRUE || isInt(cell) || isFloat(cell)) {
+  if (
+    cell == CELL_NULL ||
+    cell == CELL_FALSE ||
+    cell == CELL_TRUE ||
+    isInt(cell) ||
+    isFloat(cell)
+  ) {
     return NUMBER_BYTES_MAX + 1;
   }
   return stringLength(cell) * 6 + 3;
@@ -41,7 +56,9 @@ function writeAscii(text: u32, length: u32, to: u32): u32 {
   return length;
 }
 
-const WORDS: u32 = memory.data<u8>([0x6e, 0x75, 0x6c, 0x6c, 0x66, 0x61, 0x6c, 0x73, 0x65, 0x74, 0x72, 0x75, 0x65]) as u32;
+const WORDS: u32 = memory.data<u8>([
+  0x6e, 0x75, 0x6c, 0x6c, 0x66, 0x61, 0x6c, 0x73, 0x65, 0x74, 0x72, 0x75, 0x65,
+]) as u32;
 
 /** The letter of a short escape (`\n` …), or 0. */
 function shortEscape(byte: u8): u8 {

@@ -1,6 +1,7 @@
 /*
  * Hashes: unseeded, the same on every machine, over words or bytes. Multiply and fold, after wyhash
- * (Wang Yi, 2019), reduced to one multiplication a word. Collisions cost time, never a wrong answer.
+ * (Wang Yi, 2019), reduced to one multiplication a word. Collisions cost time, never a wrong
+ * answer.
  */
 
 const PRIME_1: u64 = 0x9e3779b97f4a7c15;

@@ -1,12 +1,13 @@
 /*
- * Open-addressing sets of ids with linear probing, in up to 256 shards that grow one by one, so that
- * no single insert moves more than a shard: a table of millions never stops the world.
+ * Open-addressing sets of ids with linear probing, in up to 256 shards that grow one by one, so
+ * that no single insert moves more than a shard: a table of millions never stops the world.
  *
  *   slot (8 bytes):  | hash u32 | id + 1 u32 |     id + 1 = 0: empty
  *
- * Hash bits 31..24 choose the shard (once there are several), the low bits the slot. The hash stands in
- * the slot, so growth and removal never look at what the ids stand for, and a probe compares a row only
- * when 32 bits agree. Removal shifts back (Knuth, TAOCP 6.4, Algorithm R): there are no tombstones.
+ * Hash bits 31..24 choose the shard (once there are several), the low bits the slot. The hash
+ * stands in the slot, so growth and removal never look at what the ids stand for, and a probe
+ * compares a row only when 32 bits agree. Removal shifts back (Knuth, TAOCP 6.4, Algorithm R):
+ * there are no tombstones.
  */
 import { allocateZeroed, release } from './memory';
 
@@ -17,7 +18,7 @@ const FIRST_SLOTS: u32 = 8;
 export const NOT_FOUND: u32 = 0xffffffff;
 
 @unmanaged
-export class Shard {
+class Shard {
   slots: u32;
   /** Number of slots − 1. */
   mask: u32;
@@ -60,7 +61,9 @@ export function shardOf(set: IdSet, hash: u32): Shard {
   return changetype<Shard>((set.shards + index * (offsetof<Shard>() as u32)) as usize);
 }
 
-/** What the first slot of a hash holds: id + 1 where the hashes agree, else 0. Brings the slot near. */
+/**
+ * What the first slot of a hash holds: id + 1 where the hashes agree, else 0. Brings the slot near.
+ */
 export function firstSlot(set: IdSet, hash: u32): u32 {
   const shard = shardOf(set, hash);
   const at = shard.slots + ((hash & shard.mask) << 3);

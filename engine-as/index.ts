@@ -1,10 +1,14 @@
 /*
  * The whole ABI. Numbers in, numbers out; rows and programs go through a request area that the host
- * writes and a response area that it reads. No call traps on what it is given by a user; a call in the
- * wrong order answers STATUS_BAD_CALL. u32 results reach JavaScript signed.
+ * writes and a response area that it reads. No call traps on what it is given by a user; a call in
+ * the wrong order answers STATUS_BAD_CALL. u32 results reach JavaScript signed.
  */
 import {
-  ABI_VERSION, RELATION_DIGEST_ALL, RELATION_DIGEST_BASE, STATUS_BAD_CALL, STATUS_OUT_OF_MEMORY,
+  ABI_VERSION,
+  RELATION_DIGEST_ALL,
+  RELATION_DIGEST_BASE,
+  STATUS_BAD_CALL,
+  STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { addRelation, dropRelation, initCatalog, relationCount, relationOf } from './catalog';
 import { initCandidates } from './candidates';
@@ -16,7 +20,16 @@ import { idSetBytes } from './id-set';
 import { stepCount } from './interpreter';
 import { currentUnit, initMaintenance, rounds, setSabotage, touchedRows } from './maintenance';
 import { allocate, bytesInUse, initMemory, release } from './memory';
-import { createOutput, destroyOutput, nextRowBytes, Output, outputRows, prepareOutput, readOutput, rowsWritten } from './output';
+import {
+  createOutput,
+  destroyOutput,
+  nextRowBytes,
+  Output,
+  outputRows,
+  prepareOutput,
+  readOutput,
+  rowsWritten,
+} from './output';
 import { createQuery, destroyQuery, initQueries, Query, queryStatus, stepQuery } from './query';
 import { indexAt, rowBytes } from './relation';
 import { initSideWeights } from './side-weights';
@@ -36,8 +49,13 @@ export function abiVersion(): i32 {
 export function start(pagesMax: u32): u32 {
   initViews();
   const ok =
-    initMemory(pagesMax) && initValues() && initCatalog() && initCandidates() && initSideWeights() &&
-    initMaintenance() && initQueries();
+    initMemory(pagesMax) &&
+    initValues() &&
+    initCatalog() &&
+    initCandidates() &&
+    initSideWeights() &&
+    initMaintenance() &&
+    initQueries();
   return ok ? 0 : STATUS_OUT_OF_MEMORY;
 }
 
@@ -91,7 +109,9 @@ export function digestLane(handle: u32, lane: u32): u64 {
   return lane == 2 ? relation.liveSum : relation.liveSum2;
 }
 
-/** Sets which digests a relation keeps and computes them from its rows; between transactions only. */
+/**
+ * Sets which digests a relation keeps and computes them from its rows; between transactions only.
+ */
 export function setDigest(handle: u32, flags: u32): void {
   const relation = relationOf(handle);
   if (changetype<usize>(relation) == 0 || transaction.isOpen()) return;
@@ -119,7 +139,10 @@ export function setProgram(pointer: u32, bytes: u32): u32 {
   return transaction.setProgram(pointer, bytes);
 }
 
-/** Answers the row to go on from; `0xffffffff` without memory. Done when that is no more than before. */
+/**
+ * Answers the row to go on from; `0xffffffff` without memory. Done when that is no more than
+ * before.
+ */
 export function clearBaseRows(handle: u32, from: u32): u32 {
   const relation = relationOf(handle);
   return changetype<usize>(relation) == 0 ? from : transaction.clearBaseRows(relation, from);
@@ -128,7 +151,12 @@ export function clearBaseRows(handle: u32, from: u32): u32 {
 export function copyBaseRows(handle: u32, to: u32, from: u32): u32 {
   const source = relationOf(handle);
   const target = relationOf(to);
-  if (changetype<usize>(source) == 0 || changetype<usize>(target) == 0 || source.arity != target.arity) return from;
+  if (
+    changetype<usize>(source) == 0 ||
+    changetype<usize>(target) == 0 ||
+    source.arity != target.arity
+  )
+    return from;
   return transaction.copyBaseRows(source, target, from);
 }
 
@@ -202,7 +230,10 @@ export function closeOutput(output: u32): void {
 
 /* Queries. */
 
-/** A query's address, or 0: `queryFailure` says why. Its answer's relation was made LOCAL by the host. */
+/**
+ * A query's address, or 0: `queryFailure` says why. Its answer's relation was made LOCAL by the
+ * host.
+ */
 export function openQuery(pointer: u32, bytes: u32): u32 {
   return changetype<usize>(createQuery(pointer, bytes)) as u32;
 }

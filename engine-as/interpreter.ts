@@ -1,11 +1,27 @@
 /*
  * Runs a version: a nested loop over its steps, written as one loop that goes forwards while steps
- * succeed and back to the last iterating step when one fails. All of its state is in the machine and
- * the frame, so it can stop after any number of steps and go on later.
+ * succeed and back to the last iterating step when one fails. All of its state is in the machine
+ * and the frame, so it can stop after any number of steps and go on later.
  */
 import {
-  MATCH_ABSENT, MATCH_EACH, NO_REGISTER, OP_COMPARE, OP_COMPUTE, OP_DELTA, OP_EMIT, OP_END, OP_FAILS,
-  OP_FORMAT, OP_HEAD, OP_LOOKUP, OP_MOVE, OP_PROBE, OP_SCAN, POLARITY_NEGATIVE, STATUS_DONE, STATUS_MORE,
+  MATCH_ABSENT,
+  MATCH_EACH,
+  NO_REGISTER,
+  OP_COMPARE,
+  OP_COMPUTE,
+  OP_DELTA,
+  OP_EMIT,
+  OP_END,
+  OP_FAILS,
+  OP_FORMAT,
+  OP_HEAD,
+  OP_LOOKUP,
+  OP_MOVE,
+  OP_PROBE,
+  OP_SCAN,
+  POLARITY_NEGATIVE,
+  STATUS_DONE,
+  STATUS_MORE,
   STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { ColumnIndex, findGroup } from './column-index';
@@ -21,7 +37,9 @@ import { NO_CELL } from './value-table';
 import { Vector, wordAt } from './vector';
 import { viewMask, viewValue } from './views';
 
-/** A step is entered forwards once, backwards when a later one failed, or to go on where it paused. */
+/**
+ * A step is entered forwards once, backwards when a later one failed, or to go on where it paused.
+ */
 const ENTER_FORWARDS: u32 = 0;
 const ENTER_BACKWARDS: u32 = 1;
 const ENTER_AGAIN: u32 = 2;
@@ -93,7 +111,14 @@ function matchRow(pairs: u32, binds: u32, checks: u32, cells: u32, frame: u32): 
 }
 
 /** Notes a row's rank; false when it does not stay under the bound. */
-function takeRank(machine: Machine, relation: Relation, row: u32, rank: u32, below: u32, frame: u32): bool {
+function takeRank(
+  machine: Machine,
+  relation: Relation,
+  row: u32,
+  rank: u32,
+  below: u32,
+  frame: u32,
+): bool {
   if (rank == NO_REGISTER) return true;
   const value = rankAt(relation, row);
   if (below != NO_REGISTER && value >= machine.rankBelow) return false;
@@ -120,7 +145,8 @@ function nextDelta(machine: Machine, pc: u32, frame: u32): u32 {
     if (machine.take != TAKE_ALL && (machine.take == TAKE_ADDED) != (added != 0)) continue;
     const row = rowAddress(relation, entry >> 1);
     if (!takeRank(machine, relation, row, load<u32>(pc, 12), NO_REGISTER, frame)) continue;
-    if (!matchRow(pc + 24, load<u32>(pc, 16), load<u32>(pc, 20), row + relation.cellsAt, frame)) continue;
+    if (!matchRow(pc + 24, load<u32>(pc, 16), load<u32>(pc, 20), row + relation.cellsAt, frame))
+      continue;
     machine.sign = added != 0 ? 1 : -1;
     store<u32>(cursor, at);
     return FOUND;
@@ -129,7 +155,9 @@ function nextDelta(machine: Machine, pc: u32, frame: u32): u32 {
   return at < machine.deltaTo ? PAUSED : EXHAUSTED;
 }
 
-/** Tries one row of a scan or lookup. Offsets as of SCAN and LOOKUP, which agree up to the pairs. */
+/**
+ * Tries one row of a scan or lookup. Offsets as of SCAN and LOOKUP, which agree up to the pairs.
+ */
 function tryRow(machine: Machine, pc: u32, relation: Relation, id: u32, frame: u32): bool {
   const row = rowAddress(relation, id);
   const view = load<u32>(pc, 16);
@@ -157,7 +185,10 @@ function nextScan(machine: Machine, pc: u32, frame: u32): u32 {
   return id < end ? PAUSED : EXHAUSTED;
 }
 
-/** Cursor of LOOKUP: | rows left | address of the next id | end of its chunk | chunk, or the id itself |. */
+/**
+ * Cursor of LOOKUP: | rows left | address of the next id | end of its chunk | chunk, or the id
+ * itself |.
+ */
 function openLookup(pc: u32, frame: u32): void {
   const relation = changetype<Relation>(load<u32>(pc, 12) as usize);
   const cursor = frame + load<u32>(pc, 8);
@@ -247,8 +278,8 @@ function pauseRun(machine: Machine): u32 {
 }
 
 /**
- * Runs for about `budget` steps. STATUS_MORE: call again; STATUS_DONE: at its end (or, for SUPPORT, at
- * the first derivation: `machine.found`); anything else: failed.
+ * Runs for about `budget` steps. STATUS_MORE: call again; STATUS_DONE: at its end (or, for SUPPORT,
+ * at the first derivation: `machine.found`); anything else: failed.
  */
 export function runMachine(machine: Machine, budget: u64): u32 {
   const frame = machine.version.frame;
@@ -256,7 +287,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
   let pc = machine.pc;
   let entry = machine.entry;
   while (true) {
-    let ok = false;
+    let ok: bool = false;
     let size: u32 = 0;
     switch (load<u32>(pc) as i32) {
       case OP_END:
@@ -279,7 +310,9 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         break;
       }
       case OP_HEAD: {
-        ok = entry == ENTER_FORWARDS && matchRow(pc + 16, load<u32>(pc, 8), load<u32>(pc, 12), machine.headCells, frame);
+        ok =
+          entry == ENTER_FORWARDS &&
+          matchRow(pc + 16, load<u32>(pc, 8), load<u32>(pc, 12), machine.headCells, frame);
         size = 16 + ((load<u32>(pc, 8) + load<u32>(pc, 12)) << 3);
         break;
       }
@@ -319,13 +352,19 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         break;
       }
       case OP_COMPARE: {
-        ok = compare(load<u32>(pc, 8), load<u32>(frame + load<u32>(pc, 12)), load<u32>(frame + load<u32>(pc, 16)));
+        ok = compare(
+          load<u32>(pc, 8),
+          load<u32>(frame + load<u32>(pc, 12)),
+          load<u32>(frame + load<u32>(pc, 16)),
+        );
         size = 20;
         break;
       }
       case OP_COMPUTE: {
         const cell = compute(
-          load<u32>(pc, 8), load<u32>(frame + load<u32>(pc, 12)), load<u32>(frame + load<u32>(pc, 16)),
+          load<u32>(pc, 8),
+          load<u32>(frame + load<u32>(pc, 12)),
+          load<u32>(frame + load<u32>(pc, 16)),
         );
         if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
         const output = frame + load<u32>(pc, 20);
@@ -341,7 +380,9 @@ export function runMachine(machine: Machine, budget: u64): u32 {
       }
       case OP_FAILS: {
         const cell = compute(
-          load<u32>(pc, 8), load<u32>(frame + load<u32>(pc, 12)), load<u32>(frame + load<u32>(pc, 16)),
+          load<u32>(pc, 8),
+          load<u32>(frame + load<u32>(pc, 12)),
+          load<u32>(frame + load<u32>(pc, 16)),
         );
         if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
         ok = cell == FAILED;

@@ -1,15 +1,16 @@
 /*
  * Brings the units of a program up to date, one after another, in slices.
  *
- * Counting units (Gupta, Mumick, Subrahmanian, SIGMOD 1993): each derivation of a row counts one. A rule
- * h :- a, b changes by  Δa ⋈ old b  +  new a ⋈ Δb; a row is there while its weight is above 0 or it is a
- * base row.
+ * Counting units (Gupta, Mumick, Subrahmanian, SIGMOD 1993): each derivation of a row counts one. A
+ * rule h :- a, b changes by  Δa ⋈ old b  +  new a ⋈ Δb; a row is there while its weight is above 0
+ * or it is a base row.
  *
  * Recursive units: a row has a weight for its exit rules (no body row of the component) and a rank,
- * 1 + the largest rank in the body that first derived it (0 from an exit rule). Invariant: every row is
- * held by a base row or an exit rule, or by an instance whose component rows all have smaller ranks.
- * Such support is well founded, so rows cannot hold each other up in a circle, and a delete looks only
- * at rows whose support broke (ranks in place of DRed's over-deletion; cf. Motik et al., AAAI 2015):
+ * 1 + the largest rank in the body that first derived it (0 from an exit rule). Invariant: every
+ * row is held by a base row or an exit rule, or by an instance whose component rows all have
+ * smaller ranks. Such support is well founded, so rows cannot hold each other up in a circle, and a
+ * delete looks only at rows whose support broke (ranks in place of DRed's over-deletion; cf. Motik
+ * et al., AAAI 2015):
  *
  *   1 exit weights change   2 heads of lost instances become candidates
  *   3 candidates in ascending rank: no support below the own rank → the row falls, its heads follow
@@ -19,18 +20,60 @@
  * When more than a quarter of the component falls, it is computed again instead.
  */
 import {
-  ROW_BASE, ROW_LIVE, ROW_OLD, ROW_PENDING, ROW_QUEUED, ROW_RECENT, ROW_USED, STATUS_DONE, STATUS_MORE,
-  STATUS_OUT_OF_MEMORY, UNIT_AGGREGATE, UNIT_COUNTING, UNIT_RECURSIVE, VERSION_CANDIDATE, VERSION_DELTA, VERSION_FULL,
-  VERSION_INSERT, VERSION_ROUND, VERSION_SUPPORT, WEIGHT_SHIFT,
+  ROW_BASE,
+  ROW_LIVE,
+  ROW_OLD,
+  ROW_PENDING,
+  ROW_QUEUED,
+  ROW_RECENT,
+  ROW_USED,
+  STATUS_DONE,
+  STATUS_MORE,
+  STATUS_OUT_OF_MEMORY,
+  UNIT_AGGREGATE,
+  UNIT_COUNTING,
+  UNIT_RECURSIVE,
+  VERSION_CANDIDATE,
+  VERSION_DELTA,
+  VERSION_FULL,
+  VERSION_INSERT,
+  VERSION_ROUND,
+  VERSION_SUPPORT,
+  WEIGHT_SHIFT,
 } from './abi';
 import { aggregateRow, aggregateStateOf, touchedGroups, updateGroup } from './aggregate';
-import { candidateCount, clearCandidates, dropFirst, firstId, firstRank, firstRelation, queueCandidate } from './candidates';
 import {
-  checkRows, countNew, isHeld, MODE_CANDIDATE, MODE_COUNT, MODE_COUNT_FRESH, MODE_EXIT_FRESH, MODE_INSERT, MODE_SUPPORT,
-  reviveRow, supportRank,
+  candidateCount,
+  clearCandidates,
+  dropFirst,
+  firstId,
+  firstRank,
+  firstRelation,
+  queueCandidate,
+} from './candidates';
+import {
+  checkRows,
+  countNew,
+  isHeld,
+  MODE_CANDIDATE,
+  MODE_COUNT,
+  MODE_COUNT_FRESH,
+  MODE_EXIT_FRESH,
+  MODE_INSERT,
+  MODE_SUPPORT,
+  reviveRow,
+  supportRank,
 } from './emit';
 import { NOT_FOUND } from './id-set';
-import { Machine, runMachine, startMachine, stepCount, TAKE_ADDED, TAKE_ALL, TAKE_REMOVED } from './interpreter';
+import {
+  Machine,
+  runMachine,
+  startMachine,
+  stepCount,
+  TAKE_ADDED,
+  TAKE_ALL,
+  TAKE_REMOVED,
+} from './interpreter';
 import { allocateZeroed, memoryLow } from './memory';
 import { AggregatePlan, Program, Unit, unitAt, unitRelation, Version, versionAt } from './program';
 import { touch } from './relation';
@@ -120,7 +163,9 @@ function enter(next: u32): void {
   cursor = 0;
 }
 
-/** Works until `limit` steps were done: STATUS_MORE, STATUS_DONE after the last unit, or a failure. */
+/**
+ * Works until `limit` steps were done: STATUS_MORE, STATUS_DONE after the last unit, or a failure.
+ */
 export function stepUnits(limit: u64): u32 {
   const started = stepCount;
   while (unitIndex < program.unitCount) {
@@ -131,7 +176,8 @@ export function stepUnits(limit: u64): u32 {
       unitIndex += 1;
       phase = PHASE_START;
       // A unit that took a while ends the slice, so that the host can tell what each one costs.
-      if (stepCount - started >= LONG_UNIT_STEPS && unitIndex < program.unitCount) return STATUS_MORE;
+      if (stepCount - started >= LONG_UNIT_STEPS && unitIndex < program.unitCount)
+        return STATUS_MORE;
     }
     if (stepCount >= limit) return STATUS_MORE;
   }
@@ -151,7 +197,14 @@ function stepPhase(unit: Unit, limit: u64): u32 {
     case PHASE_SORT:
       return sortTouched(unit);
     case PHASE_LOST:
-      return runChanged(unit, limit, VERSION_CANDIDATE, MODE_CANDIDATE, TAKE_REMOVED, PHASE_CANDIDATES);
+      return runChanged(
+        unit,
+        limit,
+        VERSION_CANDIDATE,
+        MODE_CANDIDATE,
+        TAKE_REMOVED,
+        PHASE_CANDIDATES,
+      );
     case PHASE_CANDIDATES:
       return takeCandidate(unit);
     case PHASE_SUPPORT:
@@ -293,7 +346,9 @@ function runChanged(unit: Unit, limit: u64, purpose: u32, mode: u32, take: u32, 
   return STATUS_DONE;
 }
 
-/** Touched rows of a recursive unit: those that lost their last exit, those that gained their first. */
+/**
+ * Touched rows of a recursive unit: those that lost their last exit, those that gained their first.
+ */
 function sortTouched(unit: Unit): u32 {
   for (let r: u32 = 0; r < unit.relationCount; r++) {
     const relation = unitRelation(unit, r);
@@ -347,7 +402,7 @@ function isWorthRecomputing(unit: Unit): bool {
   if (sabotage == 2) return false;
   let rows: u32 = 0;
   for (let i: u32 = 0; i < unit.relationCount; i++) rows += unitRelation(unit, i).live;
-  return rows >= RECOMPUTE_ROWS_MIN && (fallen.length >> 1) > rows >> 2;
+  return rows >= RECOMPUTE_ROWS_MIN && fallen.length >> 1 > rows >> 2;
 }
 
 /** Looks for an instance under `rankBelow`: for a candidate its own rank, for a fallen row any. */
@@ -355,7 +410,10 @@ function searchSupport(unit: Unit, limit: u64): u32 {
   const row = rowAddress(checked, checkedId);
   while (versionIndex < unit.versionCount) {
     const version = versionAt(unit, versionIndex);
-    if (version.purpose == VERSION_SUPPORT && changetype<usize>(version.head) == changetype<usize>(checked)) {
+    if (
+      version.purpose == VERSION_SUPPORT &&
+      changetype<usize>(version.head) == changetype<usize>(checked)
+    ) {
       if (!machine.running) {
         startMachine(machine, version, MODE_SUPPORT);
         machine.headCells = row + checked.cellsAt;
@@ -469,7 +527,8 @@ function changeFlags(relation: Relation, list: Vector, clear: u32, set: u32): vo
   for (let i: u32 = 0; i < list.length; i++) {
     const row = rowAddress(relation, wordAt(list, i) >> 1);
     store<u32>(row, (load<u32>(row) & ~clear) | set);
-    if (sabotage == 1 && set == ROW_RECENT && rankAt(relation, row) != 0) store<u32>(row, rounds, 4);
+    if (sabotage == 1 && set == ROW_RECENT && rankAt(relation, row) != 0)
+      store<u32>(row, rounds, 4);
   }
 }
 
@@ -510,7 +569,12 @@ function resetRows(unit: Unit): u32 {
     const meta = load<u32>(row);
     if ((meta & ROW_USED) == 0) continue;
     if (!touch(relation, id, row)) return STATUS_OUT_OF_MEMORY;
-    store<u32>(row, load<u32>(row) & ((1 << WEIGHT_SHIFT) - 1) & ~(ROW_LIVE | ROW_QUEUED | ROW_PENDING | ROW_RECENT));
+    store<u32>(
+      row,
+      load<u32>(row) &
+        ((1 << WEIGHT_SHIFT) - 1) &
+        ~(ROW_LIVE | ROW_QUEUED | ROW_PENDING | ROW_RECENT),
+    );
   }
   touchedRows += (end - cursor) as u64;
   cursor = end;

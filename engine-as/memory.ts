@@ -5,7 +5,8 @@
  *
  * Nothing traps when memory ends: `allocate` answers 0, or, for a small block, takes it from a
  * reserve and raises `memoryLow`, so that a structure is never left half changed. Whoever runs a
- * transaction looks at `memoryLow` after each insert, gives up, rolls back and calls `refillReserve`.
+ * transaction looks at `memoryLow` after each insert, gives up, rolls back and calls
+ * `refillReserve`.
  */
 
 const PAGE_BYTES: u32 = 0x10000;
@@ -121,7 +122,7 @@ function openReserve(): bool {
 function classOf(bytes: u32): u32 {
   if (bytes <= 16) return 0;
   const log = 31 - clz<u32>(bytes - 1);
-  const half = bytes <= (3 << (log - 1)) ? 1 : 2;
+  const half = bytes <= 3 << (log - 1) ? 1 : 2;
   return ((log - 4) << 1) + half;
 }
 

@@ -1,9 +1,21 @@
 /*
- * Rows on their way out: chosen by a view, a delta or a difference, sorted by the total order, written
- * as a row block piece by piece. An output is void once a transaction passes its commit point.
+ * Rows on their way out: chosen by a view, a delta or a difference, sorted by the total order,
+ * written as a row block piece by piece. An output is void once a transaction passes its commit
+ * point.
  */
 import {
-  OUTPUT_ADDED, OUTPUT_BASE, OUTPUT_GAINED, OUTPUT_NEW, OUTPUT_REMOVED, OUTPUT_ROWS, ROW_LIVE, ROW_OLD, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY, VIEW_BASE,
+  OUTPUT_ADDED,
+  OUTPUT_BASE,
+  OUTPUT_GAINED,
+  OUTPUT_NEW,
+  OUTPUT_REMOVED,
+  OUTPUT_ROWS,
+  ROW_LIVE,
+  ROW_OLD,
+  STATUS_DONE,
+  STATUS_MORE,
+  STATUS_OUT_OF_MEMORY,
+  VIEW_BASE,
   VIEW_READ,
 } from './abi';
 import { hashCells } from './hash';

@@ -1,7 +1,7 @@
 /*
- * Bytes → Program. The only reader of a program's bytes, and it trusts none of them: every number is
- * checked against what it counts or names, every register is bound before a step reads it, every step
- * goes back to an iterating step before it. Twin of host/engine/program-encoder.ts.
+ * Bytes → Program. The only reader of a program's bytes, and it trusts none of them: every number
+ * is checked against what it counts or names, every register is bound before a step reads it, every
+ * step goes back to an iterating step before it. Twin of host/engine/program-encoder.ts.
  *
  *   magic version words relations constants constantBytes units
  *   relation*   handle indexes (columns column*)*
@@ -15,10 +15,35 @@
  * columns, relations by number, indexes by their place in the relation's list.
  */
 import {
-  ABI_VERSION, AGGREGATE_MAX, COMPARE_GREATER_EQUAL, COMPUTE_REMAINDER, INDEXES_PER_RELATION_MAX, MATCH_ABSENT,
-  NO_REGISTER, OP_COMPARE, OP_COMPUTE, OP_DELTA, OP_EMIT, OP_END, OP_FAILS, OP_FORMAT, OP_HEAD, OP_LOOKUP, OP_MOVE,
-  OP_PROBE, OP_SCAN, PROGRAM_MAGIC, REGISTERS_MAX, RELATIONS_MAX, STATUS_BAD_PROGRAM, STATUS_OUT_OF_MEMORY,
-  STEPS_PER_VERSION_MAX, UNIT_AGGREGATE, VERSION_FULL, VERSION_SUPPORT, VIEWS,
+  ABI_VERSION,
+  AGGREGATE_MAX,
+  COMPARE_GREATER_EQUAL,
+  COMPUTE_REMAINDER,
+  INDEXES_PER_RELATION_MAX,
+  MATCH_ABSENT,
+  NO_REGISTER,
+  OP_COMPARE,
+  OP_COMPUTE,
+  OP_DELTA,
+  OP_EMIT,
+  OP_END,
+  OP_FAILS,
+  OP_FORMAT,
+  OP_HEAD,
+  OP_LOOKUP,
+  OP_MOVE,
+  OP_PROBE,
+  OP_SCAN,
+  PROGRAM_MAGIC,
+  REGISTERS_MAX,
+  RELATIONS_MAX,
+  STATUS_BAD_PROGRAM,
+  STATUS_OUT_OF_MEMORY,
+  STEPS_PER_VERSION_MAX,
+  UNIT_AGGREGATE,
+  VERSION_FULL,
+  VERSION_SUPPORT,
+  VIEWS,
 } from './abi';
 import { Arena, arenaAllocate, releaseArena } from './arena';
 import { addIndex, relationOf } from './catalog';
@@ -127,7 +152,11 @@ function decodeIndex(target: Relation): ColumnIndex {
   if (problem != 0) return none;
   const index = addIndex(target, list, columns);
   if (changetype<usize>(index) == 0) {
-    fail(target.indexCount >= (INDEXES_PER_RELATION_MAX as u32) ? STATUS_BAD_PROGRAM : STATUS_OUT_OF_MEMORY);
+    fail(
+      target.indexCount >= (INDEXES_PER_RELATION_MAX as u32)
+        ? STATUS_BAD_PROGRAM
+        : STATUS_OUT_OF_MEMORY,
+    );
     return none;
   }
   if (!push(program.indexes, changetype<usize>(index) as u32)) fail(STATUS_OUT_OF_MEMORY);
@@ -206,7 +235,9 @@ function takeCursor(offset: u32): void {
   store<u8>(iterating + step, 1);
 }
 
-/** Column-register pairs: first those that bind, then those that compare. Answers the words behind. */
+/**
+ * Column-register pairs: first those that bind, then those that compare. Answers the words behind.
+ */
 function takePairs(offset: u32, binds: u32, checks: u32, arity: u32): u32 {
   if (!check(binds <= arity && checks <= arity)) return offset;
   for (let i: u32 = 0; i < binds + checks && problem == 0; i++) {
@@ -247,7 +278,9 @@ function takeIterator(isLookup: bool): u32 {
   if (!isLookup || problem != 0) return words;
   const place = codeWord(words);
   if (!check(place < load<u32>(indexCounts + (number << 2)))) return 0;
-  const index = changetype<ColumnIndex>(load<u32>(load<u32>(indexLists + (number << 2)) + (place << 2)) as usize);
+  const index = changetype<ColumnIndex>(
+    load<u32>(load<u32>(indexLists + (number << 2)) + (place << 2)) as usize,
+  );
   setCodeWord(words, changetype<usize>(index) as u32);
   if (!check(codeWord(words + 1) == index.columnCount)) return 0;
   return takeRegisters(words + 2, index.columnCount);
@@ -428,7 +461,8 @@ function decodeAggregate(unit: Unit): void {
 }
 
 function allCounts(plan: AggregatePlan): bool {
-  for (let i: u32 = 0; i < plan.aggregateCount; i++) if (load<u32>(plan.aggregates + (i << 3)) != 0) return false;
+  for (let i: u32 = 0; i < plan.aggregateCount; i++)
+    if (load<u32>(plan.aggregates + (i << 3)) != 0) return false;
   return true;
 }
 
@@ -477,7 +511,8 @@ export function decodeProgram(pointer: u32, bytes: u32, isQuery: bool): Program 
   program.arena = changetype<Arena>(allocateZeroed(offsetof<Arena>() as u32) as usize);
   program.builds = createVector();
   program.indexes = createVector();
-  if (changetype<usize>(program.arena) == 0 || changetype<usize>(program.indexes) == 0) fail(STATUS_OUT_OF_MEMORY);
+  if (changetype<usize>(program.arena) == 0 || changetype<usize>(program.indexes) == 0)
+    fail(STATUS_OUT_OF_MEMORY);
   else decodeAll(pointer, bytes, isQuery);
   decodeStatus = problem;
   if (problem != 0) {

@@ -2,10 +2,11 @@
  * A decoded program: units in evaluation order, each with its versions. A version is one way to run
  * one rule: from scratch, driven by the delta of one body literal, or backwards from a head row.
  *
- * Code of a version is a list of steps in words. Steps that iterate (delta, scan, lookup) are entered
- * forwards once and backwards whenever a later step fails; `back` is the address of the iterating step
- * to go back to. Registers, constants, ranks and cursors share one frame; operands are byte offsets
- * into it, columns are byte offsets into a row's cells, relations and indexes are addresses.
+ * Code of a version is a list of steps in words. Steps that iterate (delta, scan, lookup) are
+ * entered forwards once and backwards whenever a later step fails; `back` is the address of the
+ * iterating step to go back to. Registers, constants, ranks and cursors share one frame; operands
+ * are byte offsets into it, columns are byte offsets into a row's cells, relations and indexes are
+ * addresses.
  *
  *   END      op
  *   DELTA    op back cursor rank  binds checks  (column register)…
@@ -20,8 +21,8 @@
  *   MOVE     op back from to
  *   EMIT     op back ranks arity  register…(ranks)  register…(arity)
  *
- * `rank` is where the row's rank goes, `below` the register whose value the rank must stay under, both
- * NO_REGISTER where they do not matter.
+ * `rank` is where the row's rank goes, `below` the register whose value the rank must stay under,
+ * both NO_REGISTER where they do not matter.
  */
 import { Arena } from './arena';
 import { ColumnIndex } from './column-index';
@@ -86,10 +87,6 @@ export class Program {
   builds: Vector;
   /** Every index that a step or the relation list names; others go at commit. */
   indexes: Vector;
-}
-
-export function programRelation(program: Program, index: u32): Relation {
-  return changetype<Relation>(load<u32>(program.relations + (index << 2)) as usize);
 }
 
 export function unitAt(program: Program, index: u32): Unit {

@@ -1,6 +1,7 @@
 /*
- * Read-only questions: one version run against what readers see, into a relation of its own. A query
- * belongs to the state between two commit points; the host starts it again when one was passed.
+ * Read-only questions: one version run against what readers see, into a relation of its own. A
+ * query belongs to the state between two commit points; the host starts it again when one was
+ * passed.
  */
 import { STATUS_BAD_PROGRAM, STATUS_DONE, STATUS_ROWS_LIMIT } from './abi';
 import { MODE_RESULT } from './emit';
@@ -45,7 +46,10 @@ export function createQuery(pointer: u32, bytes: u32): Query {
   return query;
 }
 
-/** STATUS_MORE, STATUS_DONE (also when there are more rows than its relation may have), or a failure. */
+/**
+ * STATUS_MORE, STATUS_DONE (also when there are more rows than its relation may have), or a
+ * failure.
+ */
 export function stepQuery(query: Query, budget: u64): u32 {
   if (!query.machine.running) return STATUS_DONE;
   const status = runMachine(query.machine, budget);

@@ -2,12 +2,32 @@
  * What can be done to a relation's rows: find, insert, remove, log a change. Layout: row-store.ts.
  */
 import {
-  ROW_LIVE, ROW_OLD, ROW_TOUCHED, ROW_USED, RELATION_POSITIONS, RELATION_RANKED,
+  ROW_LIVE,
+  ROW_OLD,
+  ROW_QUEUED,
+  ROW_TOUCHED,
+  ROW_USED,
+  RELATION_RANKED,
   WEIGHT_SHIFT,
 } from './abi';
-import { addToIndex, ColumnIndex, destroyIndex, reserveInIndex, removeFromIndex, reservePositions } from './column-index';
+import {
+  addToIndex,
+  ColumnIndex,
+  destroyIndex,
+  reserveInIndex,
+  removeFromIndex,
+  reservePositions,
+} from './column-index';
 import { hashCells } from './hash';
-import { createIdSet, destroyIdSet, NOT_FOUND, putId, removeId, reserveId, shardOf } from './id-set';
+import {
+  createIdSet,
+  destroyIdSet,
+  NOT_FOUND,
+  putId,
+  removeId,
+  reserveId,
+  shardOf,
+} from './id-set';
 import { SEGMENT_COUNT, SEGMENT_SHIFT } from './layout';
 import { allocate, allocateZeroed, release } from './memory';
 import { rankAt, Relation, rowAddress } from './row-store';
@@ -17,7 +37,13 @@ import { markCell, marking } from './value-table';
 const FIRST_ROWS: u32 = 8;
 const INDEX_SLOTS: u32 = 64;
 
-export function createRelation(arity: u32, flags: u32, rowsMax: u32, handle: u32, seed: u64): Relation {
+export function createRelation(
+  arity: u32,
+  flags: u32,
+  rowsMax: u32,
+  handle: u32,
+  seed: u64,
+): Relation {
   const relation = changetype<Relation>(allocateZeroed(offsetof<Relation>()) as usize);
   if (changetype<usize>(relation) == 0) return relation;
   const ranked: u32 = (flags & RELATION_RANKED) != 0 ? 1 : 0;
@@ -41,7 +67,9 @@ export function createRelation(arity: u32, flags: u32, rowsMax: u32, handle: u32
 
 export function hasMemory(relation: Relation): bool {
   return (
-    changetype<usize>(relation) != 0 && changetype<usize>(relation.set) != 0 && relation.indexes != 0 &&
+    changetype<usize>(relation) != 0 &&
+    changetype<usize>(relation.set) != 0 &&
+    relation.indexes != 0 &&
     changetype<usize>(relation.recent) != 0
   );
 }
@@ -174,7 +202,8 @@ export function touch(relation: Relation, id: u32, row: u32): bool {
   if ((meta & ROW_TOUCHED) != 0) return true;
   if (!reserveWords(relation.touched, 3)) return false;
   push(relation.touched, id);
-  push(relation.touched, meta);
+  // A row may wait as a candidate by now; before the transaction no row does.
+  push(relation.touched, meta & ~ROW_QUEUED);
   push(relation.touched, rankAt(relation, row));
   store<u32>(row, meta | ROW_TOUCHED);
   return true;
@@ -183,10 +212,6 @@ export function touch(relation: Relation, id: u32, row: u32): bool {
 /** True for a row that must stay: readers or the state after the transaction know it. */
 export function isNeeded(meta: u32): bool {
   return (meta & (ROW_LIVE | ROW_OLD)) != 0 || meta >> WEIGHT_SHIFT != 0;
-}
-
-export function usesPositions(relation: Relation): bool {
-  return (relation.flags & RELATION_POSITIONS) != 0;
 }
 
 /** Bytes of rows and sets; indexes count their own. */

@@ -1,13 +1,31 @@
 /*
- * Rows between bytes (host/value/row-block.ts) and cells. The reader verifies every byte, for bytes come
- * from the log and from callers; the writer asserts nothing, for cells are the core's own.
+ * Rows between bytes (host/value/row-block.ts) and cells. The reader verifies every byte, for bytes
+ * come from the log and from callers; the writer asserts nothing, for cells are the core's own.
  */
 import {
-  STRING_BYTES_MAX, TAG_FALSE, TAG_FLOAT, TAG_INT32, TAG_INT64, TAG_NULL, TAG_SHORT_STRING, TAG_STRING, TAG_TRUE,
+  STRING_BYTES_MAX,
+  TAG_FALSE,
+  TAG_FLOAT,
+  TAG_INT32,
+  TAG_INT64,
+  TAG_NULL,
+  TAG_SHORT_STRING,
+  TAG_STRING,
+  TAG_TRUE,
 } from './abi';
 import {
-  CELL_FALSE, CELL_NULL, CELL_TRUE, floatOf, internFloat, internInt, internString, intOf, isFloat, isInt,
-  stringBytes, stringLength,
+  CELL_FALSE,
+  CELL_NULL,
+  CELL_TRUE,
+  floatOf,
+  internFloat,
+  internInt,
+  internString,
+  intOf,
+  isFloat,
+  isInt,
+  stringBytes,
+  stringLength,
 } from './value-table';
 
 /** Bytes that the last `readCell` took. */
@@ -22,7 +40,10 @@ function readString(pointer: u32, end: u32, header: u32, length: u32): u32 {
   return internString(pointer + header, length);
 }
 
-/** Well-formed UTF-8 (Unicode 15, table 3-7): no overlong forms, no surrogates, nothing past U+10FFFF. */
+/**
+ * Well-formed UTF-8 (Unicode 15, table 3-7): no overlong forms, no surrogates, nothing past
+ * U+10FFFF.
+ */
 function isUtf8(pointer: u32, length: u32): bool {
   const end = pointer + length;
   while (pointer < end) {
@@ -92,7 +113,7 @@ export function cellBytes(cell: u32): u32 {
   if (cell == CELL_NULL || cell == CELL_FALSE || cell == CELL_TRUE) return 1;
   if (isInt(cell)) {
     const value = intOf(cell);
-    return value == ((value as i32) as i64) ? 5 : 9;
+    return value == (value as i32 as i64) ? 5 : 9;
   }
   if (isFloat(cell)) return 9;
   const length = stringLength(cell);
@@ -107,7 +128,7 @@ export function writeCell(cell: u32, to: u32): u32 {
   }
   if (isInt(cell)) {
     const value = intOf(cell);
-    if (value == ((value as i32) as i64)) {
+    if (value == (value as i32 as i64)) {
       store<u8>(to, TAG_INT32);
       store<i32>(to, value as i32, 1);
       return to + 5;

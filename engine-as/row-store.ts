@@ -1,17 +1,18 @@
 /*
  * One relation: its rows, the set that finds them, its indexes, and what a transaction did to it.
  *
- * Rows stand in segments of 4096 (the first one doubles up to that size) and have an id, their place:
+ * Rows stand in segments of 4096 (the first one doubles up to that size) and have an id, their
+ * place:
  *
  *   | meta u32 | rank u32, if ranked | cell 0 | cell 1 | …
  *
  * meta holds the flags of abi.ts and, above them, the weight: the number of derivations that are
  * counted (all of them in a counting stratum, those of exit rules in a recursive one).
  *
- * LIVE is the state after the running transaction, OLD the state before it; readers see OLD until the
- * commit point. A row that a transaction changed for the first time is logged in `touched` with its
- * former meta and rank, which is all that a rollback needs. Rows are removed at commit or rollback
- * only, so ids stay valid and cells readable throughout a transaction.
+ * LIVE is the state after the running transaction, OLD the state before it; readers see OLD until
+ * the commit point. A row that a transaction changed for the first time is logged in `touched` with
+ * its former meta and rank, which is all that a rollback needs. Rows are removed at commit or
+ * rollback only, so ids stay valid and cells readable throughout a transaction.
  */
 import { RELATION_RANKED } from './abi';
 import { IdSet } from './id-set';
@@ -61,7 +62,10 @@ export class Relation {
 }
 
 export function rowAddress(relation: Relation, id: u32): u32 {
-  return load<u32>(relation.directory + ((id >> SEGMENT_SHIFT) << 2)) + (id & SEGMENT_MASK) * relation.stride;
+  return (
+    load<u32>(relation.directory + ((id >> SEGMENT_SHIFT) << 2)) +
+    (id & SEGMENT_MASK) * relation.stride
+  );
 }
 
 export function rankAt(relation: Relation, row: u32): u32 {

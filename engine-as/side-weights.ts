@@ -1,7 +1,8 @@
 /*
- * Weights beyond 24 bits: a small table from (relation, row) to what does not fit the row's meta word.
- * A row is here while it has more than 16 million derivations, or for a moment while the losses of a
- * transaction are counted before its gains. The table is a list: it is empty nearly always.
+ * Weights beyond 24 bits: a small table from (relation, row) to what does not fit the row's meta
+ * word. A row is here while it has more than 16 million derivations, or for a moment while the
+ * losses of a transaction are counted before its gains. The table is a list: it is empty nearly
+ * always.
  */
 import { Relation } from './row-store';
 import { clearVector, createVector, push, reserveWords, setWordAt, Vector, wordAt } from './vector';
@@ -21,7 +22,8 @@ export function initSideWeights(): bool {
 function findEntry(relation: Relation, id: u32): i32 {
   const length = entries.length;
   for (let i: u32 = 0; i < length; i += ENTRY_WORDS) {
-    if (wordAt(entries, i) == (changetype<usize>(relation) as u32) && wordAt(entries, i + 1) == id) return i as i32;
+    if (wordAt(entries, i) == (changetype<usize>(relation) as u32) && wordAt(entries, i + 1) == id)
+      return i as i32;
   }
   return -1;
 }

@@ -1,10 +1,10 @@
 /*
- * Sorts ids of a relation's rows by the total order of their cells: bottom-up merge sort between two
- * lists, in slices.
+ * Sorts ids of a relation's rows by the total order of their cells: bottom-up merge sort between
+ * two lists, in slices.
  */
 import { Relation, rowAddress } from './row-store';
 import { compareCells } from './value-table';
-import { clearVector, createVector, destroyVector, push, setWordAt, Vector, wordAt } from './vector';
+import { createVector, destroyVector, push, setWordAt, Vector, wordAt } from './vector';
 import { allocateZeroed, release } from './memory';
 
 @unmanaged
@@ -65,7 +65,11 @@ export function sortSlice(sorter: Sorter): bool {
         const takeLeft =
           sorter.left < middle &&
           (sorter.right >= end ||
-            compareRows(sorter.relation, wordAt(sorter.ids, sorter.left), wordAt(sorter.ids, sorter.right)) <= 0);
+            compareRows(
+              sorter.relation,
+              wordAt(sorter.ids, sorter.left),
+              wordAt(sorter.ids, sorter.right),
+            ) <= 0);
         setWordAt(sorter.spare, to, wordAt(sorter.ids, takeLeft ? sorter.left++ : sorter.right++));
         to += 1;
       }
@@ -80,17 +84,6 @@ export function sortSlice(sorter: Sorter): bool {
     sorter.width <<= 1;
   }
   return true;
-}
-
-export function resetSorter(sorter: Sorter, relation: Relation): void {
-  clearVector(sorter.ids);
-  clearVector(sorter.spare);
-  sorter.relation = relation;
-  sorter.width = 1;
-  sorter.start = 0;
-  sorter.left = 0;
-  sorter.right = 0;
-  sorter.next = 0;
 }
 
 export function destroySorter(sorter: Sorter): void {

@@ -1,11 +1,23 @@
 /*
- * One transaction: begin, a new program perhaps, base rows, the units, then commit or rollback. Each
- * long part goes in slices. Readers see the state before it until `commit` passes the commit point,
- * which is one assignment; the bookkeeping behind that point is sliced too.
+ * One transaction: begin, a new program perhaps, base rows, the units, then commit or rollback.
+ * Each long part goes in slices. Readers see the state before it until `commit` passes the commit
+ * point, which is one assignment; the bookkeeping behind that point is sliced too.
  */
 import {
-  ROW_BASE, ROW_LIVE, ROW_OLD, ROW_PENDING, ROW_QUEUED, ROW_RECENT, ROW_TOUCHED, ROW_USED, STATUS_BAD_CALL,
-  STATUS_BAD_ROWS, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY, UNIT_AGGREGATE,
+  ROW_BASE,
+  ROW_LIVE,
+  ROW_OLD,
+  ROW_PENDING,
+  ROW_QUEUED,
+  ROW_RECENT,
+  ROW_TOUCHED,
+  ROW_USED,
+  STATUS_BAD_CALL,
+  STATUS_BAD_ROWS,
+  STATUS_DONE,
+  STATUS_MORE,
+  STATUS_OUT_OF_MEMORY,
+  UNIT_AGGREGATE,
 } from './abi';
 import { aggregateRow, AggregateState, restoreGroups, settleGroups } from './aggregate';
 import { dropCandidates } from './candidates';
@@ -80,7 +92,9 @@ export function setProgram(pointer: u32, bytes: u32): u32 {
   return decodeStatus;
 }
 
-/** Takes the BASE flag off rows of a relation, from row `from` on; answers where to go on, or `top`. */
+/**
+ * Takes the BASE flag off rows of a relation, from row `from` on; answers where to go on, or `top`.
+ */
 export function clearBaseRows(relation: Relation, from: u32): u32 {
   const end = min(relation.top, from + SLICE_ROWS);
   for (let id = from; id < end; id++) {
@@ -108,7 +122,13 @@ function readRow(pointer: u32, end: u32, arity: u32): u32 {
 let rowBytesRead: u32 = 0;
 
 /** Sets or takes the BASE flag of `rows` encoded rows; `bytesTaken` says how far it got. */
-export function changeBaseRows(relation: Relation, pointer: u32, bytes: u32, rows: u32, insert: bool): u32 {
+export function changeBaseRows(
+  relation: Relation,
+  pointer: u32,
+  bytes: u32,
+  rows: u32,
+  insert: bool,
+): u32 {
   const end = pointer + bytes;
   let at = pointer;
   bytesTaken = 0;
@@ -125,7 +145,9 @@ export function changeBaseRows(relation: Relation, pointer: u32, bytes: u32, row
 
 function changeBaseRow(relation: Relation, insert: bool): u32 {
   const hash = hashCells(cellBuffer, relation.arity);
-  const id = insert ? findOrInsert(relation, cellBuffer, hash) : findRow(relation, cellBuffer, hash);
+  const id = insert
+    ? findOrInsert(relation, cellBuffer, hash)
+    : findRow(relation, cellBuffer, hash);
   if (id == NOT_FOUND) return insert ? STATUS_OUT_OF_MEMORY : 0;
   const row = rowAddress(relation, id);
   if (((load<u32>(row) & ROW_BASE) != 0) == insert) return 0;
@@ -134,7 +156,9 @@ function changeBaseRow(relation: Relation, insert: bool): u32 {
   return 0;
 }
 
-/** Copies the base rows of a relation that goes to the one that takes its place; from row `from` on. */
+/**
+ * Copies the base rows of a relation that goes to the one that takes its place; from row `from` on.
+ */
 export function copyBaseRows(from: Relation, to: Relation, start: u32): u32 {
   const end = min(from.top, start + SLICE_ROWS);
   for (let id = start; id < end; id++) {
@@ -158,7 +182,10 @@ function buildIndexes(program: Program): u32 {
   return STATUS_DONE;
 }
 
-/** Works for about `budget` steps: STATUS_MORE, STATUS_DONE when all units are up to date, or a failure. */
+/**
+ * Works for about `budget` steps: STATUS_MORE, STATUS_DONE when all units are up to date, or a
+ * failure.
+ */
 export function step(budget: u64): u32 {
   if (state != OPEN) return STATUS_BAD_CALL;
   const program = changetype<usize>(next) != 0 ? next : current;
@@ -199,14 +226,16 @@ function commitRelation(relation: Relation): bool {
   } else {
     const touched = relation.touched;
     const end = min(touched.length, rowAt + SLICE_ROWS * 3);
-    for (; rowAt < end; rowAt += 3) commitRow(relation, wordAt(touched, rowAt), wordAt(touched, rowAt + 1));
+    for (; rowAt < end; rowAt += 3)
+      commitRow(relation, wordAt(touched, rowAt), wordAt(touched, rowAt + 1));
     if (rowAt < touched.length) return false;
   }
   clearVector(relation.touched);
   clearVector(relation.delta);
   clearVector(relation.pending);
   clearVector(relation.recent);
-  if (relation.aggregateState != 0) settleGroups(changetype<AggregateState>(relation.aggregateState as usize));
+  if (relation.aggregateState != 0)
+    settleGroups(changetype<AggregateState>(relation.aggregateState as usize));
   rowAt = 0;
   return true;
 }
@@ -241,7 +270,10 @@ export function commit(): u32 {
   }
   if (changetype<usize>(current) != 0) {
     for (let i: u32 = 0; i < current.relationCount; i++) {
-      keepIndexes(changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize), current.indexes);
+      keepIndexes(
+        changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize),
+        current.indexes,
+      );
     }
   }
   showOld();
@@ -291,7 +323,9 @@ function rollBackRelation(relation: Relation): bool {
   return true;
 }
 
-/** Undoes an open or computed transaction in slices. Fresh relations are left for the host to drop. */
+/**
+ * Undoes an open or computed transaction in slices. Fresh relations are left for the host to drop.
+ */
 export function rollBack(): u32 {
   if (state == OPEN || state == COMPUTED) {
     state = ROLLING_BACK;

@@ -7,12 +7,12 @@
  *   0    null        2  false        4  true
  *   …0   from 16 on: value (cell >> 1) − 8 of the value table
  *
- * Equal values have equal cells: what fits a small int is never in the table, and the table interns.
- * An entry is 16 bytes:  | hash | kind (2 bits) length (30 bits) | payload 8 bytes |
- * The payload is an i64, an f64, a string of up to 8 bytes, or the address of a longer one's bytes.
+ * Equal values have equal cells: what fits a small int is never in the table, and the table
+ * interns. An entry is 16 bytes:  | hash | kind (2 bits) length (30 bits) | payload 8 bytes | The
+ * payload is an i64, an f64, a string of up to 8 bytes, or the address of a longer one's bytes.
  *
- * Values are collected by marking what rows, programs and groups refer to, in slices; an intern and a
- * row insertion during a collection mark what they touch (`collector.ts`).
+ * Values are collected by marking what rows, programs and groups refer to, in slices; an intern and
+ * a row insertion during a collection mark what they touch (`collector.ts`).
  */
 import { allocate, allocateZeroed, release } from './memory';
 import { finish, hashBytes64, mix } from './hash';
@@ -25,10 +25,10 @@ export const CELL_TRUE: u32 = 4;
 /** The answer of an intern without memory; no cell has it, for the table ends long before. */
 export const NO_CELL: u32 = 0xfffffffe;
 
-export const KIND_FREE: u32 = 0;
-export const KIND_STRING: u32 = 1;
-export const KIND_INT: u32 = 2;
-export const KIND_FLOAT: u32 = 3;
+const KIND_FREE: u32 = 0;
+const KIND_STRING: u32 = 1;
+const KIND_INT: u32 = 2;
+const KIND_FLOAT: u32 = 3;
 
 const ENTRY_BYTES: u32 = 16;
 const SEGMENT_BYTES: u32 = ENTRY_BYTES << SEGMENT_SHIFT;
@@ -61,24 +61,24 @@ function entryOf(id: u32): u32 {
   return load<u32>(directory + ((id >> SEGMENT_SHIFT) << 2)) + ((id & SEGMENT_MASK) << 4);
 }
 
-export function isSmallInt(cell: u32): bool {
+function isSmallInt(cell: u32): bool {
   return (cell & 1) != 0;
 }
 
-export function smallInt(cell: u32): i32 {
+function smallInt(cell: u32): i32 {
   return (cell as i32) >> 1;
 }
 
-export function isTableCell(cell: u32): bool {
+function isTableCell(cell: u32): bool {
   return (cell & 1) == 0 && cell >= ID_CELL_BASE;
 }
 
-export function idOfCell(cell: u32): u32 {
+function idOfCell(cell: u32): u32 {
   return (cell - ID_CELL_BASE) >> 1;
 }
 
 /** KIND_… of a cell; only for cells of the table. */
-export function kindOf(cell: u32): u32 {
+function kindOf(cell: u32): u32 {
   return load<u32>(entryOf(idOfCell(cell)), 4) >> 30;
 }
 
@@ -107,11 +107,9 @@ export function isFloat(cell: u32): bool {
   return isTableCell(cell) && kindOf(cell) == KIND_FLOAT;
 }
 
-export function isString(cell: u32): bool {
-  return isTableCell(cell) && kindOf(cell) == KIND_STRING;
-}
-
-/** Canonical 64-bit hash of the value behind a cell: the same on every replica, whatever the ids. */
+/**
+ * Canonical 64-bit hash of the value behind a cell: the same on every replica, whatever the ids.
+ */
 export function canonicalHash(cell: u32): u64 {
   if (isSmallInt(cell)) return mix(3, smallInt(cell) as i64 as u64);
   if (cell < ID_CELL_BASE) return mix(1, cell as u64);
@@ -256,7 +254,7 @@ function compareIntFloat(int: i64, float: f64): i32 {
 }
 
 /** Numbers by value: 1 and 1.0 are 0 apart. Both cells are numbers. */
-export function compareNumbers(a: u32, b: u32): i32 {
+function compareNumbers(a: u32, b: u32): i32 {
   const aFloat = isFloat(a);
   const bFloat = isFloat(b);
   if (!aFloat && !bFloat) {
@@ -333,7 +331,8 @@ export function sweep(from: u32, to: u32): void {
     if (info >> 30 == KIND_FREE) continue;
     removeId(set, load<u32>(entry), id);
     const length = info & LENGTH_MASK;
-    if (info >> 30 == KIND_STRING && length > INLINE_BYTES_MAX) release(load<u32>(entry, 8), length);
+    if (info >> 30 == KIND_STRING && length > INLINE_BYTES_MAX)
+      release(load<u32>(entry, 8), length);
     store<u32>(entry, 0, 4);
     store<u32>(entry, freeHead, 8);
     freeHead = id;

@@ -68,7 +68,10 @@ function growVector(vector: Vector): bool {
 export function push(vector: Vector, word: u32): bool {
   const index = vector.length;
   if (index == vector.capacity && !growVector(vector)) return false;
-  store<u32>(load<u32>(vector.directory + ((index >> CHUNK_SHIFT) << 2)) + ((index & CHUNK_MASK) << 2), word);
+  store<u32>(
+    load<u32>(vector.directory + ((index >> CHUNK_SHIFT) << 2)) + ((index & CHUNK_MASK) << 2),
+    word,
+  );
   vector.length = index + 1;
   return true;
 }
@@ -80,18 +83,26 @@ export function reserveWords(vector: Vector, count: u32): bool {
 }
 
 export function wordAt(vector: Vector, index: u32): u32 {
-  return load<u32>(load<u32>(vector.directory + ((index >> CHUNK_SHIFT) << 2)) + ((index & CHUNK_MASK) << 2));
+  return load<u32>(
+    load<u32>(vector.directory + ((index >> CHUNK_SHIFT) << 2)) + ((index & CHUNK_MASK) << 2),
+  );
 }
 
 export function setWordAt(vector: Vector, index: u32, word: u32): void {
-  store<u32>(load<u32>(vector.directory + ((index >> CHUNK_SHIFT) << 2)) + ((index & CHUNK_MASK) << 2), word);
+  store<u32>(
+    load<u32>(vector.directory + ((index >> CHUNK_SHIFT) << 2)) + ((index & CHUNK_MASK) << 2),
+    word,
+  );
 }
 
 /** Empties the list; chunks beyond the first are given back. */
 export function clearVector(vector: Vector): void {
   while (vector.capacity > CHUNK_WORDS) {
     vector.capacity -= CHUNK_WORDS;
-    release(load<u32>(vector.directory + ((vector.capacity >> CHUNK_SHIFT) << 2)), CHUNK_WORDS << 2);
+    release(
+      load<u32>(vector.directory + ((vector.capacity >> CHUNK_SHIFT) << 2)),
+      CHUNK_WORDS << 2,
+    );
   }
   vector.length = 0;
 }

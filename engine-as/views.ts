@@ -1,13 +1,23 @@
 /*
- * Which rows a step sees: those whose flags, under a mask, have a value. READ is what readers see: OLD
- * until the commit point of a transaction, LIVE behind it.
+ * Which rows a step sees: those whose flags, under a mask, have a value. READ is what readers see:
+ * OLD until the commit point of a transaction, LIVE behind it.
  *
  *   SETTLED  LIVE and not pending: all rows of earlier rounds and of this one's start
  *   STABLE   LIVE, not pending, not recent: rows of earlier rounds only
  */
 import {
-  ROW_BASE, ROW_LIVE, ROW_OLD, ROW_PENDING, ROW_RECENT, VIEW_BASE, VIEW_NEW, VIEW_OLD, VIEW_READ,
-  VIEW_SETTLED, VIEW_STABLE, VIEWS,
+  ROW_BASE,
+  ROW_LIVE,
+  ROW_OLD,
+  ROW_PENDING,
+  ROW_RECENT,
+  VIEW_BASE,
+  VIEW_NEW,
+  VIEW_OLD,
+  VIEW_READ,
+  VIEW_SETTLED,
+  VIEW_STABLE,
+  VIEWS,
 } from './abi';
 
 const table: u32 = memory.data(VIEWS * 8, 4) as u32;
@@ -26,7 +36,9 @@ export function initViews(): void {
   setView(VIEW_BASE, ROW_OLD | ROW_BASE, ROW_OLD | ROW_BASE);
 }
 
-/** Behind the commit point readers see LIVE rows while OLD flags are still being brought in line. */
+/**
+ * Behind the commit point readers see LIVE rows while OLD flags are still being brought in line.
+ */
 export function showNew(): void {
   setView(VIEW_READ, ROW_LIVE, ROW_LIVE);
 }

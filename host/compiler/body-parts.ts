@@ -3,8 +3,9 @@
  *
  *   alarm() :- a(x), b(y), c(z).
  *
- * counts |a|·|b|·|c| derivations of one row. Each part that binds variables of its own becomes a relation
- * of the head's variables in it, so a weight counts the ways to satisfy a part, never a product of them.
+ * counts |a|·|b|·|c| derivations of one row. Each part that binds variables of its own becomes a
+ * relation of the head's variables in it, so a weight counts the ways to satisfy a part, never a
+ * product of them.
  */
 import { variablesOf } from './core-rule.ts';
 import type { CoreLiteral, CoreRule } from './core-rule.ts';
@@ -16,7 +17,10 @@ export interface BodyPart {
   readonly outputs: readonly number[];
 }
 
-/** The parts to be made relations, and the literals that stay; undefined where a split gains nothing. */
+/**
+ * The parts to be made relations, and the literals that stay; undefined where a split gains
+ * nothing.
+ */
 export function splitBody(rule: CoreRule): { parts: BodyPart[]; rest: CoreLiteral[] } | undefined {
   const headVariables = new Set(
     rule.headTerms.flatMap((term) => (term.kind === 'variable' ? [term.index] : [])),

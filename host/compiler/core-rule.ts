@@ -1,6 +1,6 @@
 /**
- * Rules as the planner sees them: over relations instead of tables, without aggregates, negation only
- * of whole rows, and with the two steps that reports of failures need.
+ * Rules as the planner sees them: over relations instead of tables, without aggregates, negation
+ * only of whole rows, and with the two steps that reports of failures need.
  */
 import type { Value } from '../value/value.ts';
 import type { ComparisonOperator, ComputeOperator, Operand, Term } from './stratified.ts';

@@ -1,7 +1,8 @@
 /**
- * Reports of failures as rules: `system:errors(policy, rule, literal, inputs)` has a row for each binding
- * under which a computation is made and has no value. It is made for bindings that satisfy all other
- * literals of the body but those that use its output, so the rows do not depend on any plan.
+ * Reports of failures as rules: `system:errors(policy, rule, literal, inputs)` has a row for each
+ * binding under which a computation is made and has no value. It is made for bindings that satisfy
+ * all other literals of the body but those that use its output, so the rows do not depend on any
+ * plan.
  */
 import { constant, operandsOf, variable, variablesOf } from './core-rule.ts';
 import type { CoreLiteral, CoreRule } from './core-rule.ts';
@@ -52,8 +53,8 @@ export function failureHead(
 }
 
 /**
- * The literals that a binding must satisfy before the call. A variable of a positive atom is nobody's
- * output: a call that only compares with it is made whenever all others hold.
+ * The literals that a binding must satisfy before the call. A variable of a positive atom is
+ * nobody's output: a call that only compares with it is made whenever all others hold.
  */
 function literalsBefore(call: Call, body: readonly CoreLiteral[]): CoreLiteral[] {
   const others = body.filter((literal) => literal !== call);

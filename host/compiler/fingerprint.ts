@@ -1,4 +1,7 @@
-/** A 106-bit hash of a text, for telling definitions apart: a multiply-xorshift mix of UTF-16 units, twice. */
+/**
+ * A 106-bit hash of a text, for telling definitions apart: a multiply-xorshift mix of UTF-16 units,
+ * twice.
+ */
 export function fingerprint(text: string): string {
   return hash53(text, 0) + hash53(text, 0x9e3779b9);
 }

@@ -1,6 +1,7 @@
 /**
- * A query → one version over relations named by table key. Nothing is built for it: `not t(x, _)` looks
- * for a row, and an index that is not there is replaced by a scan when the engine encodes the version.
+ * A query → one version over relations named by table key. Nothing is built for it: `not t(x, _)`
+ * looks for a row, and an index that is not there is replaced by a scan when the engine encodes the
+ * version.
  */
 import { variable } from './core-rule.ts';
 import type { CoreLiteral } from './core-rule.ts';
@@ -13,7 +14,9 @@ import type { VersionRequest } from './version-builder.ts';
 /** Relation 0 is the answer; the others are the tables of the body. */
 export function lowerQuery(plan: Plan, query: StratifiedQuery): QueryPlan {
   const tables = query.tables ?? plan.program.tables;
-  const relations: { table: string; arity: number }[] = [{ table: '', arity: query.outputs.length }];
+  const relations: { table: string; arity: number }[] = [
+    { table: '', arity: query.outputs.length },
+  ];
   const indexes: number[][][] = [[]];
   const numbers = new Map<number, number>();
   const relationOf = (table: number): number => {

@@ -1,6 +1,6 @@
 /**
- * Stratified program → plan. Each stratum becomes a unit; what the core does not know is expressed by
- * auxiliary relations before it:
+ * Stratified program → plan. Each stratum becomes a unit; what the core does not know is expressed
+ * by auxiliary relations before it:
  *
  *   not t(x, _)       `$not…`    t's rows projected to x, counted; the literal asks for a whole row
  *   p(g, sum(v))      `$in…`     the distinct solutions, `$agg…` the aggregate over them
@@ -174,7 +174,9 @@ class Lowering {
     return this.#projectNegated(literal, relation);
   }
 
-  /** `not t(x, _, "a")` → `not $not(x)` with `$not(x) :- t(x, _, "a")`. Equal patterns share one. */
+  /**
+   * `not t(x, _, "a")` → `not $not(x)` with `$not(x) :- t(x, _, "a")`. Equal patterns share one.
+   */
   #projectNegated(literal: AtomLiteral, relation: number): CoreAtom {
     const variables = [...new Set(variablesOfTerms(literal.terms))];
     const terms = literal.terms.map((term) =>
@@ -182,7 +184,9 @@ class Lowering {
     );
     const pattern = terms.map((term) => {
       if (term.kind === 'wildcard') return '_';
-      return term.kind === 'constant' ? printConstant(term.value) : `${(term as { index: number }).index}`;
+      return term.kind === 'constant'
+        ? printConstant(term.value)
+        : `${(term as { index: number }).index}`;
     });
     const name = `$not:${this.#builder.nameOf(relation)}(${pattern.join(',')})`;
     let projection = this.#builder.find(name);
@@ -201,7 +205,9 @@ class Lowering {
     return { kind: 'atom', relation: projection, negated: true, terms: variables.map(variable) };
   }
 
-  /** The rule that copies the aggregate's output into the table; input and aggregate go before it. */
+  /**
+   * The rule that copies the aggregate's output into the table; input and aggregate go before it.
+   */
   #lowerAggregate(rule: Rule, head: number, body: readonly CoreLiteral[]): CoreRule {
     const label = `${rule.policy}:${rule.ordinal}`;
     const owner = this.#builder.tableOf(head);
@@ -211,7 +217,7 @@ class Lowering {
     const variableCount = rule.variables.length;
     this.#builder.addCounting(input, [{ head: input, headTerms: inputTerms, body, variableCount }]);
 
-    const groupTerms = rule.headTerms.filter((term) => term.kind !== 'aggregate') as Operand[];
+    const groupTerms = rule.headTerms.filter((term): term is Operand => term.kind !== 'aggregate');
     const groups = [...new Set(variablesOfTerms(groupTerms))].sort(
       (a, b) => solution.indexOf(a) - solution.indexOf(b),
     );
@@ -228,7 +234,9 @@ class Lowering {
       input,
       output,
       ...(errors === undefined ? {} : { errors }),
-      ...(needsSearch && groups.length > 0 ? { index: this.#builder.index(input, groupColumns) } : {}),
+      ...(needsSearch && groups.length > 0
+        ? { index: this.#builder.index(input, groupColumns) }
+        : {}),
       groupColumns,
       aggregates: aggregates.map((one) => ({
         function: one.argument === undefined ? 'count' : one.function,
@@ -282,7 +290,8 @@ interface Sums {
 function solutionVariables(rule: Rule): number[] {
   const inHead = new Set(
     rule.headTerms.flatMap((term) => {
-      if (term.kind === 'aggregate') return term.argument === undefined ? [] : [term.argument.index];
+      if (term.kind === 'aggregate')
+        return term.argument === undefined ? [] : [term.argument.index];
       return term.kind === 'variable' ? [term.index] : [];
     }),
   );

@@ -93,8 +93,9 @@ export class PlanBuilder {
   }
 
   /**
-   * Tables keep their key as name. An auxiliary relation is named after its definition, so that the next
-   * plan finds it again wherever its rule stands then; equal definitions are told apart by a number.
+   * Tables keep their key as name. An auxiliary relation is named after its definition, so that the
+   * next plan finds it again wherever its rule stands then; equal definitions are told apart by a
+   * number.
    */
   finish(): { relations: PlanRelation[]; units: Unit[] } {
     const seen = new Map<string, number>();
@@ -163,12 +164,14 @@ export class PlanBuilder {
       versions.push(this.#version(rule, { ...driven, purpose: 'insert', view: () => 'new' }));
     }
     if (!this.#isBatchOnly) {
-      versions.push(this.#version(rule, {
+      versions.push(
+        this.#version(rule, {
           purpose: 'support',
           isInside: isMember,
           isRanked,
           view: () => 'new',
-        }));
+        }),
+      );
     }
     return versions;
   }

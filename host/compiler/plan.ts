@@ -1,8 +1,9 @@
 /**
- * The plan: what the engine runs. Relations (tables and auxiliary ones), units in evaluation order, and
- * for each rule its *versions*: the same rule run from scratch, driven by the delta of one literal, or
- * backwards from a head row. A version is a list of steps over numbered registers. Made by `lower.ts`,
- * turned into bytes by `host/engine/program-encoder.ts`; its twin in the core is `program-decoder.ts`.
+ * The plan: what the engine runs. Relations (tables and auxiliary ones), units in evaluation order,
+ * and for each rule its *versions*: the same rule run from scratch, driven by the delta of one
+ * literal, or backwards from a head row. A version is a list of steps over numbered registers. Made
+ * by `lower.ts`, turned into bytes by `host/engine/program-encoder.ts`; its twin in the core is
+ * `program-decoder.ts`.
  */
 import type { Value } from '../value/value.ts';
 import type {
@@ -72,9 +73,17 @@ export type Step =
       readonly binds: readonly ColumnUse[];
       readonly checks: readonly ColumnUse[];
     }
-  | { readonly op: 'head'; readonly binds: readonly ColumnUse[]; readonly checks: readonly ColumnUse[] }
+  | {
+      readonly op: 'head';
+      readonly binds: readonly ColumnUse[];
+      readonly checks: readonly ColumnUse[];
+    }
   | ({ readonly op: 'scan' } & Iteration)
-  | ({ readonly op: 'lookup'; readonly index: number; readonly keys: readonly Register[] } & Iteration)
+  | ({
+      readonly op: 'lookup';
+      readonly index: number;
+      readonly keys: readonly Register[];
+    } & Iteration)
   | {
       readonly op: 'probe';
       readonly relation: RelationNumber;
@@ -84,7 +93,12 @@ export type Step =
       readonly isBounded?: boolean;
       readonly registers: readonly Register[];
     }
-  | { readonly op: 'compare'; readonly operator: ComparisonOperator; readonly left: Register; readonly right: Register }
+  | {
+      readonly op: 'compare';
+      readonly operator: ComparisonOperator;
+      readonly left: Register;
+      readonly right: Register;
+    }
   | {
       readonly op: 'compute';
       readonly operator: ComputeOperator;
@@ -94,15 +108,24 @@ export type Step =
       /** The output is bound: compare. */
       readonly isCheck: boolean;
     }
-  | { readonly op: 'fails'; readonly operator: ComputeOperator; readonly left: Register; readonly right: Register }
+  | {
+      readonly op: 'fails';
+      readonly operator: ComputeOperator;
+      readonly left: Register;
+      readonly right: Register;
+    }
   | { readonly op: 'format'; readonly inputs: readonly Register[]; readonly output: Register }
   | { readonly op: 'move'; readonly from: Register; readonly to: Register }
-  | { readonly op: 'emit'; readonly ranks: readonly number[]; readonly registers: readonly Register[] };
+  | {
+      readonly op: 'emit';
+      readonly ranks: readonly number[];
+      readonly registers: readonly Register[];
+    };
 
 /**
- * `full`: from scratch. `delta`: exact changes of weights. In recursive units `candidate` finds heads
- * that may have lost support, `insert` heads that gained an instance, `round` is semi-naive, `support`
- * starts from a head row.
+ * `full`: from scratch. `delta`: exact changes of weights. In recursive units `candidate` finds
+ * heads that may have lost support, `insert` heads that gained an instance, `round` is semi-naive,
+ * `support` starts from a head row.
  */
 export type Purpose = 'full' | 'delta' | 'candidate' | 'insert' | 'round' | 'support';
 
@@ -124,7 +147,10 @@ export interface AggregatePlan {
   readonly input: RelationNumber;
   /** Columns: the group's, then the aggregates'. */
   readonly output: RelationNumber;
-  /** Columns: the group's, then the number of an aggregate without a value; absent where none can fail. */
+  /**
+   * Columns: the group's, then the number of an aggregate without a value; absent where none can
+   * fail.
+   */
   readonly errors?: RelationNumber;
   /** Index of the input by the group's columns; absent for one group or without min and max. */
   readonly index?: number;

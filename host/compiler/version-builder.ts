@@ -1,8 +1,9 @@
 /**
  * One version of a rule: chooses the order of the body and writes its steps.
  *
- * The order is greedy: whatever only filters comes as soon as its variables are bound; of the atoms the
- * one with most bound columns comes next (a bound column is a key of an index), ties in text order.
+ * The order is greedy: whatever only filters comes as soon as its variables are bound; of the atoms
+ * the one with most bound columns comes next (a bound column is a key of an index), ties in text
+ * order.
  */
 import { operandsOf, variablesOf } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
@@ -18,7 +19,9 @@ export interface VersionRequest {
   readonly isExit?: boolean;
   /** What the atom at a body position sees. */
   readonly view: (position: number) => View;
-  /** True for relations of the recursive component; their rows carry ranks if they are maintained. */
+  /**
+   * True for relations of the recursive component; their rows carry ranks if they are maintained.
+   */
   readonly isInside: (relation: number) => boolean;
   readonly isRanked: (relation: number) => boolean;
   /** Number of the index of a relation by these columns; asks for it. */
@@ -111,7 +114,9 @@ class VersionBuilder {
     return best;
   }
 
-  /** Of two atoms with equally many columns bound, rows of the component come last: there are more. */
+  /**
+   * Of two atoms with equally many columns bound, rows of the component come last: there are more.
+   */
   #score(atom: CoreAtom): number {
     const columns = atom.terms.filter((term) => this.#isBound(term)).length;
     const penalty = this.#request.isInside(atom.relation) ? COMPONENT_PENALTY : 0;
@@ -194,11 +199,15 @@ class VersionBuilder {
     }
   }
 
-  /** One match is enough where nothing that the atom binds is used again and solutions are not counted. */
+  /**
+   * One match is enough where nothing that the atom binds is used again and solutions are not
+   * counted.
+   */
   #match(atom: CoreAtom, waiting: readonly Waiting[]): Match {
     const { purpose } = this.#request;
     if (!this.#isQuery && !SET_PURPOSES.has(purpose)) return 'each';
-    // A candidate is found by any of its instances, but the one that supported it decides by its ranks.
+    // A candidate is found by any of its instances, but the one that supported it decides by its
+    // ranks.
     if (purpose === 'candidate' && this.#request.isRanked(atom.relation)) return 'each';
     const later = new Set(waiting.flatMap(({ literal }) => variablesOf(literal)));
     for (const term of this.#rule.headTerms) if (term.kind === 'variable') later.add(term.index);

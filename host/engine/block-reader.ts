@@ -7,8 +7,9 @@ import { outOfMemory } from './core.ts';
 const CHUNK_BYTES = 1 << 18;
 
 /**
- * Chooses and sorts the rows of an output, then reads at most `rowsMax` of them. `pause` runs between
- * slices; it answers false when the output is void (a commit passed): the result is undefined then.
+ * Chooses and sorts the rows of an output, then reads at most `rowsMax` of them. `pause` runs
+ * between slices; it answers false when the output is void (a commit passed): the result is
+ * undefined then.
  */
 export async function readBlock(
   core: Core,

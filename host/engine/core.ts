@@ -1,6 +1,6 @@
 /**
- * The WASM core as typed calls: instantiates it through AssemblyScript's loader, and is the one place
- * that makes views over its memory (growth detaches them, so a view is made for each use).
+ * The WASM core as typed calls: instantiates it through AssemblyScript's loader, and is the one
+ * place that makes views over its memory (growth detaches them, so a view is made for each use).
  */
 import { instantiate } from '@assemblyscript/loader';
 import { ABI_VERSION, STATUS_OUT_OF_MEMORY } from '../../engine-as/abi.ts';
@@ -26,7 +26,10 @@ async function compileOnce(wasm: CoreSource): Promise<object> {
   return compiled;
 }
 
-/** Exports of engine-as/index.ts. u32 results are signed: `>>> 0` before use as an address or handle. */
+/**
+ * Exports of engine-as/index.ts. u32 results are signed: `>>> 0` before use as an address or
+ * handle.
+ */
 export interface CoreExports {
   readonly memory: { readonly buffer: ArrayBuffer };
   abiVersion(): number;
@@ -45,7 +48,13 @@ export interface CoreExports {
   setProgram(pointer: number, bytes: number): number;
   clearBaseRows(handle: number, from: number): number;
   copyBaseRows(handle: number, to: number, from: number): number;
-  changeBaseRows(handle: number, pointer: number, bytes: number, rows: number, insert: number): number;
+  changeBaseRows(
+    handle: number,
+    pointer: number,
+    bytes: number,
+    rows: number,
+    insert: number,
+  ): number;
   bytesTaken(): number;
   step(budget: number): number;
   commit(): number;
@@ -100,9 +109,13 @@ export class Core {
     const core = exports as unknown as CoreExports;
     memory = core.memory;
     if (core.abiVersion() !== ABI_VERSION) {
-      throw new CaucusError('internal', `the core has version ${core.abiVersion()}, not ${ABI_VERSION}`, {
-        remedy: 'build the core and the host together: npm run build',
-      });
+      throw new CaucusError(
+        'internal',
+        `the core has version ${core.abiVersion()}, not ${ABI_VERSION}`,
+        {
+          remedy: 'build the core and the host together: npm run build',
+        },
+      );
     }
     if (core.start(pagesMax) === STATUS_OUT_OF_MEMORY) throw outOfMemory();
     return new Core(core);

@@ -10,7 +10,10 @@ import type { Plan, QueryPlan } from '../compiler/plan.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { RowBlock } from '../value/row-block.ts';
 
-/** Base rows of one table. `replace` first removes every base row of the table. Deletes go before inserts. */
+/**
+ * Base rows of one table. `replace` first removes every base row of the table. Deletes go before
+ * inserts.
+ */
 export interface TableChange {
   readonly table: TableKey;
   readonly replace?: boolean;
@@ -43,7 +46,10 @@ export interface TransactionFailure {
 }
 export interface TransactionSuccess {
   readonly ok: true;
-  /** Changed tables only; a table that a new plan begins to watch appears with all its rows as inserts. */
+  /**
+   * Changed tables only; a table that a new plan begins to watch appears with all its rows as
+   * inserts.
+   */
   readonly deltas: readonly TableDelta[];
 }
 export type TransactionResult = TransactionSuccess | TransactionFailure;
@@ -67,11 +73,18 @@ export interface EngineStats {
   readonly liveValues: number;
   /** Rows visited by maintenance in the last transaction (inserted, deleted, checked). */
   readonly touchedRows: number;
-  readonly strata: readonly { readonly tables: readonly TableKey[]; readonly ms: number; readonly rounds: number }[];
+  readonly strata: readonly {
+    readonly tables: readonly TableKey[];
+    readonly ms: number;
+    readonly rounds: number;
+  }[];
 }
 
 export interface Engine {
-  /** Resolves once the transaction is committed or has failed; yields to the event loop between steps. */
+  /**
+   * Resolves once the transaction is committed or has failed; yields to the event loop between
+   * steps.
+   */
   transact(transaction: Transaction): Promise<TransactionResult>;
   /** Read-only, at the last committed state; may run while a transaction is being computed. */
   query(plan: QueryPlan, options?: QueryOptions): Promise<QueryResult>;
@@ -79,7 +92,10 @@ export interface Engine {
   rows(table: TableKey, options?: { readonly base?: boolean }): Promise<RowBlock>;
   /** Number of rows at the last committed state; 0 for a table that is not there. */
   count(table: TableKey): number;
-  /** Order-independent sum over canonical values of the base rows and of the tables in `digestTables` of the plan; hex. */
+  /**
+   * Order-independent sum over canonical values of the base rows and of the tables in
+   * `digestTables` of the plan; hex.
+   */
   digest(): string;
   stats(): EngineStats;
   close(): void;

@@ -135,7 +135,8 @@ class ProgramEncoder {
 
   #putVersion(version: Version): void {
     this.#put(PURPOSES[version.purpose], version.head, version.source ?? NONE);
-    this.#put(Number(version.isNegative), Number(version.inComponent), Number(version.isExit));
+    const polarity = version.isNegative ? abi.POLARITY_NEGATIVE : abi.POLARITY_POSITIVE;
+    this.#put(polarity, Number(version.inComponent), Number(version.isExit));
     this.#put(version.registerCount, version.rankCount, version.constants.length);
     for (const one of version.constants) this.#put(one.register, this.#constant(one.value));
     const code = encodeSteps(version.steps);

@@ -1,6 +1,6 @@
 /**
- * A query's bytes over the relations that run now. A lookup by columns that no index covers becomes a
- * scan; when such a query comes again over a larger table, the index is built.
+ * A query's bytes over the relations that run now. A lookup by columns that no index covers becomes
+ * a scan; when such a query comes again over a larger table, the index is built.
  */
 import type { QueryPlan, Step, Version } from '../compiler/plan.ts';
 import type { TableKey } from '../compiler/stratified.ts';

@@ -1,6 +1,7 @@
 /**
- * Which relation of the core stands for which relation of the plan. A relation of the former plan with
- * equal name and definition goes on with its rows; the others are made anew and evaluated from scratch.
+ * Which relation of the core stands for which relation of the plan. A relation of the former plan
+ * with equal name and definition goes on with its rows; the others are made anew and evaluated from
+ * scratch.
  */
 import * as abi from '../../engine-as/abi.ts';
 import type { Plan, PlanRelation, Unit } from '../compiler/plan.ts';

@@ -1,10 +1,11 @@
 /**
- * The engine over the WASM core. Transactions run one after another, each in slices with a turn of the
- * event loop between them; queries run between the slices and see the state before the transaction.
+ * The engine over the WASM core. Transactions run one after another, each in slices with a turn of
+ * the event loop between them; queries run between the slices and see the state before the
+ * transaction.
  *
- * A query that is under way when a transaction is ready to commit gets a few more turns to end; then the
- * commit goes ahead and the query starts again on the new state. One that was overtaken several times is
- * waited for.
+ * A query that is under way when a transaction is ready to commit gets a few more turns to end;
+ * then the commit goes ahead and the query starts again on the new state. One that was overtaken
+ * several times is waited for.
  */
 import * as abi from '../../engine-as/abi.ts';
 import type { Plan, QueryPlan } from '../compiler/plan.ts';
@@ -191,7 +192,8 @@ export class WasmEngine implements Engine {
     }
     for (const { relation, handle } of binding.bound) {
       const old = former?.byName.get(relation.name);
-      if (old === undefined || old.handle === handle || old.relation.arity !== relation.arity) continue;
+      if (old === undefined || old.handle === handle || old.relation.arity !== relation.arity)
+        continue;
       await this.#copyBaseRows(old.handle, handle);
     }
     return binding;
@@ -348,7 +350,8 @@ export class WasmEngine implements Engine {
       for (const read of waiting) {
         const overtaken = this.#reads.get(read);
         const isPatient = overtaken !== undefined && overtaken >= OVERTAKEN_MAX;
-        if (overtaken === undefined || (turn >= COMMIT_TURNS_MAX && !isPatient)) waiting.delete(read);
+        if (overtaken === undefined || (turn >= COMMIT_TURNS_MAX && !isPatient))
+          waiting.delete(read);
       }
       if (waiting.size > 0) await this.#options.yield();
     }
@@ -381,7 +384,10 @@ export class WasmEngine implements Engine {
 
   /* Reads. */
 
-  /** Runs a read, again whenever a commit overtakes it (its pause answers false and it is undefined). */
+  /**
+   * Runs a read, again whenever a commit overtakes it (its pause answers false and it is
+   * undefined).
+   */
   async #read<T>(read: (pause: () => Promise<boolean>) => Promise<T | undefined>): Promise<T> {
     const token = {};
     this.#reads.set(token, 0);
