@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { lower, lowerQuery } from '../../host/compiler/lower.ts';
 import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
+import type { Engine } from '../../host/engine/engine.ts';
 import type { EngineKind } from './engine-kind.ts';
 
 const CORES = [
@@ -21,4 +22,15 @@ export async function engineKinds(): Promise<EngineKind[]> {
     });
   }
   return kinds;
+}
+
+/** The core with a part switched off (`sabotage` of its exports): 1 = rounds as ranks, 2 = no recompute. */
+export async function sabotagedKind(name: string, sabotage: number): Promise<EngineKind> {
+  const bytes = await readFile('build/core.wasm');
+  const create = async (): Promise<Engine> => {
+    const engine = await createWasmEngine(bytes, { yield: async () => undefined });
+    engine.core.exports.sabotage(sabotage);
+    return engine;
+  };
+  return { name, create, lower, lowerQuery };
 }

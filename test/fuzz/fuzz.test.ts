@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BROKEN_ENGINES } from './broken-engines.ts';
 import { checkCase } from './check-case.ts';
 import { NAIVE } from './engine-kind.ts';
-import { engineKinds } from './engines.ts';
+import { engineKinds, sabotagedKind } from './engines.ts';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
 import { rankEngineKind } from './rank-engine.ts';
 
@@ -63,6 +63,19 @@ test('ranks by body agree, ranks by round do not', async () => {
   await compareEngines(byBody, { seed: 1, batches: 2000, scratchEvery: 0 });
   const failure = compareEngines(byRound, { seed: 1, batches: 2000, scratchEvery: 0 });
   await assert.rejects(failure, FuzzFailure);
+});
+
+test('the core with rounds as ranks is found', async () => {
+  const failure = compareEngines(await sabotagedKind('rounds as ranks', 1), {
+    seed: 1,
+    batches: CONTROL_BATCHES,
+  });
+  await assert.rejects(failure, FuzzFailure);
+});
+
+test(`the core that never gives up maintenance agrees all the same, SEED=${SEED}`, async () => {
+  const kind = await sabotagedKind('no recompute', 2);
+  await compareEngines(kind, { seed: SEED, batches: LARGE_BATCHES, large: true });
 });
 
 test('the fuzzer finds nothing where there is nothing', async () => {

@@ -106,10 +106,12 @@ export class CaseRun {
     if (inputs.length === 0) return [];
     const setting = settingAfter(this.#setting, inputs);
     const catalog = catalogOf(setting);
-    const isNewProgram = JSON.stringify(catalog) !== JSON.stringify(this.#catalog);
+    const isNewCatalog = JSON.stringify(catalog) !== JSON.stringify(this.#catalog);
+    // A table of a policy may exist by its rows alone.
+    const isNewProgram = isNewCatalog || setting.pushed.size !== this.#setting.pushed.size;
     const external = { externalTables: new Set(setting.pushed.keys()) };
     const { program, diagnostics } = compile(catalog, external);
-    const lines = isNewProgram ? printDiagnostics(diagnostics) : [];
+    const lines = isNewCatalog ? printDiagnostics(diagnostics) : [];
     if (program === undefined) return lines;
     const plan = this.#kind.lower(program, { watched: 'all' });
     const result = await this.#engine.transact({
