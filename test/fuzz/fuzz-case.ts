@@ -31,7 +31,7 @@ export interface FuzzCase {
 
 const LARGE_SCALE = 10;
 
-/** The case of a seed: a program and `batches` batches for it; `large`: of some hundred rows a table. */
+/** A seed's program and `batches` batches for it; `large`: with some hundred rows a table. */
 export function generateCase(seed: number, batches: number, large = false): FuzzCase {
   const program = generateProgram(randomOf(seed, 0), { large });
   const scale = large ? LARGE_SCALE : 1;
