@@ -24,7 +24,7 @@ export async function engineKinds(): Promise<EngineKind[]> {
   return kinds;
 }
 
-/** The core with a mechanism broken by its export `sabotage`: 1 = rounds as ranks, 2 = no recompute. */
+/** The core with one mechanism broken: 1 = rounds as ranks, 2 = no recompute. */
 export async function sabotagedKind(name: string, sabotage: number): Promise<EngineKind> {
   const bytes = await readFile('build/core.wasm');
   const create = async (): Promise<Engine> => {
