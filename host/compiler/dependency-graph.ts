@@ -2,7 +2,7 @@
  * Which table is computed from which, and the strongly connected components in dependency order.
  */
 import type { Span } from './source-text.ts';
-import type { Rule } from './stratified.ts';
+import type { HeadTerm, Rule } from './stratified.ts';
 
 /** `from` is computed with rows of `to`. A strict edge needs `to` complete: negation, aggregate. */
 export interface Dependency {
@@ -34,16 +34,22 @@ export function dependencyGraph(
   const dependencies: Dependency[][] = Array.from({ length: tableCount }, () => []);
   for (const [index, rule] of rules.entries()) {
     const aggregates = rule.headTerms.some((term) => term.kind === 'aggregate');
+    const failing = [
+      ...rule.body.filter((literal) => literal.kind === 'compute'),
+      // A sum outside 64 bits, or over what is no number.
+      ...(rule.headTerms.some(isSum) ? [rule] : []),
+    ];
+    for (const { span } of failing) {
+      const edge = {
+        from: errorsTable,
+        to: rule.head,
+        strict: 'negation',
+        rule: index,
+        span,
+      } as const;
+      dependencies[errorsTable]?.push(edge);
+    }
     for (const literal of rule.body) {
-      if (literal.kind === 'compute' && errorsTable >= 0) {
-        dependencies[errorsTable]?.push({
-          from: errorsTable,
-          to: rule.head,
-          strict: 'negation',
-          rule: index,
-          span: literal.span,
-        });
-      }
       if (literal.kind !== 'atom') continue;
       const strict = literal.negated ? 'negation' : aggregates ? 'aggregate' : undefined;
       dependencies[rule.head]?.push({
@@ -61,6 +67,10 @@ export function dependencyGraph(
     for (const table of members) componentOf[table] = index;
   });
   return { dependencies, components, componentOf };
+}
+
+function isSum(term: HeadTerm): boolean {
+  return term.kind === 'aggregate' && term.function === 'sum';
 }
 
 /**

@@ -4,6 +4,7 @@
  * version.
  */
 import { variable } from './core-rule.ts';
+import { UNKNOWN_SIZE } from './plan-builder.ts';
 import type { CoreLiteral } from './core-rule.ts';
 import type { Plan, QueryPlan } from './plan.ts';
 import { tableKey } from './stratified.ts';
@@ -49,7 +50,7 @@ export function lowerQuery(plan: Plan, query: StratifiedQuery): QueryPlan {
   const request: VersionRequest = {
     purpose: 'full',
     view: () => 'read',
-    isInside: () => false,
+    size: (relation) => plan.options.sizes?.get(relations[relation]?.table ?? '') ?? UNKNOWN_SIZE,
     isRanked: () => false,
     index,
   };

@@ -53,7 +53,7 @@ class Lowering {
   constructor(program: StratifiedProgram, options: PlanOptions) {
     this.#program = program;
     this.#options = options;
-    this.#builder = new PlanBuilder(options.batchOnly === true);
+    this.#builder = new PlanBuilder(options.batchOnly === true, options.sizes ?? new Map());
     this.#relations = program.tables.map((table) => this.#tableRelation(table));
   }
 

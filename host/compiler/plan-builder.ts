@@ -6,6 +6,11 @@ import type { TableKey } from './stratified.ts';
 import { buildVersion } from './version-builder.ts';
 import type { VersionRequest } from './version-builder.ts';
 
+/** Rows of a table of which nothing is known. */
+export const UNKNOWN_SIZE = 1000;
+/** How much larger a closure is taken to be than what it is made of. */
+const CLOSURE_FACTOR = 10;
+
 interface RelationDraft {
   readonly name: string;
   readonly arity: number;
@@ -18,12 +23,15 @@ interface RelationDraft {
 export class PlanBuilder {
   readonly tables = new Map<TableKey, number>();
   readonly #isBatchOnly: boolean;
+  readonly #sizes: ReadonlyMap<TableKey, number>;
   readonly #relations: RelationDraft[] = [];
   readonly #byName = new Map<string, number>();
   readonly #units: Unit[] = [];
 
-  constructor(isBatchOnly: boolean) {
+  /** `sizes`: rows of tables, where known. */
+  constructor(isBatchOnly: boolean, sizes: ReadonlyMap<TableKey, number>) {
     this.#isBatchOnly = isBatchOnly;
+    this.#sizes = sizes;
   }
 
   addTable(key: TableKey, arity: number): number {
@@ -110,6 +118,10 @@ export class PlanBuilder {
     return { relations, units: this.#units };
   }
 
+  #size(relation: number): number {
+    return this.#sizes.get(this.#draft(relation).name) ?? UNKNOWN_SIZE;
+  }
+
   #draft(relation: number): RelationDraft {
     const draft = this.#relations[relation];
     if (draft === undefined) throw new Error(`no relation ${relation}`);
@@ -150,10 +162,12 @@ export class PlanBuilder {
     }
     const isMember = (relation: number): boolean => members.has(relation);
     const isRanked = (relation: number): boolean => !this.#isBatchOnly && isMember(relation);
+    const size = (relation: number): number =>
+      this.#size(relation) * (isMember(relation) ? CLOSURE_FACTOR : 1);
     const versions: Version[] = [];
     for (const source of atomPositions(rule.body)) {
       const inComponent = isInside(rule.body[source] as CoreLiteral);
-      const driven = { source, inComponent, isInside: isMember, isRanked };
+      const driven = { source, inComponent, size, isRanked };
       if (inComponent) {
         const view = roundView(rule.body, source, isInside);
         versions.push(this.#version(rule, { ...driven, purpose: 'round', view }));
@@ -167,7 +181,7 @@ export class PlanBuilder {
       versions.push(
         this.#version(rule, {
           purpose: 'support',
-          isInside: isMember,
+          size,
           isRanked,
           view: () => 'new',
         }),
@@ -178,10 +192,10 @@ export class PlanBuilder {
 
   #version(
     rule: CoreRule,
-    request: Omit<VersionRequest, 'isInside' | 'isRanked' | 'index'> & Partial<VersionRequest>,
+    request: Omit<VersionRequest, 'size' | 'isRanked' | 'index'> & Partial<VersionRequest>,
   ): Version {
     return buildVersion(rule, {
-      isInside: () => false,
+      size: (relation) => this.#size(relation),
       isRanked: () => false,
       index: (relation, columns) => this.index(relation, columns),
       ...request,

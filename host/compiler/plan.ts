@@ -22,6 +22,8 @@ export interface PlanOptions {
   readonly digest?: ReadonlySet<TableKey>;
   /** Queries kept as tables `$view:<name>`, watched; their columns are the query's. */
   readonly views?: readonly { readonly name: string; readonly query: StratifiedQuery }[];
+  /** Rows of tables, where known: decides the order of joins and nothing else. */
+  readonly sizes?: ReadonlyMap<TableKey, number>;
   /** Leave out what only maintenance needs: one transaction, no updates after it. */
   readonly batchOnly?: boolean;
 }

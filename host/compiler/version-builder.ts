@@ -2,8 +2,7 @@
  * One version of a rule: chooses the order of the body and writes its steps.
  *
  * The order is greedy: whatever only filters comes as soon as its variables are bound; of the atoms
- * the one with most bound columns comes next (a bound column is a key of an index), ties in text
- * order.
+ * the one that is expected to match fewest rows comes next, ties in text order.
  */
 import { operandsOf, variablesOf } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
@@ -19,16 +18,16 @@ export interface VersionRequest {
   readonly isExit?: boolean;
   /** What the atom at a body position sees. */
   readonly view: (position: number) => View;
-  /**
-   * True for relations of the recursive component; their rows carry ranks if they are maintained.
-   */
-  readonly isInside: (relation: number) => boolean;
+  /** Rows that a relation has or is expected to have. */
+  readonly size: (relation: number) => number;
+  /** Rows of the relation carry ranks. */
   readonly isRanked: (relation: number) => boolean;
   /** Number of the index of a relation by these columns; asks for it. */
   readonly index: (relation: number, columns: readonly number[]) => number;
 }
 
-const COMPONENT_PENALTY = 1 / 1024;
+/** What a constant narrows, measured in bound variables. */
+const CONSTANT_SHARE = 0.5;
 /** Purposes for which one match of a literal is as good as all. */
 const SET_PURPOSES: ReadonlySet<Purpose> = new Set(['candidate', 'insert', 'round', 'support']);
 
@@ -99,28 +98,33 @@ class VersionBuilder {
     return term.kind === 'constant' || (term.kind === 'variable' && this.#bound.has(term.index));
   }
 
-  /** The next literal: a filter that is ready, else the atom with most of its columns bound. */
+  /** The next literal: a filter that is ready, else the atom with the fewest rows to expect. */
   #choose(waiting: readonly Waiting[]): Waiting {
     const filter = waiting.find(({ literal }) => this.#isFilter(literal));
     if (filter !== undefined) return filter;
     let best: Waiting | undefined;
-    let bestScore = -1;
+    let fewest = Infinity;
     for (const one of waiting) {
       if (one.literal.kind !== 'atom' || one.literal.negated) continue;
-      const score = this.#score(one.literal);
-      if (score > bestScore) [best, bestScore] = [one, score];
+      const rows = this.#expectedRows(one.literal);
+      if (rows < fewest) [best, fewest] = [one, rows];
     }
     if (best === undefined) throw new Error('the rule is not safe');
     return best;
   }
 
   /**
-   * Of two atoms with equally many columns bound, rows of the component come last: there are more.
+   * Rows that the atom is expected to match: size^(free share of its columns), each bound variable
+   * narrowing by a whole column, a constant by half of one (it may be what most rows have).
    */
-  #score(atom: CoreAtom): number {
-    const columns = atom.terms.filter((term) => this.#isBound(term)).length;
-    const penalty = this.#request.isInside(atom.relation) ? COMPONENT_PENALTY : 0;
-    return columns === 0 ? COMPONENT_PENALTY - penalty : 1 + columns / atom.terms.length - penalty;
+  #expectedRows(atom: CoreAtom): number {
+    const size = Math.max(2, this.#request.size(atom.relation));
+    let bound = 0;
+    for (const term of atom.terms) {
+      if (term.kind === 'constant') bound += CONSTANT_SHARE;
+      else if (this.#isBound(term)) bound += 1;
+    }
+    return size ** (1 - bound / Math.max(1, atom.terms.length));
   }
 
   /** True for a literal that needs no iteration now. */
