@@ -40,12 +40,11 @@ export function bindRelations(
   rowsMax: number,
 ): Binding {
   const fresh = new Set<number>();
-  const bound = plan.relations.map((relation): BoundRelation => {
-    const known = former?.byName.get(relation.name);
+  const kept = keptRelations(plan, former);
+  const bound = plan.relations.map((relation, number): BoundRelation => {
+    const known = kept.get(number);
     const digest = digestFlags(plan, relation);
-    if (known !== undefined && isSame(known.relation, relation)) {
-      return { relation, handle: known.handle, digest };
-    }
+    if (known !== undefined) return { relation, handle: known.handle, digest };
     const handle = createRelation(core, plan, relation, digest, rowsMax);
     fresh.add(handle);
     return { relation, handle, digest };
@@ -56,6 +55,31 @@ export function bindRelations(
   }
   const byName = new Map(bound.map((one) => [one.relation.name, one]));
   return { plan, bound, byName, fresh, indexes };
+}
+
+/**
+ * By place in the plan, the former relations that go on. A unit goes on as a whole, and only where
+ * all that it reads does: a relation that is made anew has no delta to bring the unit up to date.
+ */
+function keptRelations(plan: Plan, former: Binding | undefined): Map<number, BoundRelation> {
+  const kept = new Map<number, BoundRelation>();
+  for (const [number, relation] of plan.relations.entries()) {
+    const known = former?.byName.get(relation.name);
+    if (known !== undefined && isSame(known.relation, relation)) kept.set(number, known);
+  }
+  for (const unit of plan.units) {
+    if ([...unit.relations, ...readBy(unit)].every((one) => kept.has(one))) continue;
+    for (const one of unit.relations) kept.delete(one);
+  }
+  return kept;
+}
+
+function readBy({ versions, aggregate }: Unit): number[] {
+  const reads = versions.flatMap(({ source, steps }) => [
+    ...(source === undefined ? [] : [source]),
+    ...steps.flatMap((step) => ('relation' in step ? [step.relation] : [])),
+  ]);
+  return aggregate === undefined ? reads : [...reads, aggregate.input];
 }
 
 function isSame(a: PlanRelation, b: PlanRelation): boolean {
