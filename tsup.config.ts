@@ -1,7 +1,10 @@
 import { copyFile } from 'node:fs/promises';
 import { defineConfig } from 'tsup';
 
-/** The package: library, command and demo in one graph of chunks, the core and declarations beside them. */
+/**
+ * The package: library, command and demo in one graph of chunks, the core and declarations beside
+ * them.
+ */
 export default defineConfig({
   entry: {
     index: 'host/index.ts',

@@ -120,15 +120,17 @@ export const VERSION_INSERT = 3;
 export const VERSION_ROUND = 4;
 export const VERSION_SUPPORT = 5;
 
-/* A component of a version's delta: rows that appear add, rows that vanish remove; negation turns it round. */
+/* Of a version's delta: rows that appear add, rows that vanish remove; negation turns it round. */
 export const POLARITY_POSITIVE = 0;
 export const POLARITY_NEGATIVE = 1;
 
 export const NO_REGISTER = 0xffff;
 export const PROGRAM_MAGIC = 0x43554341;
 
-/* Which rows an output gives: those that readers see, base rows, a delta's two sides, all rows of a new
- * relation, and the difference between a relation and the one whose place it takes. */
+/*
+ * Which rows an output gives: those that readers see, base rows, a delta's two sides, all rows of a
+ * new relation, and the difference between a relation and the one whose place it takes.
+ */
 export const OUTPUT_ROWS = 0;
 export const OUTPUT_BASE = 1;
 export const OUTPUT_ADDED = 2;

@@ -180,7 +180,7 @@ function decodeConstants(bytes: u32, bytesEnd: u32): void {
   check(bytes == bytesEnd);
 }
 
-/* One version. `bound` has a byte a register, `ranked` a byte a rank, `steps` a byte a code word. */
+/* One version. `bound` has a byte a register, `ranked` one a rank, `iterating` one a code word. */
 
 let bound: u32 = 0;
 let ranked: u32 = 0;

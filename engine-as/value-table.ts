@@ -235,7 +235,7 @@ export function internString(pointer: u32, length: u32): u32 {
   return cellOfId(id);
 }
 
-/* The total order: null < false < true < numbers by value, an int before an equal float < strings. */
+/* The order: null < false < true < numbers by value, an int before an equal float < strings. */
 
 function classOfCell(cell: u32): u32 {
   if (isSmallInt(cell)) return 3;

@@ -1,7 +1,7 @@
 /**
  * Operating errors: the one table of codes. A code names what went wrong for machines; the message
- * is for people (lower case, no full stop, the user's words in backticks); the remedy says what to do.
- * `docs/ERRORS.md` is held against this table by a test.
+ * is for people (lower case, no full stop, the user's words in backticks); the remedy says what to
+ * do. `docs/ERRORS.md` is held against this table by a test.
  */
 
 /** When repeating the request can help. `same`: as it is; `after`: after `afterMs`. */

@@ -1,6 +1,6 @@
 /**
- * The library: compile policies, run an engine over them, or run a whole replica. What is not exported
- * here is not promised. `core.wasm` is the package's `caucus/core.wasm`.
+ * The library: compile policies, run an engine over them, or run a whole replica. What is not
+ * exported here is not promised. `core.wasm` is the package's `caucus/core.wasm`.
  */
 export { CaucusError, ERROR_KINDS, type ErrorCode } from './errors.ts';
 

@@ -19,7 +19,9 @@ interface TableRows {
   readonly inserts: RowBlockWriter;
   readonly deletes: RowBlockWriter;
   replace: boolean;
-  /** For each deleted row that came after an insert: index of the row, number of inserts before it. */
+  /**
+   * For each deleted row that came after an insert: index of the row, number of inserts before it.
+   */
   readonly late: { readonly deleteIndex: number; readonly insertCount: number }[];
 }
 
@@ -109,7 +111,10 @@ function withoutLateDeletes(
   return { arity: inserts.arity, count: kept.length, bytes: Buffer.concat(kept) };
 }
 
-/** SHA-256 over tables by name and their rows in the order sent: equal for the JSON and the NDJSON form. */
+/**
+ * SHA-256 over tables by name and their rows in the order sent: equal for the JSON and the NDJSON
+ * form.
+ */
 function digestOf(changes: readonly TableChange[]): string {
   const hash = createHash('sha256');
   const addBlock = (block: RowBlock | undefined): void => {
@@ -127,7 +132,10 @@ function digestOf(changes: readonly TableChange[]): string {
 const JSON_REMEDY =
   'send `{"insert": {"<table>": [[…],…]}, "delete": {…}}` or `{"snapshot": {…}}`, with an optional `"id"`';
 
-/** `{"insert": …, "delete": …}` or `{"snapshot": …}`. Throws `invalid_request`, `invalid_row` with position. */
+/**
+ * `{"insert": …, "delete": …}` or `{"snapshot": …}`. Throws `invalid_request`, `invalid_row` with
+ * position.
+ */
 export function readJsonBatch(bytes: Uint8Array, builder: BatchBuilder): void {
   const reader = new JsonReader(bytes);
   const seen = new Set<string>();

@@ -16,7 +16,10 @@ const NAMES: Readonly<Record<BodyKind, string>> = {
   text: 'text/plain',
 };
 
-/** Throws `unsupported_media_type` unless the body is declared as one of `accepted`, in UTF-8, not compressed. */
+/**
+ * Throws `unsupported_media_type` unless the body is declared as one of `accepted`, in UTF-8, not
+ * compressed.
+ */
 export function bodyKind(message: IncomingMessage, accepted: readonly BodyKind[]): BodyKind {
   const header = message.headers['content-type'] ?? '';
   const [type = '', ...parameters] = header.split(';').map((part) => part.trim().toLowerCase());

@@ -1,4 +1,7 @@
-/** Frames from clients: JSON text → one of a closed set of types, every member checked. See docs/PROTOCOL.md. */
+/**
+ * Frames from clients: JSON text → one of a closed set of types, every member checked. See
+ * docs/PROTOCOL.md.
+ */
 import type { CaucusError } from '../errors.ts';
 import { FRAME_ID_CHARS_MAX } from '../limits.ts';
 import type { Consistency } from '../replica/replica.ts';

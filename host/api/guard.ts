@@ -20,7 +20,8 @@ const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]'];
 
 /**
  * `allowedHosts`: `name` (any port) or `name:port`, besides the loopback names and `host` with the
- * port listened on. `allowedOrigins`: `https://example.org`, as browsers send it; no other is let in.
+ * port listened on. `allowedOrigins`: `https://example.org`, as browsers send it; no other is let
+ * in.
  */
 export function createGuard(options: {
   readonly host: string;

@@ -1,4 +1,7 @@
-/** Answers as JSON text: plain objects of the host, errors, and rows that are too many to build as one string. */
+/**
+ * Answers as JSON text: plain objects of the host, errors, and rows that are too many to build as
+ * one string.
+ */
 import type { Diagnostic } from '../compiler/diagnostic.ts';
 import { CaucusError } from '../errors.ts';
 import { blockToJsonBytes } from '../value/block-json.ts';
@@ -13,10 +16,15 @@ const COMMA = 0x2c;
 /** Where a client is told to come back and no time is known. */
 const RETRY_AFTER_MS = 1_000;
 
-/** Shows a diagnostic with its line and carets; given by the main program, which knows the compiler. */
+/**
+ * Shows a diagnostic with its line and carets; given by the main program, which knows the compiler.
+ */
 export type RenderDiagnostic = (diagnostic: Diagnostic, text: string) => string;
 
-/** Counts and revisions are whole numbers of JavaScript: they become ints, all else as in `stringifyJson`. */
+/**
+ * Counts and revisions are whole numbers of JavaScript: they become ints, all else as in
+ * `stringifyJson`.
+ */
 export function jsonOf(value: unknown): string {
   return stringifyJson(inputOf(value));
 }
@@ -31,7 +39,10 @@ function inputOf(value: unknown): JsonInput {
   return Object.fromEntries(entries.map(([name, member]) => [name, inputOf(member)]));
 }
 
-/** An error as clients see it, on every route and in every frame. What is no `CaucusError` is a defect and shows nothing. */
+/**
+ * An error as clients see it, on every route and in every frame. What is no `CaucusError` is a
+ * defect and shows nothing.
+ */
 export function errorMembers(error: unknown): Record<string, unknown> {
   if (!(error instanceof CaucusError)) {
     return {

@@ -1,4 +1,7 @@
-/** Queries with parameters: `$name` stands where a constant may stand, and is replaced by one, printed as the language writes it. */
+/**
+ * Queries with parameters: `$name` stands where a constant may stand, and is replaced by one,
+ * printed as the language writes it.
+ */
 import { CaucusError } from '../errors.ts';
 import type { JsonObject } from '../value/json.ts';
 import { formatValue } from '../value/value.ts';
@@ -8,11 +11,17 @@ export interface PreparedQuery {
   readonly policy: string | undefined;
   /** Names in the order of first appearance. */
   readonly parameters: readonly string[];
-  /** The query with the arguments in place. Throws `invalid_request` for missing, unknown or non-scalar ones. */
+  /**
+   * The query with the arguments in place. Throws `invalid_request` for missing, unknown or
+   * non-scalar ones.
+   */
   bind(args: JsonObject): string;
 }
 
-/** Comments and strings, in which a `$` means nothing, or a parameter. An unclosed one is left to the compiler. */
+/**
+ * Comments and strings, in which a `$` means nothing, or a parameter. An unclosed one is left to
+ * the compiler.
+ */
 const PIECES =
   /\/\/[^\n]*|#[^\n]*|\/\*[\s\S]*?\*\/|"(?:[^"\\]|\\[\s\S])*"|'(?:[^'\\]|\\[\s\S])*'|\$([A-Za-z_][A-Za-z0-9_]*)/g;
 

@@ -126,7 +126,9 @@ export class Session {
     if (this.#state === 'waiting') this.#end(CLOSE_CODES.silent, 'no hello in time');
   }
 
-  /** Every half `heartbeatMs`, so that two progress frames are never farther apart than the whole. */
+  /**
+   * Every half `heartbeatMs`, so that two progress frames are never farther apart than the whole.
+   */
   heartbeatOnTick(): void {
     if (this.#state !== 'open') return;
     this.#checkLife();

@@ -108,7 +108,10 @@ export function createSocketServer(options: {
 /** After the close frame. */
 const CLOSE_MS_MAX = 1_000;
 
-/** Sessions that have something to send: all are served in one turn of the event loop, each with one write to its socket. */
+/**
+ * Sessions that have something to send: all are served in one turn of the event loop, each with one
+ * write to its socket.
+ */
 class PumpQueue {
   #sessions = new Set<Session>();
 

@@ -71,8 +71,8 @@ export class DemoView {
   }
 
   /**
-   * What is worth forbidding: the package that most essential ones reach, among those that at most half
-   * of the installed packages need (what everything needs explains nothing).
+   * What is worth forbidding: the package that most essential ones reach, among those that at most
+   * half of the installed packages need (what everything needs explains nothing).
    */
   suggestion(): string | undefined {
     const installed = Number(this.#total('installed'));

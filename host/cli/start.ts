@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * `npm start`: the demo. Serves `examples/packages/packages.policy` over the packages of this machine
- * and shows it live where a terminal reads, else says how to ask, follow and change it. It is a server
- * like any other; what it shows comes over its own WebSocket.
+ * `npm start`: the demo. Serves `examples/packages/packages.policy` over the packages of this
+ * machine and shows it live where a terminal reads, else says how to ask, follow and change it. It
+ * is a server like any other; what it shows comes over its own WebSocket.
  */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,7 +33,9 @@ import { Terminal } from './terminal.ts';
 
 /** Where the commands look for a server by themselves. */
 const URL_DEFAULT = `http://${HOST_DEFAULT}:${PORT_DEFAULT}`;
-/** Apart from the directory of `caucus serve`, and kept: the next start goes on where this one ends. */
+/**
+ * Apart from the directory of `caucus serve`, and kept: the next start goes on where this one ends.
+ */
 const DEMO_DATA = 'caucus-demo-data';
 
 const USAGE = `npm start -- [--port 1789] [--data ${DEMO_DATA}] [--packages PATH] [--no-view]

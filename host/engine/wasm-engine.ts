@@ -26,9 +26,9 @@ import type {
   TableChange,
   TableDelta,
   Transaction,
-  TransactionFailure,
   TransactionResult,
 } from './engine.ts';
+import { CoreFailure, queryError, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
 
 export interface WasmEngineOptions {
@@ -152,7 +152,7 @@ export class WasmEngine implements Engine {
     const { exports } = this.core;
     const former = this.#binding;
     const status = exports.begin();
-    if (status !== abi.STATUS_DONE) return failure(status, undefined);
+    if (status !== abi.STATUS_DONE) return transactionFailure(status, undefined);
     let binding = former;
     try {
       const plan = transaction.plan ?? (isIndexing ? former?.plan : undefined);
@@ -170,9 +170,9 @@ export class WasmEngine implements Engine {
     } catch (error) {
       if (exports.isOpen() === 0) throw error;
       await this.#rollBack(binding);
-      if (error instanceof CoreFailure) return failure(error.status, error.table);
+      if (error instanceof CoreFailure) return transactionFailure(error.status, error.table);
       if (error instanceof CaucusError && error.code === 'out_of_memory') {
-        return failure(abi.STATUS_OUT_OF_MEMORY, undefined);
+        return transactionFailure(abi.STATUS_OUT_OF_MEMORY, undefined);
       }
       throw error;
     } finally {
@@ -474,42 +474,10 @@ export class WasmEngine implements Engine {
   }
 }
 
-/** A status that ends a transaction. */
-class CoreFailure extends Error {
-  readonly status: number;
-  readonly table: TableKey | undefined;
-
-  constructor(status: number, table?: TableKey) {
-    super(`status ${status}`);
-    this.status = status;
-    this.table = table;
-  }
-}
-
 function isWatched({ options }: Plan, table: TableKey): boolean {
   return options.watched === 'all' || options.watched?.has(table) === true || isView(table);
 }
 
 function isView(table: TableKey): boolean {
   return table.startsWith('$view:');
-}
-
-const FAILURES: Readonly<Record<number, [TransactionFailure['code'], string]>> = {
-  [abi.STATUS_OUT_OF_MEMORY]: ['out_of_memory', 'the engine has no memory left'],
-  [abi.STATUS_ROWS_LIMIT]: ['rows_per_table', 'a table has more rows than its limit'],
-  [abi.STATUS_STEPS_LIMIT]: ['steps', 'the evaluation takes more steps than its limit'],
-  [abi.STATUS_VALUES_LIMIT]: ['values', 'there are more values than the limit'],
-  [abi.STATUS_BAD_PROGRAM]: ['bad_program', 'the core refuses the program'],
-  [abi.STATUS_BAD_ROWS]: ['bad_program', 'the core refuses the rows'],
-  [abi.STATUS_BAD_CALL]: ['bad_program', 'the core was called out of order'],
-};
-
-function failure(status: number, table: TableKey | undefined): TransactionFailure {
-  const [code, message] = FAILURES[status] ?? ['bad_program', `the core answered ${status}`];
-  return { ok: false, code, message, ...(table === undefined ? {} : { table }) };
-}
-
-function queryError(status: number): CaucusError {
-  if (status === abi.STATUS_OUT_OF_MEMORY) return outOfMemory();
-  return new CaucusError('internal', `the core refuses the query: status ${status}`);
 }

@@ -1,4 +1,7 @@
-/** A batch is atomic and may be larger than a record: it is split into parts and joined again by the fold. */
+/**
+ * A batch is atomic and may be larger than a record: it is split into parts and joined again by the
+ * fold.
+ */
 import { CaucusError } from '../errors.ts';
 import { RECORD_BYTES_TARGET } from '../limits.ts';
 import { concatBlocks, splitBlock } from '../value/row-block.ts';
@@ -64,7 +67,10 @@ export function encodeSourceBatch(
   );
 }
 
-/** Groups of changes that take about `bytesTarget` bytes each; one empty group if there are no changes. */
+/**
+ * Groups of changes that take about `bytesTarget` bytes each; one empty group if there are no
+ * changes.
+ */
 export function* splitChanges(
   changes: readonly RecordChange[],
   bytesTarget: number,
@@ -86,7 +92,10 @@ export function* splitChanges(
   yield group;
 }
 
-/** Undoes `splitChanges`, given the groups one after another: one change a table where that means the same. */
+/**
+ * Undoes `splitChanges`, given the groups one after another: one change a table where that means
+ * the same.
+ */
 export function joinChanges(pieces: Iterable<RecordChange>): RecordChange[] {
   const joined: Joining[] = [];
   const open = new Map<string, Joining>();

@@ -1,5 +1,6 @@
 /**
- * Checkpoint files: a stream of bytes saved whole or not at all, newest revision first when loading.
+ * Checkpoint files: a stream of bytes saved whole or not at all, newest revision first when
+ * loading.
  *
  *   header                                       chunk, repeated
  *   0   magic    "CAUCCKP1"                      0   length   u32, at least 1
@@ -92,7 +93,10 @@ export class CheckpointStore {
     return found.sort((a, b) => b.revision - a.revision);
   }
 
-  /** The newest one that is whole, at or below `revisionMax`. Throws `unsupported_record` for a newer format. */
+  /**
+   * The newest one that is whole, at or below `revisionMax`. Throws `unsupported_record` for a
+   * newer format.
+   */
   async loadNewest(revisionMax = Number.MAX_SAFE_INTEGER): Promise<LoadResult> {
     const damaged: { file: string; reason: string }[] = [];
     for (const found of await this.list()) {
@@ -111,7 +115,10 @@ export class CheckpointStore {
     return { checkpoint: undefined, damaged };
   }
 
-  /** Removes all but the newest `keep` and what interrupted saves left; returns the revisions still there. */
+  /**
+   * Removes all but the newest `keep` and what interrupted saves left; returns the revisions still
+   * there.
+   */
   async prune(keep: number): Promise<number[]> {
     for (const name of await this.#names()) {
       if (TEMPORARY.test(name)) await this.#removeIfThere(path.join(this.#directory, name));

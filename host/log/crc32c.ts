@@ -7,7 +7,10 @@
 const POLYNOMIAL = 0x82f63b78;
 const TABLES = makeTables();
 
-/** Of bytes `from`..`to`. `seed`: the result for the bytes before them, to go on from. Unsigned 32 bits. */
+/**
+ * Of bytes `from`..`to`. `seed`: the result for the bytes before them, to go on from. Unsigned 32
+ * bits.
+ */
 export function crc32c(bytes: Uint8Array, seed = 0, from = 0, to = bytes.length): number {
   const table = TABLES;
   let crc = ~seed;

@@ -1,10 +1,10 @@
 /**
  * One process a data directory. Node has no file locks that the system gives back, so the lock is a
- * file that names its holder: process id, and the time that process started (with the boot), because ids
- * are used again. A lock whose holder is gone is taken over.
+ * file that names its holder: process id, and the time that process started (with the boot),
+ * because ids are used again. A lock whose holder is gone is taken over.
  *
- * Taking over is a compare-and-swap: whoever links the claim file `lock.claim` may replace the lock,
- * and only if the lock is still the one that it judged.
+ * Taking over is a compare-and-swap: whoever links the claim file `lock.claim` may replace the
+ * lock, and only if the lock is still the one that it judged.
  */
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';

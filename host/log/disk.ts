@@ -3,17 +3,23 @@
  * one that loses what was not synced.
  *
  * Nothing written is durable before `sync` of the file, and no name (a creation, a rename, an
- * unlink) before `syncDirectory`. Errors of the operating system come as they are, with their `code`
- * (`ENOENT`, `ENOSPC`, `EIO`).
+ * unlink) before `syncDirectory`. Errors of the operating system come as they are, with their
+ * `code` (`ENOENT`, `ENOSPC`, `EIO`).
  */
 export interface DiskFile {
-  /** Writes all parts one after another from `position` on. After an error any part of it may be there. */
+  /**
+   * Writes all parts one after another from `position` on. After an error any part of it may be
+   * there.
+   */
   write(position: number, parts: readonly Uint8Array[]): Promise<void>;
   /** Up to `length` bytes; fewer only at the end of the file. */
   read(position: number, length: number): Promise<Uint8Array>;
   size(): Promise<number>;
   truncate(length: number): Promise<void>;
-  /** After an error nothing is known about what was written since the last success; never to be repeated. */
+  /**
+   * After an error nothing is known about what was written since the last success; never to be
+   * repeated.
+   */
   sync(): Promise<void>;
   close(): Promise<void>;
 }

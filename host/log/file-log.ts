@@ -6,8 +6,8 @@
  *
  * Failure: after an error of write or fsync nothing is known about what lies behind the durable
  * position (Rebello et al. 2020, "Can Applications Recover from fsync Failures?"). The log gives up
- * the file handle, and before the next append it cuts the file there and starts another segment, whose
- * header says how long this one counts.
+ * the file handle, and before the next append it cuts the file there and starts another segment,
+ * whose header says how long this one counts.
  */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -165,8 +165,9 @@ export class FileLog implements Log {
     const file = await this.#disk.open(this.#path(last.number), 'write');
     this.#file = file;
     if ((await file.size()) > last.length) await file.truncate(last.length);
-    // What was read at open counts from now on. Some of it may only be in the page cache, and if the
-    // fsync of the process before failed, the system takes it for clean: written again, it is not.
+    // What was read at open counts from now on. Some of it may only be in the page cache, and if
+    // the fsync of the process before failed, the system takes it for clean: written again, it is
+    // not.
     for (let at = last.synced; at < last.length; at += LOG_REWRITE_BYTES) {
       await file.write(at, [await file.read(at, Math.min(LOG_REWRITE_BYTES, last.length - at))]);
     }
@@ -246,7 +247,10 @@ export class FileLog implements Log {
     });
   }
 
-  /** Waits for the appends under way and marks the end, so that later damage there is told from a crash. */
+  /**
+   * Waits for the appends under way and marks the end, so that later damage there is told from a
+   * crash.
+   */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
@@ -307,7 +311,9 @@ export class FileLog implements Log {
     return this.#pending.splice(0, count);
   }
 
-  /** Writes and syncs one group, then publishes it. Nothing in memory changes before it is durable. */
+  /**
+   * Writes and syncs one group, then publishes it. Nothing in memory changes before it is durable.
+   */
   async #commit(pending: readonly Pending[]): Promise<void> {
     let segment = this.#segments.at(-1) as Segment;
     if (segment.length >= this.#segmentBytes) {
@@ -456,7 +462,8 @@ export class FileLog implements Log {
   async #leaveFailure(): Promise<void> {
     const last = this.#segments.at(-1) as Segment;
     if (last.length === last.headerLength && this.#segments.length > 1) {
-      // Nothing in it counts: made anew under its number, so that a long failure leaves no row of empty files.
+      // Nothing in it counts: made anew under its number, so that a long failure leaves no row of
+      // empty files.
       const before = this.#segments.at(-2) as Segment;
       await this.#readers.close(last.number);
       await this.#unlinkIfThere(last.number);
@@ -526,7 +533,8 @@ export class FileLog implements Log {
       await this.#file?.write(segment.length, encodeEntries([close], segment.nonce));
       await this.#file?.sync();
     } catch {
-      // The mark is a help for the next start only; all that was acknowledged is durable without it.
+      // The mark is a help for the next start only; all that was acknowledged is durable without
+      // it.
     }
   }
 

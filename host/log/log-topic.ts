@@ -1,4 +1,7 @@
-/** What the in-process log keeps in memory of one topic: where each record lies, and the newest ones whole. */
+/**
+ * What the in-process log keeps in memory of one topic: where each record lies, and the newest ones
+ * whole.
+ */
 import type { LogRecord } from './log.ts';
 
 /** A place in the log as one number: segment number times 2^32 plus position. */

@@ -1,6 +1,6 @@
 /**
- * The contract of the ordered, durable log. Implementations: `file-log.ts` (in process), later Kafka.
- * One conformance suite (`test/suites/log-suite.ts`) that each passes.
+ * The contract of the ordered, durable log. Implementations: `file-log.ts` (in process), later
+ * Kafka. One conformance suite (`test/suites/log-suite.ts`) that each passes.
  *
  * Callers guarantee: topics were ensured; a topic has few writers. The log guarantees: one order a
  * topic, offsets from 0 without holes on write; an append that resolved survives the loss of the
@@ -29,12 +29,18 @@ export interface Bounds {
 
 export interface Log {
   ensureTopic(topic: string): Promise<void>;
-  /** Appends in order; resolves with the first offset when all are durable. Concurrent calls share one fsync. */
+  /**
+   * Appends in order; resolves with the first offset when all are durable. Concurrent calls share
+   * one fsync.
+   */
   append(
     topic: string,
     records: readonly Uint8Array[],
   ): Promise<{ first: number; appendTimeMs: number }>;
-  /** Durable records from `from` on, for ever, until `signal` aborts; `from` below start throws `revision_expired`. */
+  /**
+   * Durable records from `from` on, for ever, until `signal` aborts; `from` below start throws
+   * `revision_expired`.
+   */
   read(topic: string, from: number, signal: AbortSignal): AsyncIterable<Chunk>;
   bounds(topic: string): Promise<Bounds>;
   /** Records below `before` may go; storage is given back in whole segments. */

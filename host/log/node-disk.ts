@@ -100,7 +100,10 @@ class NodeFile implements DiskFile {
   }
 }
 
-/** What remains of the parts when their first `written` bytes are gone. A write may stop short anywhere. */
+/**
+ * What remains of the parts when their first `written` bytes are gone. A write may stop short
+ * anywhere.
+ */
 function partsAfter(parts: readonly Uint8Array[], written: number): Uint8Array[] {
   let rest = written;
   let index = 0;

@@ -49,7 +49,9 @@ class Opening {
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #byId = new Map<number, LogTopic>();
-  /** Size of the file of the newest segment, which is more than its length where an entry is broken. */
+  /**
+   * Size of the file of the newest segment, which is more than its length where an entry is broken.
+   */
   #lastSize = 0;
 
   constructor(disk: Disk, directory: string) {
@@ -102,7 +104,9 @@ class Opening {
     }
   }
 
-  /** A segment whose header was never durable holds nothing: entries come after the header's fsync. */
+  /**
+   * A segment whose header was never durable holds nothing: entries come after the header's fsync.
+   */
   async #dropUnbornSegment(
     name: string,
     number: number,
@@ -122,7 +126,10 @@ class Opening {
     this.repairs.push({ file: name, byteOffset: 0, bytes: size });
   }
 
-  /** The previous segment ends where this one says: what lies behind was given up after a failed write. */
+  /**
+   * The previous segment ends where this one says: what lies behind was given up after a failed
+   * write.
+   */
   #checkPrevious(header: SegmentHeader): void {
     const previous = this.segments.at(-1);
     if (previous === undefined) return;

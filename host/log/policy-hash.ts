@@ -1,4 +1,7 @@
-/** The chain of policy records: each carries the hash of the one before it, as the policy database does. */
+/**
+ * The chain of policy records: each carries the hash of the one before it, as the policy database
+ * does.
+ */
 import { createHash } from 'node:crypto';
 import { ByteWriter } from './bytes.ts';
 import { writePolicyBody } from './record-payloads.ts';

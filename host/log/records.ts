@@ -21,7 +21,9 @@ import { BrokenBytes, ByteReader, ByteWriter } from './bytes.ts';
 import { crc32c } from './crc32c.ts';
 import { payloadCapacity, readPayload, writePayload } from './record-payloads.ts';
 
-/** Rows of one table. `replace` first empties it; deletes go before inserts. Table names are bare. */
+/**
+ * Rows of one table. `replace` first empties it; deletes go before inserts. Table names are bare.
+ */
 export interface RecordChange {
   readonly table: string;
   readonly replace?: boolean;
@@ -50,7 +52,10 @@ interface SourcePart {
   readonly changes: readonly RecordChange[];
 }
 
-/** A part of a snapshot: with its last part, the tables of the source are those of the snapshot and no others. */
+/**
+ * A part of a snapshot: with its last part, the tables of the source are those of the snapshot and
+ * no others.
+ */
 export interface SnapshotRecord extends SourcePart {
   readonly kind: 'snapshot';
 }
@@ -68,7 +73,10 @@ export interface HeartbeatRecord {
   readonly sequence: number;
 }
 
-/** A part of a batch of a push source. Its writers share the topic, so parts of several batches may alternate. */
+/**
+ * A part of a batch of a push source. Its writers share the topic, so parts of several batches may
+ * alternate.
+ */
 export interface PushRecord {
   readonly kind: 'push';
   /** Random per start of the writer; with `batch` it names the batch that the part belongs to. */
@@ -98,7 +106,10 @@ export interface PolicyRecord {
   readonly kind: 'policy';
   /** From 1. */
   readonly version: number;
-  /** SHA-256 in hex: of the record before (64 zeros for the first one), and of this one; see policy-hash.ts. */
+  /**
+   * SHA-256 in hex: of the record before (64 zeros for the first one), and of this one; see
+   * policy-hash.ts.
+   */
   readonly previousHash: string;
   readonly hash: string;
   readonly op: PolicyOp;
@@ -129,7 +140,10 @@ export interface CutRecord {
   readonly vector: Vector;
   /** Proposed time, ms since the epoch. */
   readonly timeMs: number;
-  /** The last cut that the proposer had applied, and what was in force there; null for the first one. */
+  /**
+   * The last cut that the proposer had applied, and what was in force there; null for the first
+   * one.
+   */
   readonly asOf: {
     readonly offset: number;
     readonly timeMs: number;
@@ -214,7 +228,10 @@ export function decodeRecord(bytes: Uint8Array): CaucusRecord {
   }
 }
 
-/** The stored checksum, for vectors. The record must be one that `decodeRecord` or `encodeRecord` has seen. */
+/**
+ * The stored checksum, for vectors. The record must be one that `decodeRecord` or `encodeRecord`
+ * has seen.
+ */
 export function recordChecksum(bytes: Uint8Array): number {
   return viewOf(bytes).getUint32(CHECKSUM_AT, true);
 }

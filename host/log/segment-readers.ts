@@ -32,8 +32,9 @@ export class SegmentReaders {
   }
 
   /**
-   * Some of the wanted records, from the first on; none if the file was closed meanwhile (ask again).
-   * `ahead`: more of them lie near. Throws `log_damaged` where the first one cannot be read.
+   * Some of the wanted records, from the first on; none if the file was closed meanwhile (ask
+   * again). `ahead`: more of them lie near. Throws `log_damaged` where the first one cannot be
+   * read.
    */
   async read(segment: Segment, wanted: WantedRecords, ahead: boolean): Promise<LogRecord[]> {
     const opening = this.#open(segment.number);

@@ -14,9 +14,9 @@
  *       id u32, next offset u64, name text
  *
  * An entry's checksum starts from the nonce, so that no bytes that a client sent and no bytes of an
- * older file pass for an entry. `synced` is the position below which the segment was durable when the
- * entry was written: a broken entry below some later entry's `synced` had been durable, so it is damage;
- * any other broken entry is the tail of a write that a crash interrupted.
+ * older file pass for an entry. `synced` is the position below which the segment was durable when
+ * the entry was written: a broken entry below some later entry's `synced` had been durable, so it
+ * is damage; any other broken entry is the tail of a write that a crash interrupted.
  */
 import { RECORD_BYTES_MAX } from '../limits.ts';
 import { BrokenBytes, ByteReader, ByteWriter } from './bytes.ts';
@@ -161,7 +161,9 @@ export function encodeEntries(entries: readonly Entry[], nonce: number): Uint8Ar
   return parts;
 }
 
-/** Writes the entry's header at `at` of `bytes`; the payload is written by itself, without a copy. */
+/**
+ * Writes the entry's header at `at` of `bytes`; the payload is written by itself, without a copy.
+ */
 function encodeEntryHeader(
   bytes: Uint8Array,
   view: DataView,
@@ -266,7 +268,9 @@ export async function wasSyncedBeyond(
   return false;
 }
 
-/** Bytes of the entry at `at` by its length field; 0 where not even that is there or it cannot be. */
+/**
+ * Bytes of the entry at `at` by its length field; 0 where not even that is there or it cannot be.
+ */
 function entryBytes(bytes: Uint8Array, view: DataView, at: number): number {
   if (at + 4 > bytes.length) return 0;
   const length = view.getUint32(at, true);

@@ -15,8 +15,8 @@ import type {
 } from './store.ts';
 
 /**
- * Only ever added to: entry n brings a database from schema n to n + 1. `live_version` is the version
- * of a proposal that counts and null for a superseded one, so that its uniqueness is the
+ * Only ever added to: entry n brings a database from schema n to n + 1. `live_version` is the
+ * version of a proposal that counts and null for a superseded one, so that its uniqueness is the
  * compare-and-swap.
  */
 const MIGRATIONS: readonly (readonly string[])[] = [
@@ -205,7 +205,8 @@ class SqliteStore implements Store {
 
   #insert(record: PolicyRecord, state: ProposalState): void {
     this.#run(
-      `INSERT INTO proposals (version, hash, previous_hash, live_version, op, changes, state, verdict)
+      `INSERT INTO proposals
+         (version, hash, previous_hash, live_version, op, changes, state, verdict)
        VALUES (?, ?, ?, ?, ?, ?, ?, NULL)`,
       record.version,
       record.hash,
@@ -217,7 +218,10 @@ class SqliteStore implements Store {
     );
   }
 
-  /** A proposal that was superseded by mistake of an older topic may be the one that counts after all. */
+  /**
+   * A proposal that was superseded by mistake of an older topic may be the one that counts after
+   * all.
+   */
   #reviveOrInsert(record: PolicyRecord): void {
     const revived = this.#run(
       "UPDATE proposals SET state = 'published', live_version = ? WHERE version = ? AND hash = ?",
@@ -247,7 +251,10 @@ class SqliteStore implements Store {
     );
   }
 
-  /** Verdicts may come in any order: the newest version of each text stays; null stands for a deleted one. */
+  /**
+   * Verdicts may come in any order: the newest version of each text stays; null stands for a
+   * deleted one.
+   */
   #applyTexts(version: number, changes: readonly PolicyChange[]): void {
     for (const { name, text } of changes) {
       const newer = this.#all(

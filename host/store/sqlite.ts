@@ -26,9 +26,9 @@ const PRAGMAS = [
 ];
 
 /**
- * Opens or makes the file. The caller holds the lock of its directory: the WebAssembly build locks with
- * a directory `<file>.lock`, which stays after a kill and would refuse every later start, so it is
- * removed here.
+ * Opens or makes the file. The caller holds the lock of its directory: the WebAssembly build locks
+ * with a directory `<file>.lock`, which stays after a kill and would refuse every later start, so
+ * it is removed here.
  */
 export async function openSqlite(file: string, kind?: SqliteKind): Promise<Sqlite> {
   const chosen = kind ?? ((await nodeSqlite()) === undefined ? 'wasm' : 'node');

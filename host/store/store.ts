@@ -4,14 +4,15 @@
  * next version before. Implementations: `sqlite-store.ts`, later MariaDB; one suite,
  * `test/suites/store-suite.ts`, that each passes.
  *
- * Proposals form a chain: each has the version and hash of the one before it. Callers publish them in
- * the order of versions. What resolved is durable. A disk that cannot be written is `disk_full`.
+ * Proposals form a chain: each has the version and hash of the one before it. Callers publish them
+ * in the order of versions. What resolved is durable. A disk that cannot be written is `disk_full`.
  */
 import type { PolicyChange, PolicyOp, PolicyRecord } from '../log/records.ts';
 
 /**
- * `pending`: not known to be on the topic. `published`: it is. `accepted`, `rejected`: the verdict of
- * the fold. `superseded`: the topic has another record under this version, or one that this follows.
+ * `pending`: not known to be on the topic. `published`: it is. `accepted`, `rejected`: the verdict
+ * of the fold. `superseded`: the topic has another record under this version, or one that this
+ * follows.
  */
 export type ProposalState = 'pending' | 'published' | 'accepted' | 'rejected' | 'superseded';
 export type Verdict = 'accepted' | 'rejected';
@@ -57,7 +58,10 @@ export interface Store {
   pending(): Promise<readonly Proposal[]>;
   /** No error if it was published or judged before. */
   markPublished(version: number): Promise<void>;
-  /** Judges a published proposal; the texts of an accepted one are then in `policies`. Repeating changes nothing. */
+  /**
+   * Judges a published proposal; the texts of an accepted one are then in `policies`. Repeating
+   * changes nothing.
+   */
   setVerdict(version: number, verdict: Verdict, detail: string | null): Promise<void>;
   /**
    * A record that the topic has. Adds it if it is missing, marks it as published if it is there; if

@@ -40,7 +40,10 @@ export class NetChange {
     return this.#bytes;
   }
 
-  /** Callers guarantee that `change` follows: it inserts only absent rows and deletes only present ones. */
+  /**
+   * Callers guarantee that `change` follows: it inserts only absent rows and deletes only present
+   * ones.
+   */
   add(change: Change): this {
     for (const [key, bytes] of blockRowBytes(change.delete)) this.#addRow(key, bytes, -1);
     for (const [key, bytes] of blockRowBytes(change.insert)) this.#addRow(key, bytes, 1);

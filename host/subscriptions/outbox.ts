@@ -1,14 +1,15 @@
 /**
- * What one connection has still to be sent: a queue of transactions, each over all its subscriptions
- * at one revision, and what happens to it when the client reads slower than the tables change.
+ * What one connection has still to be sent: a queue of transactions, each over all its
+ * subscriptions at one revision, and what happens to it when the client reads slower than the
+ * tables change.
  *
  *   mode `latest`   a transaction that waits takes later ones up into it (the net change), unless it
  *                   also carries rows for an `every` subscription
  *   mode `every`    transactions queue; over the budget these rows are dropped first
  *   over the budget all the same: what waits is dropped
  *
- * A subscription that lost rows is *stale*: the client is told of the gap (its token no longer holds
- * for that view), and gets nothing more of it until a snapshot replaces the view.
+ * A subscription that lost rows is *stale*: the client is told of the gap (its token no longer
+ * holds for that view), and gets nothing more of it until a snapshot replaces the view.
  *
  * So a connection never holds more than `backlogBytesMax` of changes and `snapshotBytesMax` of
  * snapshots, however slow it is, and nothing is lost in silence. No I/O, no clock.
@@ -29,7 +30,9 @@ export interface Part {
 }
 
 export interface OutboundTransaction {
-  /** Revision of the transaction or progress before it on this connection; undefined for the first. */
+  /**
+   * Revision of the transaction or progress before it on this connection; undefined for the first.
+   */
   readonly from: number | undefined;
   readonly position: Position;
   readonly parts: readonly Part[];
@@ -114,8 +117,8 @@ export class Outbox {
   }
 
   /**
-   * Adds a transaction behind those that wait; rows of stale and unknown subscriptions are left out.
-   * Positions never go back. Returns the gaps that the client has to be told of, at once.
+   * Adds a transaction behind those that wait; rows of stale and unknown subscriptions are left
+   * out. Positions never go back. Returns the gaps that the client has to be told of, at once.
    */
   enqueue(position: Position, parts: readonly Part[]): Gap[] {
     const pending: Pending = { position, parts: new Map() };

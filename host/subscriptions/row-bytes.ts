@@ -4,7 +4,10 @@ import type { RowBlock } from '../value/row-block.ts';
 // One character a byte, so equal rows and only they give equal keys.
 const decoder = new TextDecoder('latin1');
 
-/** Each row of a block as a map key and as its bytes, a view into the block. Each value has one encoding, so equal keys are equal rows. */
+/**
+ * Each row of a block as a map key and as its bytes, a view into the block. Each value has one
+ * encoding, so equal keys are equal rows.
+ */
 export function* blockRowBytes(
   block: RowBlock,
 ): Generator<readonly [key: string, bytes: Uint8Array], void, undefined> {

@@ -6,8 +6,8 @@
  *
  * A view is opened asynchronously while commits go on. What commits meanwhile is kept and laid over
  * the view's rows, so that a connection's subscriptions all stand at the same revision when they
- * start. No I/O, no clock: the connection pulls (`take`) when it may send and is woken when there is
- * something new.
+ * start. No I/O, no clock: the connection pulls (`take`) when it may send and is woken when there
+ * is something new.
  */
 import type { Commit, Position, Replica, View, ViewDelta } from '../replica/replica.ts';
 import type { TableKey } from '../compiler/stratified.ts';
@@ -294,8 +294,8 @@ export class Subscriber {
 
   /**
    * Snapshots go into one transaction at the replica's position. Resumed subscriptions get one
-   * transaction a revision, as the first time; on a connection that has already been told of a later
-   * revision, where time must not go back, they get the net change.
+   * transaction a revision, as the first time; on a connection that has already been told of a
+   * later revision, where time must not go back, they get the net change.
    */
   #enqueueStart(opened: readonly OpenedView[]): void {
     const head = this.#hub.position;

@@ -1,4 +1,7 @@
-/** A transaction as frames of the protocol: `txBegin`, `rows` in pieces, `txEnd`. See docs/PROTOCOL.md. */
+/**
+ * A transaction as frames of the protocol: `txBegin`, `rows` in pieces, `txEnd`. See
+ * docs/PROTOCOL.md.
+ */
 import { blockToJsonBytes } from '../value/block-json.ts';
 import { splitBlock } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
@@ -8,9 +11,9 @@ const encoder = new TextEncoder();
 const ROWS_END = encoder.encode('}');
 
 /**
- * The last frame built of a block that fits one frame. A change reaches every subscriber of its view
- * as the same block, and clients that run the same program use the same id: then the frame is built
- * once for all of them.
+ * The last frame built of a block that fits one frame. A change reaches every subscriber of its
+ * view as the same block, and clients that run the same program use the same id: then the frame is
+ * built once for all of them.
  */
 const built = new WeakMap<RowBlock, { readonly head: string; readonly frame: Uint8Array }>();
 

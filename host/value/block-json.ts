@@ -78,7 +78,10 @@ class BlockJsonWriter {
     return this.#out.subarray(0, this.#length);
   }
 
-  /** Writes the verified value at `at` and returns where the next one starts. Leaves room for a separator. */
+  /**
+   * Writes the verified value at `at` and returns where the next one starts. Leaves room for a
+   * separator.
+   */
   #writeValue(at: number): number {
     switch (this.#block.bytes[at]) {
       case TAG_NULL:

@@ -1,7 +1,8 @@
 /**
  * Lossless JSON. A number without `.` or `e` is an int (`bigint`, 64 bits), any other a float
- * (`number`), in both directions: 1 and 1.0 stay what they were sent as. The platform's `JSON` would
- * round ints beyond 2^53, keep the last of two equal names, and cannot say where a text is broken.
+ * (`number`), in both directions: 1 and 1.0 stay what they were sent as. The platform's `JSON`
+ * would round ints beyond 2^53, keep the last of two equal names, and cannot say where a text is
+ * broken.
  *
  * `JsonReader` pulls from UTF-8 bytes, so that a body with a million rows becomes a row block
  * without an object in between.
@@ -76,7 +77,10 @@ export type JsonInput =
   | readonly JsonInput[]
   | { readonly [name: string]: JsonInput | undefined };
 
-/** Ints (`bigint`) as digits, every `number` as a float (`1.0`); members that are `undefined` are left out. */
+/**
+ * Ints (`bigint`) as digits, every `number` as a float (`1.0`); members that are `undefined` are
+ * left out.
+ */
 export function stringifyJson(value: JsonInput): string {
   if (value === null) return 'null';
   switch (typeof value) {
@@ -199,7 +203,10 @@ export class JsonReader {
     }
   }
 
-  /** Calls `member` for each name; it must read exactly the member's value. Repeated names are refused. */
+  /**
+   * Calls `member` for each name; it must read exactly the member's value. Repeated names are
+   * refused.
+   */
   readObject(member: (name: string) => void): void {
     const names = new Set<string>();
     this.#open(OPEN_BRACE, 'an object');
@@ -414,7 +421,9 @@ export class JsonReader {
     return index;
   }
 
-  /** At a quote: steps over the string and returns its end if it has no escape; else −1, not moved. */
+  /**
+   * At a quote: steps over the string and returns its end if it has no escape; else −1, not moved.
+   */
   #plainStringEnd(): number {
     const bytes = this.#bytes;
     const start = this.#offset + 1;

@@ -48,7 +48,10 @@ export function emptyBlock(arity: number): RowBlock {
   return { arity, count: 0, bytes: new Uint8Array(0) };
 }
 
-/** Throws `invalid_row` (with `details.rowIndex`) for a row of another arity or a value that is none. */
+/**
+ * Throws `invalid_row` (with `details.rowIndex`) for a row of another arity or a value that is
+ * none.
+ */
 export function encodeRows(arity: number, rows: Iterable<Row>): RowBlock {
   const writer = new RowBlockWriter(arity);
   for (const row of rows) writer.appendRow(row);
@@ -94,8 +97,8 @@ export function concatBlocks(arity: number, blocks: readonly RowBlock[]): RowBlo
 }
 
 /**
- * Consecutive pieces, views into the block, each of at most `bytesMax` bytes unless one row alone is
- * larger. An empty block gives no piece.
+ * Consecutive pieces, views into the block, each of at most `bytesMax` bytes unless one row alone
+ * is larger. An empty block gives no piece.
  */
 export function* splitBlock(
   block: RowBlock,
@@ -223,7 +226,9 @@ export class RowBlockWriter {
     this.#endString(start, written);
   }
 
-  /** A string given as bytes `from`..`to` of `source`. Throws `invalid_row` if they are no UTF-8. */
+  /**
+   * A string given as bytes `from`..`to` of `source`. Throws `invalid_row` if they are no UTF-8.
+   */
   appendUtf8(source: Uint8Array, from: number, to: number): void {
     const length = to - from;
     const header = length <= SHORT_STRING_BYTES_MAX ? 2 : 5;
@@ -320,7 +325,10 @@ export class RowBlockWriter {
     return true;
   }
 
-  /** The text lies at `start`, behind room for either header; writes the header that its length asks for. */
+  /**
+   * The text lies at `start`, behind room for either header; writes the header that its length asks
+   * for.
+   */
   #endString(start: number, length: number): void {
     const at = this.#length;
     if (length <= SHORT_STRING_BYTES_MAX) {
@@ -353,7 +361,10 @@ export class RowBlockWriter {
   }
 }
 
-/** Reads values one after another; throws `invalid_row` with `details.byteOffset` where the bytes are no block. */
+/**
+ * Reads values one after another; throws `invalid_row` with `details.byteOffset` where the bytes
+ * are no block.
+ */
 export class RowBlockReader {
   readonly #block: RowBlock;
   readonly #bytes: Uint8Array;

@@ -1,4 +1,7 @@
-/** Text as bytes: the platform's decoder costs a call per string, which short strings should not pay. */
+/**
+ * Text as bytes: the platform's decoder costs a call per string, which short strings should not
+ * pay.
+ */
 
 /** Below this length a loop over ASCII units beats the call into the decoder or encoder. */
 export const ASCII_LOOP_UNITS_MAX = 64;

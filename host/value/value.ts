@@ -2,7 +2,8 @@
  * The values of the language, as the host holds them.
  *
  * `bigint` is a 64-bit signed integer and `number` is a finite float: the JavaScript type *is* the
- * language type, so 1n and 1 are different values (`1 ≠ 1.0`). −0, NaN and infinities are no values.
+ * language type, so 1n and 1 are different values (`1 ≠ 1.0`). −0, NaN and infinities are no
+ * values.
  */
 import { CaucusError } from '../errors.ts';
 
@@ -35,7 +36,10 @@ export function compareRows(a: Row, b: Row): -1 | 0 | 1 {
   return a.length === b.length ? 0 : a.length < b.length ? -1 : 1;
 }
 
-/** By code point, which is the order of the UTF-8 bytes. Not JavaScript's `<`: that one compares UTF-16 units. */
+/**
+ * By code point, which is the order of the UTF-8 bytes. Not JavaScript's `<`: that one compares
+ * UTF-16 units.
+ */
 export function compareStrings(a: string, b: string): -1 | 0 | 1 {
   const shared = Math.min(a.length, b.length);
   for (let index = 0; index < shared; index++) {
@@ -67,7 +71,10 @@ export function normalizeFloat(value: number): number {
   return value === 0 ? 0 : value;
 }
 
-/** The shortest text that reads back as the same float; always with `.` or `e`, so never read as an int. */
+/**
+ * The shortest text that reads back as the same float; always with `.` or `e`, so never read as an
+ * int.
+ */
 export function formatFloat(value: number): string {
   const text = String(normalizeFloat(value));
   const exponent = text.indexOf('e');

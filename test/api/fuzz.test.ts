@@ -1,6 +1,6 @@
 /**
- * Broken bytes against the HTTP parser, the frame decoder and the batch readers, thousands of them, while a
- * second client goes on: nothing but operating errors comes back, and its view stays exact.
+ * Broken bytes against the HTTP parser, the frame decoder and the batch readers, thousands of them,
+ * while a second client goes on: nothing but operating errors comes back, and its view stays exact.
  */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
@@ -33,7 +33,11 @@ const HTTP = [
   'GET /v1/status HTTP/1.1\r\nhost: HOST\r\n\r\n',
   'POST /v1/query HTTP/1.1\r\nhost: HOST\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{"query":"inv:a(x)"}',
   'PUT /v1/policies/p/text HTTP/1.1\r\nhost: HOST\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n5\r\np(1).\r\n0\r\n\r\n',
-  'GET /v1/ws HTTP/1.1\r\nhost: HOST\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: caucus.v1\r\n\r\n',
+  [
+    'GET /v1/ws HTTP/1.1\r\nhost: HOST\r\nconnection: Upgrade\r\nupgrade: websocket\r\n',
+    'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n',
+    'sec-websocket-protocol: caucus.v1\r\n\r\n',
+  ].join(''),
 ];
 const WORDS = [
   '{',
@@ -151,7 +155,10 @@ async function bystander(
   };
 }
 
-/** Writes everything at once, and resolves when the server has closed or has taken it all and answered. */
+/**
+ * Writes everything at once, and resolves when the server has closed or has taken it all and
+ * answered.
+ */
 function throwAt(port: number, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');

@@ -1,7 +1,8 @@
 /**
- * The reference client through random trouble: slow reading, little credit, lost connections, resumed
- * and re-added subscriptions, views read while commits go on. At every position the rebuilt views must
- * equal the tables of that revision. The control drops one `rows` frame: the same check must fail.
+ * The reference client through random trouble: slow reading, little credit, lost connections,
+ * resumed and re-added subscriptions, views read while commits go on. At every position the rebuilt
+ * views must equal the tables of that revision. The control drops one `rows` frame: the same check
+ * must fail.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -78,7 +79,9 @@ class User {
     this.client.send({ type: 'subs', remove: [id] });
   }
 
-  /** Drops the connection and comes back with the views it holds and the token of the last position. */
+  /**
+   * Drops the connection and comes back with the views it holds and the token of the last position.
+   */
   async reconnect(): Promise<void> {
     const { views, failure } = this.client;
     if (failure !== undefined) throw failure;

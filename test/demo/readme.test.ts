@@ -1,6 +1,6 @@
 /**
- * The README's commands, run as they stand there against a server of their own. What they print must
- * be what the README shows; tokens, which are different in every log, are written `…` in both.
+ * The README's commands, run as they stand there against a server of their own. What they print
+ * must be what the README shows; tokens, which are different in every log, are written `…` in both.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** Appends to a log, several at a time, and prints each offset once it is acknowledged, until it is killed. */
+/**
+ * Appends to a log, several at a time, and prints each offset once it is acknowledged, until it is
+ * killed.
+ */
 import { lockDataDirectory } from '../../host/log/data-lock.ts';
 import { openFileLog } from '../../host/log/file-log.ts';
 import { nodeDisk } from '../../host/log/node-disk.ts';

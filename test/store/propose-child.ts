@@ -1,4 +1,7 @@
-/** Proposes policies one after another and prints each version once it is durable, until it is killed. */
+/**
+ * Proposes policies one after another and prints each version once it is durable, until it is
+ * killed.
+ */
 import { lockDataDirectory } from '../../host/log/data-lock.ts';
 import { openSqliteStore } from '../../host/store/sqlite-store.ts';
 import type { SqliteKind } from '../../host/store/sqlite.ts';

@@ -1,4 +1,7 @@
-/** What every log must do, whatever stores it: run it with a harness that opens, and where it can, crashes. */
+/**
+ * What every log must do, whatever stores it: run it with a harness that opens, and where it can,
+ * crashes.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CaucusError } from '../../host/errors.ts';
@@ -214,8 +217,8 @@ interface Known {
 }
 
 /**
- * Random appends, trims and crashes. Throws unless after each crash everything acknowledged is there,
- * once, in order, under its offset, and nothing else but what was attempted.
+ * Random appends, trims and crashes. Throws unless after each crash everything acknowledged is
+ * there, once, in order, under its offset, and nothing else but what was attempted.
  */
 export async function checkDurability(
   harness: CrashingHarness,

@@ -1,7 +1,7 @@
 /**
  * A replica without rules: a query names one table, `owner:table(x, y)`, and its answer is all rows
- * of that table. Everything the API relies on is here: revisions, tokens, views, history for resume,
- * commits. `pause` lets a test decide when an asynchronous call goes on.
+ * of that table. Everything the API relies on is here: revisions, tokens, views, history for
+ * resume, commits. `pause` lets a test decide when an asynchronous call goes on.
  */
 import { CaucusError } from '../../host/errors.ts';
 import type {

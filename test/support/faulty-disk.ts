@@ -1,7 +1,8 @@
 /**
- * A disk in memory that keeps only what was synced. `crash` loses the rest: of each file a random set
- * of unsynced sectors survives, of each directory a random set of unsynced names. It can also be
- * full, fail, and, as real ones do, forget dirty data after a failed sync and report success later.
+ * A disk in memory that keeps only what was synced. `crash` loses the rest: of each file a random
+ * set of unsynced sectors survives, of each directory a random set of unsynced names. It can also
+ * be full, fail, and, as real ones do, forget dirty data after a failed sync and report success
+ * later.
  */
 import path from 'node:path';
 import type { Disk, DiskFile } from '../../host/log/disk.ts';
@@ -58,7 +59,9 @@ export class FaultyDisk {
     this.#syncDoesNothing = options.syncDoesNothing ?? false;
   }
 
-  /** The machine stops: only what was synced, and by chance some of the rest, is there afterwards. */
+  /**
+   * The machine stops: only what was synced, and by chance some of the rest, is there afterwards.
+   */
   crash(random: Random): void {
     this.#epoch++;
     for (const change of this.#pendingNames) if (random.chance(0.5)) this.#makeDurable(change);
@@ -196,7 +199,10 @@ export class FaultyDisk {
     inode.durableLength = inode.length;
   }
 
-  /** After a failed sync the data is on the disk or not, and either way the system takes it for clean. */
+  /**
+   * After a failed sync the data is on the disk or not, and either way the system takes it for
+   * clean.
+   */
   #failSync(file: string): void {
     const inode = this.#names.get(file);
     if (inode === undefined) return;

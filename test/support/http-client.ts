@@ -54,7 +54,10 @@ export function sendJson(
   return send(url, method, path, { headers: { 'content-type': 'application/json' }, body });
 }
 
-/** Writes the bytes to a bare socket and resolves with all that comes back until the server closes it. */
+/**
+ * Writes the bytes to a bare socket and resolves with all that comes back until the server closes
+ * it.
+ */
 export function sendBytes(url: string, bytes: Uint8Array | string, end = true): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {

@@ -1,4 +1,7 @@
-/** Runs a program and kills it (SIGKILL) once it has printed so many lines; resolves to its whole lines. */
+/**
+ * Runs a program and kills it (SIGKILL) once it has printed so many lines; resolves to its whole
+ * lines.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 

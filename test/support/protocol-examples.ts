@@ -1,7 +1,7 @@
 /**
- * The examples of docs/PROTOCOL.md, run against a server. An expected JSON text may leave things out
- * (`"…"`), and names tokens and revisions by its own numbers: those map to the real ones, one to one
- * and in the same order, over the whole page.
+ * The examples of docs/PROTOCOL.md, run against a server. An expected JSON text may leave things
+ * out (`"…"`), and names tokens and revisions by its own numbers: those map to the real ones, one
+ * to one and in the same order, over the whole page.
  */
 import assert from 'node:assert/strict';
 import { parseJson, stringifyJson } from '../../host/value/json.ts';

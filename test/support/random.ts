@@ -1,4 +1,6 @@
-/** Seeded randomness for tests: the same seed gives the same run. Print the seed in every failure. */
+/**
+ * Seeded randomness for tests: the same seed gives the same run. Print the seed in every failure.
+ */
 export interface Random {
   /** Uniform in [0, 1). */
   next(): number;

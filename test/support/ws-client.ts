@@ -129,7 +129,10 @@ export class WsClient {
     this.#socket.resume();
   }
 
-  /** The next frame, not yet returned by this function, of the type (and id). Rejects when the socket closes first. */
+  /**
+   * The next frame, not yet returned by this function, of the type (and id). Rejects when the
+   * socket closes first.
+   */
   next(type: string, id?: string): Promise<Frame> {
     return this.nextThat(
       (frame) => frame['type'] === type && (id === undefined || frame['id'] === id),

@@ -5,10 +5,17 @@ import { isInside, readTree, treeOf, type Findings, type SourceTree } from './so
 const FILE_LINES_MAX = 500;
 const LINE_COLUMNS_MAX = 100;
 /** The formatter cannot break a text. */
-const TEXT_LINE_COLUMNS_MAX = 140;
+const TEXT_LINE_COLUMNS_MAX = 200;
+/** A drawn layout or table keeps its lines. */
+const DRAWN_LINE_COLUMNS_MAX = 120;
 
 /** Files that are longer, and why they are better in one piece. */
-const LONG_FILES: Readonly<Record<string, string>> = {};
+const LONG_FILES: Readonly<Record<string, string>> = {
+  'engine-as/maintenance.ts': 'one state machine: its phases share the cursor and the unit at hand',
+  'engine-as/program-decoder.ts': 'the only reader of untrusted bytes is read in one piece',
+  'host/log/file-log.ts': 'one class: what it promises holds for all of its state',
+  'host/value/json.ts': 'one reader, by hand for speed',
+};
 
 const CODE = /\.(ts|dl)$/;
 
@@ -25,7 +32,9 @@ function tooLong(tree: SourceTree, exceptions: Readonly<Record<string, string>>)
       // A column is a code point here. Addresses cannot be broken.
       const isComment = /^\s*(\*|\/\*|\/\/)/.test(line);
       const hasText = !isComment && /['"`/].{30,}['"`/]/.test(line);
-      const max = hasText ? TEXT_LINE_COLUMNS_MAX : LINE_COLUMNS_MAX;
+      const isDrawn = isComment && / {3,}/.test(line.trimStart());
+      const wide = isDrawn ? DRAWN_LINE_COLUMNS_MAX : LINE_COLUMNS_MAX;
+      const max = hasText ? TEXT_LINE_COLUMNS_MAX : wide;
       if ([...line].length > max && !/https?:\/\/\S+$/.test(line)) {
         findings.push(`${file}:${index + 1} is longer than ${max} columns`);
       }
@@ -50,6 +59,6 @@ test('control: a long file, a long line, an entry without need', () => {
   assert.equal(tooLong(treeOf({ 'host/a.ts': '//\n' }), { 'host/a.ts': 'a table' }).length, 1);
   assert.equal(tooLong(treeOf({ 'host/a.ts': `// ${'é'.repeat(97)}\n` }), {}).length, 0);
   assert.equal(tooLong(treeOf({ 'host/a.ts': `// ${'é'.repeat(98)}\n` }), {}).length, 1);
-  assert.equal(tooLong(treeOf({ 'host/a.ts': `f('${'e'.repeat(130)}');\n` }), {}).length, 0);
-  assert.equal(tooLong(treeOf({ 'host/a.ts': `f('${'e'.repeat(140)}');\n` }), {}).length, 1);
+  assert.equal(tooLong(treeOf({ 'host/a.ts': `f('${'e'.repeat(190)}');\n` }), {}).length, 0);
+  assert.equal(tooLong(treeOf({ 'host/a.ts': `f('${'e'.repeat(200)}');\n` }), {}).length, 1);
 });

@@ -190,7 +190,8 @@ test('what parses here parses in the platform, and the other way round', () => {
     } catch {
       actual = false;
     }
-    // The alphabet cannot make the texts on which the two differ on purpose (repeated names need four pieces more).
+    // The alphabet cannot make the texts on which the two differ on purpose (repeated names need
+    // four pieces more).
     assert.equal(actual, expected, `seed ${seed}, round ${round}: ${text}`);
     accepted += actual ? 1 : 0;
   }
