@@ -15,6 +15,7 @@ const LONG_FILES: Readonly<Record<string, string>> = {
   'engine-as/program-decoder.ts': 'the only reader of untrusted bytes is read in one piece',
   'host/log/file-log.ts': 'one class: what it promises holds for all of its state',
   'host/value/json.ts': 'one reader, by hand for speed',
+  'test/api/websocket.test.ts': 'the conformance of the protocol, one conversation a test',
 };
 
 const CODE = /\.(ts|dl)$/;
