@@ -37,6 +37,9 @@ export const MODE_CANDIDATE: u32 = 4;
 export const MODE_SUPPORT: u32 = 5;
 /** Distinct rows of an answer. */
 export const MODE_RESULT: u32 = 6;
+/** Rows from outside: the BASE flag is set, or taken away. */
+export const MODE_BASE: u32 = 7;
+export const MODE_NO_BASE: u32 = 8;
 
 const WEIGHT_ONE: u32 = 1 << WEIGHT_SHIFT;
 const WEIGHT_TOP: u32 = 0xffffffff << WEIGHT_SHIFT;
@@ -44,7 +47,7 @@ const FLAGS: u32 = (1 << WEIGHT_SHIFT) - 1;
 /** Step of the side table: a whole low weight. */
 const CARRY: i64 = 1 << WEIGHT_BITS;
 
-/** Derivations since the engine started; for benchmarks. */
+/** Rows given to `emit` since the engine started; for benchmarks. */
 export let derivations: u64 = 0;
 /** Set by `emit` for MODE_SUPPORT. */
 export let supportRank: u32 = 0;
@@ -91,7 +94,7 @@ export function checkRows(relation: Relation): u32 {
 }
 
 /** The id of a row with these cells, inserted if need be; NOT_FOUND without memory. */
-export function findOrInsert(relation: Relation, cells: u32, hash: u32): u32 {
+function findOrInsert(relation: Relation, cells: u32, hash: u32): u32 {
   const id = findRow(relation, cells, hash);
   return id != NOT_FOUND ? id : insertNew(relation, cells, hash);
 }
@@ -166,6 +169,16 @@ function emitResult(relation: Relation, cells: u32, hash: u32): u32 {
   return countNew(relation);
 }
 
+function changeBase(relation: Relation, cells: u32, hash: u32, isBase: bool): u32 {
+  const id = isBase ? findOrInsert(relation, cells, hash) : findRow(relation, cells, hash);
+  if (id == NOT_FOUND) return isBase ? STATUS_OUT_OF_MEMORY : 0;
+  const row = rowAddress(relation, id);
+  if (((load<u32>(row) & ROW_BASE) != 0) == isBase) return 0;
+  if (!touch(relation, id, row)) return STATUS_OUT_OF_MEMORY;
+  store<u32>(row, load<u32>(row) ^ ROW_BASE);
+  return 0;
+}
+
 function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, rank: u32): u32 {
   switch (mode as i32) {
     case MODE_COUNT:
@@ -178,6 +191,9 @@ function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, 
       return emitInsert(relation, cells, hash, rank);
     case MODE_CANDIDATE:
       return emitCandidate(relation, cells, hash, rank);
+    case MODE_BASE:
+    case MODE_NO_BASE:
+      return changeBase(relation, cells, hash, mode == MODE_BASE);
     default:
       return emitResult(relation, cells, hash);
   }
@@ -203,7 +219,7 @@ export function nextCells(arity: u32): u32 {
 }
 
 /**
- * Takes the head row at `nextCells`. `rank`: 1 + the largest rank of the body's component rows, 0
+ * Takes the row at `nextCells`. `rank`: 1 + the largest rank of the body's component rows, 0
  * for a body without any. 0: go on; any other status ends the run.
  */
 export function emit(mode: u32, relation: Relation, sign: i32, rank: u32): u32 {

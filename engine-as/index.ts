@@ -166,10 +166,6 @@ export function changeBaseRows(handle: u32, pointer: u32, bytes: u32, rows: u32,
   return transaction.changeBaseRows(relation, pointer, bytes, rows, insert != 0);
 }
 
-export function bytesTaken(): u32 {
-  return transaction.bytesTaken;
-}
-
 export function step(budget: u32): u32 {
   return transaction.step(budget as u64);
 }
@@ -254,7 +250,7 @@ export function closeQuery(query: u32): void {
   destroyQuery(changetype<Query>(query as usize));
 }
 
-/** Counts commit points: a query or output that began before one starts again. */
+/** Counts what voids queries and outputs under way: one that sees it change starts again. */
 export function commitCount(): u32 {
   return transaction.commits;
 }

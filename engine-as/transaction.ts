@@ -24,15 +24,14 @@ import { dropCandidates } from './candidates';
 import { buildIndex, keepIndexes, relationCount, sharedRelationOf } from './catalog';
 import { ColumnIndex } from './column-index';
 import { digestRow } from './digest';
-import { findOrInsert } from './emit';
-import { hashCells } from './hash';
+import { emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { NOT_FOUND } from './id-set';
 import { stepCount } from './interpreter';
 import { beginUnits, stepUnits } from './maintenance';
 import { memoryLow, refillReserve } from './memory';
 import { AggregatePlan, Program, Unit, unitAt } from './program';
 import { decodeProgram, decodeStatus, destroyProgram } from './program-decoder';
-import { findRow, isNeeded, removeRow, touch } from './relation';
+import { isNeeded, removeRow, touch } from './relation';
 import { Relation, rowAddress, setRankAt } from './row-store';
 import { BAD_CELL, readBytes, readCell } from './row-codec';
 import { restoreSideWeights, saveSideWeights } from './side-weights';
@@ -56,12 +55,12 @@ let unitsBegun: bool = false;
 let buildAt: u32 = 0;
 let handleAt: u32 = 0;
 let rowAt: u32 = 0;
-const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
 
-/** Counts commit points: a query that began before one starts again. */
+/**
+ * Counts what voids a reader's cursors: commit points, and rows taken out behind one or in a
+ * rollback (the last row of a group moves into the gap). Whoever paused across one starts again.
+ */
 export let commits: u32 = 0;
-/** Bytes of the last `changeBaseRows` that were taken. */
-export let bytesTaken: u32 = 0;
 
 export function isOpen(): bool {
   return state != IDLE;
@@ -106,13 +105,14 @@ export function clearBaseRows(relation: Relation, from: u32): u32 {
   return end;
 }
 
-function readRow(pointer: u32, end: u32, arity: u32): u32 {
+/** Reads the row at `pointer` into `cells`; `rowBytesRead` says how long it is. */
+function readRow(pointer: u32, end: u32, arity: u32, cells: u32): u32 {
   let bytes: u32 = 0;
   for (let i: u32 = 0; i < arity; i++) {
     const cell = readCell(pointer + bytes, end);
     if (cell == BAD_CELL) return STATUS_BAD_ROWS;
     if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
-    store<u32>(cellBuffer + (i << 2), cell);
+    store<u32>(cells + (i << 2), cell);
     bytes += readBytes;
   }
   rowBytesRead = bytes;
@@ -121,7 +121,7 @@ function readRow(pointer: u32, end: u32, arity: u32): u32 {
 
 let rowBytesRead: u32 = 0;
 
-/** Sets or takes the BASE flag of `rows` encoded rows; `bytesTaken` says how far it got. */
+/** Sets or takes the BASE flag of `rows` encoded rows; a failure leaves it to the caller to roll back. */
 export function changeBaseRows(
   relation: Relation,
   pointer: u32,
@@ -130,30 +130,17 @@ export function changeBaseRows(
   insert: bool,
 ): u32 {
   const end = pointer + bytes;
+  const mode = insert ? MODE_BASE : MODE_NO_BASE;
   let at = pointer;
-  bytesTaken = 0;
-  for (let i: u32 = 0; i < rows; i++) {
-    let status = readRow(at, end, relation.arity);
-    if (status != 0) return status;
+  let status: u32 = 0;
+  for (let i: u32 = 0; i < rows && status == 0; i++) {
+    status = readRow(at, end, relation.arity, nextCells(relation.arity));
+    if (status != 0) break;
     at += rowBytesRead;
-    status = changeBaseRow(relation, insert);
-    if (status != 0) return status;
+    status = emit(mode, relation, 1, 0);
   }
-  bytesTaken = at - pointer;
-  return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
-}
-
-function changeBaseRow(relation: Relation, insert: bool): u32 {
-  const hash = hashCells(cellBuffer, relation.arity);
-  const id = insert
-    ? findOrInsert(relation, cellBuffer, hash)
-    : findRow(relation, cellBuffer, hash);
-  if (id == NOT_FOUND) return insert ? STATUS_OUT_OF_MEMORY : 0;
-  const row = rowAddress(relation, id);
-  if (((load<u32>(row) & ROW_BASE) != 0) == insert) return 0;
-  if (!touch(relation, id, row)) return STATUS_OUT_OF_MEMORY;
-  store<u32>(row, load<u32>(row) ^ ROW_BASE);
-  return 0;
+  const flushed = flushBlock(mode, relation);
+  return status == 0 ? flushed : status;
 }
 
 /**
@@ -164,8 +151,7 @@ export function copyBaseRows(from: Relation, to: Relation, start: u32): u32 {
   for (let id = start; id < end; id++) {
     const row = rowAddress(from, id);
     if ((load<u32>(row) & ROW_BASE) == 0) continue;
-    memory.copy(cellBuffer, row + from.cellsAt, from.arity << 2);
-    if (changeBaseRow(to, true) != 0) return NOT_FOUND;
+    if (emitNow(MODE_BASE, to, row + from.cellsAt, 1) != 0) return NOT_FOUND;
   }
   return end;
 }
@@ -211,7 +197,12 @@ function commitRow(relation: Relation, id: u32, before: u32): void {
   const meta = load<u32>(row);
   digestRow(relation, row + relation.cellsAt, before, meta);
   if ((meta & ROW_LIVE) != 0) store<u32>(row, (meta & ~PASSING_FLAGS) | ROW_OLD);
-  else removeRow(relation, id);
+  else takeOut(relation, id);
+}
+
+function takeOut(relation: Relation, id: u32): void {
+  removeRow(relation, id);
+  commits += 1;
 }
 
 /** The next slice of a relation; true when all of it is committed. */
@@ -311,7 +302,7 @@ function rollBackRelation(relation: Relation): bool {
       const row = rowAddress(relation, id);
       store<u32>(row, before);
       setRankAt(relation, row, wordAt(touched, rowAt + 2));
-    } else removeRow(relation, id);
+    } else takeOut(relation, id);
   }
   if (rowAt < touched.length) return false;
   clearVector(relation.touched);

@@ -55,7 +55,6 @@ export interface CoreExports {
     rows: number,
     insert: number,
   ): number;
-  bytesTaken(): number;
   step(budget: number): number;
   commit(): number;
   rollBack(): number;
