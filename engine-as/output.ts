@@ -37,6 +37,8 @@ export class Output {
   relation: Relation;
   other: Relation;
   cursor: u32;
+  /** Entries or ids to look at; rows that a transaction adds meanwhile are not for this reader. */
+  end: u32;
 }
 
 export function createOutput(kind: u32, relation: Relation, other: Relation): Output {
@@ -46,6 +48,8 @@ export function createOutput(kind: u32, relation: Relation, other: Relation): Ou
   output.kind = kind;
   output.relation = relation;
   output.other = other;
+  const isDelta = kind == OUTPUT_ADDED || kind == OUTPUT_REMOVED;
+  output.end = isDelta ? relation.delta.length : relation.top;
   return output;
 }
 
@@ -77,7 +81,7 @@ function isChosen(output: Output, id: u32): bool {
 export function prepareOutput(output: Output): u32 {
   const relation = output.relation;
   const isDelta = output.kind == OUTPUT_ADDED || output.kind == OUTPUT_REMOVED;
-  const total = isDelta ? relation.delta.length : relation.top;
+  const total = output.end;
   if (output.cursor < total) {
     const end = min(total, output.cursor + SLICE_ROWS);
     for (; output.cursor < end; output.cursor++) {

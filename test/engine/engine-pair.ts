@@ -56,6 +56,11 @@ export function queryFor(text: string, arities: Arities, plan: Plan, query: stri
 }
 
 export function ints(...rows: readonly (readonly number[])[]): Value[][] {
+  return intRows(rows);
+}
+
+/** For more rows than a call takes arguments. */
+export function intRows(rows: readonly (readonly number[])[]): Value[][] {
   return rows.map((row) => row.map(BigInt));
 }
 
