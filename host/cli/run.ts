@@ -122,10 +122,12 @@ class Run {
     const watched = new Set(
       this.options.updates === undefined ? [] : shown.map((table) => table.key),
     );
-    const plan = lower(program, { watched, batchOnly: this.options.batchOnly === true });
+    const sizes = new Map(facts.map(({ table, insert }) => [table, insert?.count ?? 0]));
+    const batchOnly = this.options.batchOnly === true;
+    const plan = lower(program, { watched, sizes, batchOnly });
     this.progress.update('evaluating');
     const start = performance.now();
-    const first = await engine.transact({ plan, changes: facts });
+    const first = await engine.transact({ plan, changes: facts, withoutDeltas: true });
     const evaluateMs = performance.now() - start;
     expectSuccess(first, this.programFile);
     const { strata } = engine.stats();

@@ -33,6 +33,8 @@ export interface Transaction {
   readonly plan?: Plan;
   /** Applied in order: a table may have several. */
   readonly changes: readonly TableChange[];
+  /** Nobody wants the deltas of this transaction: none are returned. */
+  readonly withoutDeltas?: boolean;
   /** Compute, return the deltas, and roll everything back: nobody sees the state. */
   readonly dryRun?: boolean;
 }

@@ -160,7 +160,8 @@ export class WasmEngine implements Engine {
       if (binding === undefined) throw new Error('the first transaction needs a plan');
       for (const change of transaction.changes) await this.#change(binding, change);
       await this.#compute(binding);
-      const deltas = isIndexing ? [] : await this.#deltas(binding, former);
+      const isSilent = isIndexing || transaction.withoutDeltas === true;
+      const deltas = isSilent ? [] : await this.#deltas(binding, former);
       if (transaction.dryRun === true) {
         await this.#rollBack(binding);
         return { ok: true, deltas };

@@ -74,7 +74,8 @@ export class NaiveEngine implements Engine {
     }
     const after: State = { program, options, base, tables, arities };
     if (transaction.dryRun !== true) this.#state = after;
-    return { ok: true, deltas: deltasBetween(before, after) };
+    const isSilent = transaction.withoutDeltas === true;
+    return { ok: true, deltas: isSilent ? [] : deltasBetween(before, after) };
   }
 
   async query(plan: QueryPlan, options: QueryOptions = {}): Promise<QueryResult> {
