@@ -25,7 +25,9 @@ const BYTES_ROWS_MIN = 100_000;
 
 export interface Repetition {
   readonly ms: number;
+  readonly derivations: number;
   readonly memoryBytes: number;
+  readonly usedBytes: number;
   readonly rows: number;
 }
 
@@ -62,7 +64,8 @@ export function evaluationOf(
       }
       const stats = engine.stats();
       const rows = Object.values(stats.tables).reduce((sum, count) => sum + count, 0);
-      return { ms, memoryBytes: stats.memoryBytes, rows };
+      const { derivations, memoryBytes, usedBytes } = stats;
+      return { ms, derivations, memoryBytes, usedBytes, rows };
     } finally {
       engine.close();
     }
@@ -101,13 +104,13 @@ function figuresOf(
     rows: { value: derived, unit: 'count' },
     first: { value: first.ms, unit: 'ms' },
     time: { value: ms, unit: 'ms' },
-    'rows/s': { value: derived / (ms / 1000), unit: 'perSecond' },
+    'derivations/s': { value: first.derivations / (ms / 1000), unit: 'perSecond' },
     memory: { value: first.memoryBytes, unit: 'bytes' },
     yardsticks: { value: best / yardstick(), unit: 'ratio', compared: true },
   };
   // Below, what an empty engine takes says more than the rows.
   if (first.rows >= BYTES_ROWS_MIN) {
-    const bytes = first.memoryBytes / first.rows;
+    const bytes = first.usedBytes / first.rows;
     figures['bytes/row'] = { value: bytes, unit: 'bytes', compared: true };
   }
   if (workload.program === 'tc') {

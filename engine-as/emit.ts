@@ -47,7 +47,7 @@ const FLAGS: u32 = (1 << WEIGHT_SHIFT) - 1;
 /** Step of the side table: a whole low weight. */
 const CARRY: i64 = 1 << WEIGHT_BITS;
 
-/** Rows given to `emit` since the engine started; for benchmarks. */
+/** Head rows that rules gave since the engine started; for benchmarks. */
 export let derivations: u64 = 0;
 /** Set by `emit` for MODE_SUPPORT. */
 export let supportRank: u32 = 0;
@@ -223,7 +223,7 @@ export function nextCells(arity: u32): u32 {
  * for a body without any. 0: go on; any other status ends the run.
  */
 export function emit(mode: u32, relation: Relation, sign: i32, rank: u32): u32 {
-  derivations += 1;
+  if (mode < MODE_BASE) derivations += 1;
   if (mode == MODE_SUPPORT) {
     supportRank = rank;
     return 0;

@@ -72,6 +72,10 @@ export interface EngineStats {
   readonly tables: Readonly<Record<TableKey, number>>;
   /** Bytes of WASM memory now, which only grows. */
   readonly memoryBytes: number;
+  /** Bytes of it that rows, indexes, values and programs take. */
+  readonly usedBytes: number;
+  /** Head rows that rules gave since the engine started, repeated ones included. */
+  readonly derivations: number;
   readonly liveValues: number;
   /** Rows visited by maintenance in the last transaction (inserted, deleted, checked). */
   readonly touchedRows: number;

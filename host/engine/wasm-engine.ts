@@ -38,14 +38,21 @@ export interface WasmEngineOptions {
   readonly now?: () => number;
   /** Rows of one table at most; absent: 2^28. */
   readonly rowsPerTableMax?: number;
+  /** Rows of one view at most; absent: as of a table. */
+  readonly viewRowsMax?: number;
+  /** Engine steps that one view may take in one transaction; absent: no limit. */
+  readonly viewStepsMax?: number;
   /** Engine steps of one transaction at most; absent: no limit. */
   readonly stepsMax?: number;
   /** Memory of the core at most, in bytes; absent: 4 GiB. */
   readonly memoryBytesMax?: number;
 }
 
-/** Steps between two turns of the event loop: some milliseconds. */
+/** Steps between two turns of the event loop at first; of transactions, fitted to `SLICE_MS`. */
 const SLICE_STEPS = 100_000;
+const SLICE_STEPS_MIN = 1_000;
+/** A request is answered after a few turns: it waits for some slices of this length. */
+const SLICE_MS = 6;
 const INPUT_CHUNK_BYTES = 1 << 20;
 const COLLECT_ROWS = 16_384;
 /** Turns that a commit gives to queries under way, and overtakings after which it waits for one. */
@@ -87,7 +94,16 @@ export class WasmEngine implements Engine {
   }
 
   async query(plan: QueryPlan, options: QueryOptions = {}): Promise<QueryResult> {
-    const result = await this.#read((pause) => this.#runQuery(plan, options, pause));
+    let result: QueryResult;
+    try {
+      result = await this.#read((pause) => this.#runQuery(plan, options, pause));
+    } catch (error) {
+      const isFull = error instanceof CaucusError && error.code === 'out_of_memory';
+      if (isFull) await this.#enqueue(() => this.#collectAll());
+      throw error;
+    }
+    // A query computes values, too.
+    this.core.exports.collectValues(COLLECT_ROWS);
     if (this.#demand.isDue) void this.#enqueue(() => this.#transact({ changes: [] }, true));
     return result;
   }
@@ -130,6 +146,8 @@ export class WasmEngine implements Engine {
     return {
       tables,
       memoryBytes: exports.memory.buffer.byteLength,
+      usedBytes: Number(exports.memoryInUse()),
+      derivations: Number(exports.derivationCount()),
       liveValues: exports.valueCount() >>> 0,
       touchedRows: Number(exports.touchedCount()),
       strata,
@@ -151,7 +169,12 @@ export class WasmEngine implements Engine {
   async #transact(transaction: Transaction, isIndexing = false): Promise<TransactionResult> {
     const { exports } = this.core;
     const former = this.#binding;
-    const status = exports.begin();
+    let status = exports.begin();
+    if (status === abi.STATUS_OUT_OF_MEMORY) {
+      // Memory may hold values that nothing refers to any more.
+      await this.#collectAll();
+      status = exports.begin();
+    }
     if (status !== abi.STATUS_DONE) return transactionFailure(status, undefined);
     let binding = former;
     try {
@@ -183,19 +206,23 @@ export class WasmEngine implements Engine {
   }
 
   async #install(plan: Plan, former: Binding | undefined): Promise<Binding> {
-    const rowsMax = this.#options.rowsPerTableMax ?? 0;
-    const binding = bindRelations(this.core, plan, former, this.#demand.take(), rowsMax);
-    const bytes = encodeBinding(binding);
-    const status = this.core.exports.setProgram(this.core.write(bytes), bytes.length);
-    if (status !== abi.STATUS_DONE) {
-      this.#drop(binding.fresh);
-      throw new CoreFailure(status);
-    }
-    for (const { relation, handle } of binding.bound) {
-      const old = former?.byName.get(relation.name);
-      if (old === undefined || old.handle === handle || old.relation.arity !== relation.arity)
-        continue;
-      await this.#copyBaseRows(old.handle, handle);
+    const { rowsPerTableMax: rowsMax = 0, viewRowsMax = rowsMax } = this.#options;
+    const binding = bindRelations(this.core, plan, former, this.#demand.take(), ({ name }) =>
+      isView(name) ? viewRowsMax : rowsMax,
+    );
+    try {
+      const bytes = encodeBinding(binding);
+      const status = this.core.exports.setProgram(this.core.write(bytes), bytes.length);
+      if (status !== abi.STATUS_DONE) throw new CoreFailure(status);
+      for (const { relation, handle } of binding.bound) {
+        const old = former?.byName.get(relation.name);
+        if (old === undefined || old.handle === handle || old.relation.arity !== relation.arity)
+          continue;
+        await this.#copyBaseRows(old.handle, handle);
+      }
+    } catch (error) {
+      await this.#rollBack(binding);
+      throw error;
     }
     return binding;
   }
@@ -251,19 +278,28 @@ export class WasmEngine implements Engine {
     const now = this.#options.now ?? ((): number => 0);
     const start = exports.stepsDone();
     const times: UnitTime[] = [];
+    const viewSteps = new StepCounts(this.#options.viewStepsMax);
+    let budget = SLICE_STEPS;
     let since = now();
     for (;;) {
       const unit = exports.unitUnderWay();
-      const status = exports.step(SLICE_STEPS);
+      const status = exports.step(budget);
       const time = (times[unit] ??= { ms: 0, rounds: 0 });
       const until = now();
       time.ms += until - since;
       time.rounds = Math.max(time.rounds, exports.roundUnderWay() >>> 0);
+      if (until - since > SLICE_MS) budget = Math.max(SLICE_STEPS_MIN, budget >> 1);
+      else if (until - since < SLICE_MS / 2) budget = Math.min(SLICE_STEPS, budget << 1);
       since = until;
       if (status === abi.STATUS_DONE) break;
       if (status !== abi.STATUS_MORE) {
         throw new CoreFailure(status, this.#limitedTable(binding, exports.limitedRelation()));
       }
+      const view = viewOfUnit(binding, unit);
+      if (view !== undefined && viewSteps.exceeds(view, exports.stepsDone())) {
+        throw new CoreFailure(abi.STATUS_STEPS_LIMIT, view);
+      }
+      if (view === undefined) viewSteps.pass(exports.stepsDone());
       const { stepsMax } = this.#options;
       if (stepsMax !== undefined && Number(exports.stepsDone() - start) > stepsMax) {
         const relation = binding.plan.units[exports.unitUnderWay()]?.relations[0] ?? 0;
@@ -373,6 +409,13 @@ export class WasmEngine implements Engine {
     for (const handle of handles) this.core.exports.destroyRelation(handle);
   }
 
+  /** Collects until no value is left that nothing refers to, as far as a collection is due. */
+  async #collectAll(): Promise<void> {
+    while (this.core.exports.collectValues(COLLECT_ROWS) === abi.STATUS_MORE) {
+      await this.#options.yield();
+    }
+  }
+
   /** Collects values in proportion to what a transaction did. */
   async #care(): Promise<void> {
     const { exports } = this.core;
@@ -477,6 +520,37 @@ export class WasmEngine implements Engine {
 
 function isWatched({ options }: Plan, table: TableKey): boolean {
   return options.watched === 'all' || options.watched?.has(table) === true || isView(table);
+}
+
+/** The view that a unit computes, if that is all that it does. */
+function viewOfUnit({ plan }: Binding, unit: number): TableKey | undefined {
+  const [relation, ...others] = plan.units[unit]?.relations ?? [];
+  const name = relation === undefined ? undefined : plan.relations[relation]?.name;
+  return name !== undefined && others.length === 0 && isView(name) ? name : undefined;
+}
+
+/** Steps of views in one transaction: effort limits are for what clients ask, not for policies. */
+class StepCounts {
+  readonly #max: number;
+  readonly #steps = new Map<TableKey, number>();
+  #before: bigint | undefined;
+
+  constructor(max = Number.POSITIVE_INFINITY) {
+    this.#max = max;
+  }
+
+  /** What was done since the last call was for `view`. */
+  exceeds(view: TableKey, done: bigint): boolean {
+    const steps = (this.#steps.get(view) ?? 0) + Number(done - (this.#before ?? done));
+    this.#steps.set(view, steps);
+    this.#before = done;
+    return steps > this.#max;
+  }
+
+  /** What was done since the last call was for no view. */
+  pass(done: bigint): void {
+    this.#before = done;
+  }
 }
 
 function isView(table: TableKey): boolean {

@@ -113,6 +113,8 @@ export class NaiveEngine implements Engine {
     return {
       tables: Object.fromEntries(tables),
       memoryBytes: 0,
+      usedBytes: 0,
+      derivations: 0,
       liveValues: 0,
       touchedRows: 0,
       strata: this.#state.program.strata.map((stratum) => ({
