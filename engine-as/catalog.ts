@@ -25,6 +25,8 @@ import { dropSideWeights } from './side-weights';
 import { createVector, push, setWordAt, Vector, wordAt } from './vector';
 
 let relations: Vector = changetype<Vector>(0);
+/** No handle below is free. */
+let firstFree: u32 = 0;
 
 export function initCatalog(): bool {
   relations = createVector();
@@ -51,13 +53,14 @@ export function sharedRelationOf(handle: u32): Relation {
 /** A new relation's handle, or −1 without memory or for a bad arity. */
 export function addRelation(arity: u32, flags: u32, rowsMax: u32, seed: u64): i32 {
   if (arity > (ARITY_MAX as u32)) return -1;
-  let handle: u32 = 0;
+  let handle = firstFree;
   while (handle < relations.length && wordAt(relations, handle) != 0) handle += 1;
   if (handle == relations.length && !push(relations, 0)) return -1;
   const limit = rowsMax == 0 || rowsMax > (ROWS_MAX as u32) ? (ROWS_MAX as u32) : rowsMax;
   const relation = createRelation(arity, flags, limit, handle, seed);
   if (!hasMemory(relation)) return -1;
   setWordAt(relations, handle, changetype<usize>(relation) as u32);
+  firstFree = handle + 1;
   return handle as i32;
 }
 
@@ -68,6 +71,7 @@ export function dropRelation(handle: u32): void {
   destroyAggregateState(relation.aggregateState);
   destroyRelation(relation);
   setWordAt(relations, handle, 0);
+  firstFree = min(firstFree, handle);
 }
 
 /** The relation's index by these columns, made (to be built) if it has none; null without room. */
@@ -112,20 +116,15 @@ export function buildIndex(relation: Relation, index: ColumnIndex, rows: u32): b
   return true;
 }
 
-/** Removes the indexes that are not in `kept`. */
-export function keepIndexes(relation: Relation, kept: Vector): void {
+/** Removes the indexes that a program does not name. */
+export function keepIndexes(relation: Relation, program: u32): void {
   let to: u32 = 0;
   for (let i: u32 = 0; i < relation.indexCount; i++) {
     const index = indexAt(relation, i);
-    if (contains(kept, changetype<usize>(index) as u32)) {
+    if (index.program == program) {
       store<u32>(relation.indexes + (to << 2), changetype<usize>(index) as u32);
       to += 1;
     } else destroyIndex(index);
   }
   relation.indexCount = to;
-}
-
-function contains(list: Vector, word: u32): bool {
-  for (let i: u32 = 0; i < list.length; i++) if (wordAt(list, i) == word) return true;
-  return false;
 }

@@ -59,6 +59,8 @@ export class ColumnIndex {
   /** Rows below this id are in; while it is built it lags behind the relation. */
   builtTo: u32;
   ready: bool;
+  /** Address of the last program that named it. */
+  program: u32;
 }
 
 const GROUP_SEGMENTS_MAX: u32 = 0x400000;

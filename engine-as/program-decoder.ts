@@ -159,7 +159,7 @@ function decodeIndex(target: Relation): ColumnIndex {
     );
     return none;
   }
-  if (!push(program.indexes, changetype<usize>(index) as u32)) fail(STATUS_OUT_OF_MEMORY);
+  index.program = changetype<usize>(program) as u32;
   if (!index.ready) {
     if (!push(program.builds, changetype<usize>(target) as u32)) fail(STATUS_OUT_OF_MEMORY);
     if (!push(program.builds, changetype<usize>(index) as u32)) fail(STATUS_OUT_OF_MEMORY);
@@ -510,8 +510,7 @@ export function decodeProgram(pointer: u32, bytes: u32, isQuery: bool): Program 
   }
   program.arena = changetype<Arena>(allocateZeroed(offsetof<Arena>() as u32) as usize);
   program.builds = createVector();
-  program.indexes = createVector();
-  if (changetype<usize>(program.arena) == 0 || changetype<usize>(program.indexes) == 0)
+  if (changetype<usize>(program.arena) == 0 || changetype<usize>(program.builds) == 0)
     fail(STATUS_OUT_OF_MEMORY);
   else decodeAll(pointer, bytes, isQuery);
   decodeStatus = problem;
@@ -550,6 +549,5 @@ export function destroyProgram(dead: Program): void {
     release(changetype<usize>(dead.arena) as u32, offsetof<Arena>() as u32);
   }
   if (changetype<usize>(dead.builds) != 0) destroyVector(dead.builds);
-  if (changetype<usize>(dead.indexes) != 0) destroyVector(dead.indexes);
   release(changetype<usize>(dead) as u32, offsetof<Program>() as u32);
 }

@@ -85,8 +85,6 @@ export class Program {
   relations: u32;
   /** Pairs relation, index: those that must be built before the units run. */
   builds: Vector;
-  /** Every index that a step or the relation list names; others go at commit. */
-  indexes: Vector;
 }
 
 export function unitAt(program: Program, index: u32): Unit {

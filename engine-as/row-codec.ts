@@ -34,7 +34,7 @@ export let readBytes: u32 = 0;
 export const BAD_CELL: u32 = 0xfffffffa;
 
 function readString(pointer: u32, end: u32, header: u32, length: u32): u32 {
-  if (length > (STRING_BYTES_MAX as u32) || pointer + header + length > end) return BAD_CELL;
+  if (length > (STRING_BYTES_MAX as u32) || header + length > end - pointer) return BAD_CELL;
   if (!isUtf8(pointer + header, length)) return BAD_CELL;
   readBytes = header + length;
   return internString(pointer + header, length);

@@ -52,6 +52,7 @@ let state: u32 = IDLE;
 let current: Program = changetype<Program>(0);
 let next: Program = changetype<Program>(0);
 let unitsBegun: bool = false;
+let isNewProgram: bool = false;
 let buildAt: u32 = 0;
 let handleAt: u32 = 0;
 let rowAt: u32 = 0;
@@ -241,7 +242,8 @@ function startCommit(): void {
     if (changetype<usize>(relation) != 0) relation.live = relation.liveNew;
   }
   showNew();
-  if (changetype<usize>(next) == 0) return;
+  isNewProgram = changetype<usize>(next) != 0;
+  if (!isNewProgram) return;
   destroyProgram(current);
   current = next;
   next = changetype<Program>(0);
@@ -259,12 +261,11 @@ export function commit(): u32 {
     slices += 1;
     if (slices == 256 || rowAt != 0) return STATUS_MORE;
   }
-  if (changetype<usize>(current) != 0) {
+  if (isNewProgram) {
+    const program = changetype<usize>(current) as u32;
     for (let i: u32 = 0; i < current.relationCount; i++) {
-      keepIndexes(
-        changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize),
-        current.indexes,
-      );
+      const relation = changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize);
+      keepIndexes(relation, program);
     }
   }
   showOld();
