@@ -6,6 +6,7 @@
 import { ROW_USED, STATUS_DONE, STATUS_MORE } from './abi';
 import { AggregateState, markGroups } from './aggregate';
 import { relationCount, relationOf } from './catalog';
+import { memoryLow } from './memory';
 import { Program, unitAt, versionAt } from './program';
 import { queryAt, queryCount } from './query';
 import { Relation, rowAddress } from './row-store';
@@ -34,8 +35,12 @@ let row: u32 = 0;
 let sweepEnd: u32 = 0;
 export let collections: u32 = 0;
 
-/** A collection is due when as many values came as were alive, and at least 64 Ki. */
+/**
+ * A collection is due when half as many values came as are alive, and at least 64 Ki; or when
+ * memory ends.
+ */
 function isDue(): bool {
+  if (memoryLow && freshValues != 0) return true;
   return freshValues > FRESH_MIN && freshValues > liveValues >> 1;
 }
 

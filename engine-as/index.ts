@@ -19,7 +19,7 @@ import { derivations, limitRelation } from './emit';
 import { idSetBytes } from './id-set';
 import { stepCount } from './interpreter';
 import { currentUnit, initMaintenance, rounds, setSabotage, touchedRows } from './maintenance';
-import { allocate, bytesInUse, initMemory, release } from './memory';
+import { allocate, bytesInUse, initMemory, memoryLow, refillReserve, release } from './memory';
 import {
   createOutput,
   destroyOutput,
@@ -84,6 +84,12 @@ export function createRelation(arity: u32, flags: u32, rowsMax: u32, seed: u64):
 
 export function destroyRelation(handle: u32): void {
   dropRelation(handle);
+  recover();
+}
+
+/** A reader that met the end of memory is gone: the next one may go on. */
+function recover(): void {
+  if (memoryLow && !transaction.isOpen()) refillReserve();
 }
 
 export function liveRows(handle: u32): u32 {
@@ -222,6 +228,7 @@ export function rowBytesNext(output: u32): u32 {
 
 export function closeOutput(output: u32): void {
   destroyOutput(changetype<Output>(output as usize));
+  recover();
 }
 
 /* Queries. */

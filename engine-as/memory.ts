@@ -7,11 +7,17 @@
  * reserve and raises `memoryLow`, so that a structure is never left half changed. Whoever runs a
  * transaction looks at `memoryLow` after each insert, gives up, rolls back and calls
  * `refillReserve`.
+ *
+ * Pages of a size class go back to the free runs only when memory ends: then all pages without a
+ * block in use are found by counting. So what a failed transaction took small serves the next one
+ * in any size.
  */
 
 const PAGE_BYTES: u32 = 0x10000;
 const SMALL_BYTES_MAX: u32 = 0x8000;
 const RESERVE_PAGES: u32 = 64;
+/** With less than this no transaction begins. */
+const RESERVE_PAGES_MIN: u32 = 16;
 const GROW_PAGES_MIN: u32 = 256;
 const CLASS_COUNT: u32 = 24;
 
@@ -22,13 +28,21 @@ export let bytesInUse: u64 = 0;
 
 let pageLimit: u32 = 65536;
 let freeRuns: u32 = 0;
+/** Runs of the reserve, linked like free runs. */
 let reserve: u32 = 0;
+let reservePages: u32 = 0;
+/** A u16 for each page, all 0 but within `reclaimPages`. */
+let freeBlocks: u32 = 0;
 const classHeads: u32 = memory.data(CLASS_COUNT * 4, 4) as u32;
 
 /** Keeps the reserve; `pagesMax` bounds the whole memory (0: no bound but the 4 GiB of WASM). */
 export function initMemory(pagesMax: u32): bool {
-  if (pagesMax != 0) pageLimit = pagesMax;
+  if (pagesMax != 0) pageLimit = min<u32>(pagesMax, 65536);
   memoryLow = false;
+  const pages = ((pageLimit << 1) + PAGE_BYTES - 1) >> 16;
+  freeBlocks = allocatePages(pages);
+  if (freeBlocks == 0) return false;
+  memory.fill(freeBlocks, 0, pages << 16);
   return refillReserve();
 }
 
@@ -95,27 +109,77 @@ function grow(pages: u32): bool {
   return true;
 }
 
-/** Pages from the free runs, from growth, or 0. */
+/** Pages from the free runs, from growth, from size classes, or 0. */
 function allocatePages(pages: u32): u32 {
   let run = takePages(pages);
-  if (run == 0 && grow(pages)) run = takePages(pages);
+  if (run == 0 && (grow(pages) || reclaimPages())) run = takePages(pages);
   return run;
 }
 
-/** Tries to have the reserve again; false while memory is full. */
+/** Tries to have the whole reserve again; false while memory is full. */
 export function refillReserve(): bool {
-  if (reserve == 0) reserve = allocatePages(RESERVE_PAGES);
-  memoryLow = reserve == 0;
-  return reserve != 0;
+  let pages = RESERVE_PAGES;
+  while (reservePages < RESERVE_PAGES && pages > 0) {
+    pages = min(pages, RESERVE_PAGES - reservePages);
+    const run = allocatePages(pages);
+    if (run == 0) {
+      pages >>= 1;
+      continue;
+    }
+    store<u32>(run, reserve);
+    store<u32>(run, pages, 4);
+    reserve = run;
+    reservePages += pages;
+  }
+  memoryLow = reservePages < RESERVE_PAGES_MIN;
+  return !memoryLow;
 }
 
 /** Gives the reserve to the free runs and says so. */
 function openReserve(): bool {
   if (reserve == 0) return false;
   memoryLow = true;
-  releasePages(reserve, RESERVE_PAGES);
-  reserve = 0;
+  while (reserve != 0) {
+    const run = reserve;
+    reserve = load<u32>(run);
+    releasePages(run, load<u32>(run, 4));
+  }
+  reservePages = 0;
   return true;
+}
+
+/** Takes the pages whose blocks are all free out of the size classes; false where there are none. */
+function reclaimPages(): bool {
+  if (freeBlocks == 0) return false;
+  let found = false;
+  for (let index: u32 = 0; index < CLASS_COUNT; index++) {
+    if (reclaimClass(classHeads + (index << 2), PAGE_BYTES / classBytes(index))) found = true;
+  }
+  return found;
+}
+
+function reclaimClass(head: u32, blocksPerPage: u32): bool {
+  for (let block = load<u32>(head); block != 0; block = load<u32>(block)) {
+    const count = freeBlocks + ((block >> 16) << 1);
+    store<u16>(count, load<u16>(count) + 1);
+  }
+  let found = false;
+  let last = head;
+  for (let block = load<u32>(head); block != 0;) {
+    const next = load<u32>(block);
+    if (load<u16>(freeBlocks + ((block >> 16) << 1)) == blocksPerPage) {
+      // A run's header covers the first block only, and that one's link was read.
+      if ((block & (PAGE_BYTES - 1)) == 0) releasePages(block, 1);
+      found = true;
+    } else {
+      store<u32>(last, block);
+      last = block;
+    }
+    block = next;
+  }
+  store<u32>(last, 0);
+  memory.fill(freeBlocks, 0, (memory.size() as u32) << 1);
+  return found;
 }
 
 /** Class k holds 16, 24→32, … bytes: even k = 2^(4+k/2), odd k = 1.5 times that. */

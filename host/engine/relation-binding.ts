@@ -37,7 +37,7 @@ export function bindRelations(
   plan: Plan,
   former: Binding | undefined,
   wanted: WantedIndexes,
-  rowsMax: number,
+  rowsMaxOf: (relation: PlanRelation) => number,
 ): Binding {
   const fresh = new Set<number>();
   const kept = keptRelations(plan, former);
@@ -45,7 +45,11 @@ export function bindRelations(
     const known = kept.get(number);
     const digest = digestFlags(plan, relation);
     if (known !== undefined) return { relation, handle: known.handle, digest };
-    const handle = createRelation(core, plan, relation, digest, rowsMax);
+    const handle = createRelation(core, plan, relation, digest, rowsMaxOf(relation));
+    if (handle < 0) {
+      for (const one of fresh) core.exports.destroyRelation(one);
+      throw outOfMemory();
+    }
     fresh.add(handle);
     return { relation, handle, digest };
   });
@@ -86,6 +90,7 @@ function isSame(a: PlanRelation, b: PlanRelation): boolean {
   return a.fingerprint === b.fingerprint && a.arity === b.arity && a.ranked === b.ranked;
 }
 
+/** Its handle; negative without memory. */
 function createRelation(
   core: Core,
   plan: Plan,
@@ -97,9 +102,7 @@ function createRelation(
   if (relation.ranked) flags |= abi.RELATION_RANKED;
   if (plan.options.batchOnly !== true) flags |= abi.RELATION_POSITIONS;
   const seed = seedOf(relation.name);
-  const handle = core.exports.createRelation(relation.arity, flags, rowsMax, seed);
-  if (handle < 0) throw outOfMemory();
-  return handle;
+  return core.exports.createRelation(relation.arity, flags, rowsMax, seed);
 }
 
 /** Base rows are in the digest wherever there is one, whole tables where the plan says so. */

@@ -179,7 +179,11 @@ export class WasmEngine implements Engine {
     let binding = former;
     try {
       const plan = transaction.plan ?? (isIndexing ? former?.plan : undefined);
-      if (plan !== undefined) binding = await this.#install(plan, former);
+      if (plan !== undefined) {
+        // From here on the rollback drops what the binding made.
+        binding = this.#bind(plan, former);
+        await this.#install(binding, former);
+      }
       if (binding === undefined) throw new Error('the first transaction needs a plan');
       for (const change of transaction.changes) await this.#change(binding, change);
       await this.#compute(binding);
@@ -205,26 +209,23 @@ export class WasmEngine implements Engine {
     }
   }
 
-  async #install(plan: Plan, former: Binding | undefined): Promise<Binding> {
+  #bind(plan: Plan, former: Binding | undefined): Binding {
     const { rowsPerTableMax: rowsMax = 0, viewRowsMax = rowsMax } = this.#options;
-    const binding = bindRelations(this.core, plan, former, this.#demand.take(), ({ name }) =>
+    return bindRelations(this.core, plan, former, this.#demand.take(), ({ name }) =>
       isView(name) ? viewRowsMax : rowsMax,
     );
-    try {
-      const bytes = encodeBinding(binding);
-      const status = this.core.exports.setProgram(this.core.write(bytes), bytes.length);
-      if (status !== abi.STATUS_DONE) throw new CoreFailure(status);
-      for (const { relation, handle } of binding.bound) {
-        const old = former?.byName.get(relation.name);
-        if (old === undefined || old.handle === handle || old.relation.arity !== relation.arity)
-          continue;
-        await this.#copyBaseRows(old.handle, handle);
-      }
-    } catch (error) {
-      await this.#rollBack(binding);
-      throw error;
+  }
+
+  async #install(binding: Binding, former: Binding | undefined): Promise<void> {
+    const bytes = encodeBinding(binding);
+    const status = this.core.exports.setProgram(this.core.write(bytes), bytes.length);
+    if (status !== abi.STATUS_DONE) throw new CoreFailure(status);
+    for (const { relation, handle } of binding.bound) {
+      const old = former?.byName.get(relation.name);
+      if (old === undefined || old.handle === handle || old.relation.arity !== relation.arity)
+        continue;
+      await this.#copyBaseRows(old.handle, handle);
     }
-    return binding;
   }
 
   async #copyBaseRows(from: number, to: number): Promise<void> {

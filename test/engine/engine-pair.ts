@@ -10,7 +10,7 @@ import { compileQuery } from '../../host/compiler/query.ts';
 import type { StratifiedProgram, TableKey } from '../../host/compiler/stratified.ts';
 import type { TableChange, TransactionResult } from '../../host/engine/engine.ts';
 import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
-import type { WasmEngine, WasmEngineOptions } from '../../host/engine/wasm-engine.ts';
+import type { WasmEngine } from '../../host/engine/wasm-engine.ts';
 import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import { formatValue } from '../../host/value/value.ts';
@@ -20,6 +20,8 @@ import { aritiesOf, NaiveEngine } from '../oracle/naive-engine.ts';
 
 const release = readFileSync('build/core.wasm');
 const debug = readFileSync('build/core.debug.wasm');
+
+type WasmEngineOptions = Parameters<typeof createWasmEngine>[1];
 
 /** Turns of the event loop are promises unless a test says otherwise: nothing waits for a timer. */
 export function createEngine(options: Partial<WasmEngineOptions> = {}): Promise<WasmEngine> {
@@ -75,7 +77,7 @@ export function deletes(table: TableKey, arity: number, rows: readonly Row[]): T
 export function succeeded(result: TransactionResult): asserts result is TransactionResult & {
   ok: true;
 } {
-  assert.ok(result.ok, result.ok ? '' : `${result.code}: ${result.message}`);
+  assert.ok(result.ok, result.ok ? '' : `${result.code} ${result.table ?? ''}: ${result.message}`);
 }
 
 export function show(block: RowBlock): string {
