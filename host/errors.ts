@@ -39,6 +39,11 @@ export const ERROR_KINDS = {
     retry: 'never',
     meaning: 'the same batch id was used with another body',
   },
+  source_driven: {
+    status: 409,
+    retry: 'never',
+    meaning: 'a driver fills the source: its rows cannot be pushed',
+  },
   duplicate_id: {
     status: 409,
     retry: 'never',

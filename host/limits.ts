@@ -15,6 +15,12 @@ export const UNFINISHED_BATCH_MS_MAX = 24 * 60 * 60 * 1000;
 /** Versions of rejected policy records that are remembered. */
 export const REJECTED_VERSIONS_MAX = 1_000;
 
+/**
+ * Rows of one table. What derives more fails its policy, long before the memory of one engine
+ * (4 GiB) is full.
+ */
+export const ROWS_PER_TABLE_MAX = 32 * 1024 * 1024;
+
 // --- replica: of one process ---
 
 /** A batch id in UTF-8. */
@@ -51,6 +57,10 @@ export const QUERY_UNITS_MAX = 1024 * 1024;
 /** A query is restarted so often when a commit overtakes it; then it runs between two commits. */
 export const QUERY_RESTARTS_MAX = 3;
 
+/** Rows of one view. */
+export const VIEW_ROWS_MAX = 4 * 1024 * 1024;
+/** Effort of one view in one transaction, engine steps. */
+export const VIEW_STEPS_MAX = 500_000_000;
 /** Views kept at a time, those without a user included. */
 export const VIEW_COUNT_MAX = 10_000;
 /** Deltas of one view kept for resuming, bytes of rows… */
@@ -137,6 +147,12 @@ export const CONNECTIONS_MAX = 20_000;
 export const DRAIN_MS = 5_000;
 /** Rows of an answer are turned into JSON and sent in pieces of about this size. */
 export const ANSWER_PIECE_BYTES = 256 * 1024;
+
+/**
+ * An evaluation that is under way when the server closes gets so long to finish; then it is
+ * abandoned, and done by the next start.
+ */
+export const DRAIN_EVALUATION_MS = 1_000;
 
 // --- api: WebSocket ---
 

@@ -2,7 +2,10 @@
  * The server of one process: configuration → parts → run. Parts are opened in this order and closed
  * in the opposite one, also when a later part cannot be opened:
  *
- *   data lock → log → store → engine → replica → policies of `--policy` → API → drivers
+ *   data lock → API → log → store → engine → replica → policies of `--policy` → drivers
+ *
+ * The API listens first and tells how far the start is; clients are let go before the replica is.
+ * An evaluation that is under way when the server closes is abandoned after `DRAIN_EVALUATION_MS`.
  */
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
@@ -18,12 +21,19 @@ import { problemsOfDiagnostics } from './cli/compile-files.ts';
 import { readPolicyText } from './cli/policy-file.ts';
 import type { PolicyText } from './cli/policy-file.ts';
 import { inputError, ProblemsError } from './cli/problem.ts';
+import { servedReplica } from './cli/served-replica.ts';
 import { renderDiagnostic } from './compiler/diagnostic.ts';
 import type { Diagnostic } from './compiler/diagnostic.ts';
 import { lower, lowerQuery } from './compiler/lower.ts';
 import type { ServeConfig, SourcePath } from './config.ts';
 import { createWasmEngine } from './engine/wasm-engine.ts';
 import { CaucusError } from './errors.ts';
+import {
+  DRAIN_EVALUATION_MS,
+  ROWS_PER_TABLE_MAX,
+  VIEW_ROWS_MAX,
+  VIEW_STEPS_MAX,
+} from './limits.ts';
 import { CheckpointStore } from './log/checkpoint-store.ts';
 import { lockDataDirectory } from './log/data-lock.ts';
 import { openFileLog } from './log/file-log.ts';
@@ -32,7 +42,10 @@ import { nodeDisk } from './log/node-disk.ts';
 import type { Logger } from './observe/log.ts';
 import { createReplica } from './replica/create-replica.ts';
 import type { ReplicaDependencies } from './replica/dependencies.ts';
+import type { LocalReplica } from './replica/local-replica.ts';
+import { ReplicaGate } from './replica/replica-gate.ts';
 import type { Replica, ReplicaStatus } from './replica/replica.ts';
+import { Turns } from './replica/turns.ts';
 import { openSqliteStore } from './store/sqlite-store.ts';
 import type { Store } from './store/store.ts';
 
@@ -43,6 +56,8 @@ export interface ServerParts {
   /** Besides the file sources of the configuration. */
   readonly drivers?: readonly Driver[];
   readonly onHealth?: (health: SourceHealth) => void;
+  /** Gives a start up that is under way; it rejects with `not_ready`. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunningServer {
@@ -73,16 +88,33 @@ async function openParts(
   parts: ServerParts,
   closers: Closers,
 ): Promise<RunningServer> {
-  const { coreWasm, logger, version } = parts;
+  const { coreWasm, logger, version, signal } = parts;
   const directory = path.resolve(config.dataDirectory);
   logger.info('server-starting', 'opening the data', { version, data: directory });
   const texts = await Promise.all(config.policies.map(({ file }) => readPolicyText(file)));
   for (const source of config.sources) await expectPath(source);
 
+  const turns = new Turns(yieldToEventLoop);
+  const stopStart = (): void => turns.stop(stopping());
+  signal?.addEventListener('abort', stopStart, { once: true });
+  const lock = lockData(directory);
+  closers.add(() => lock.release());
+  const gate = new ReplicaGate();
+  const declared = new DeclaredTables();
+  let runner: DriverRunner | undefined;
+  const served = servedReplica(gate, declared, () => runner?.health() ?? []);
+  const api = await listen(served, config, logger, () => gate.expectOpen());
+  closers.add(() => api.close());
+  const { url, host, port } = api.address;
+  logger.info('server-listening', 'the state is being restored', { url, host, port });
+
   const { log, store } = await openData(directory, closers);
   const engine = await createWasmEngine(coreWasm, {
-    yield: yieldToEventLoop,
+    yield: turns.next,
     now: () => performance.now(),
+    rowsPerTableMax: ROWS_PER_TABLE_MAX,
+    viewRowsMax: VIEW_ROWS_MAX,
+    viewStepsMax: VIEW_STEPS_MAX,
   });
   closers.add(() => engine.close());
   let fail: (reason: Error) => void = () => undefined;
@@ -95,29 +127,47 @@ async function openParts(
     log,
     store,
     directory,
+    yield: turns.next,
     onProblem: (error) => {
+      if (turns.isStopped) return;
       lastProblem = error;
       logger.warn('replica-event', error.message);
     },
     onPhase: (phase) => {
+      gate.phaseOnChange(phase);
       logger.debug('replica-event', `the replica is ${phase}`, { phase });
       if (phase === 'stopped') fail(lastProblem ?? new Error('the replica stopped'));
     },
+    onProgress: (progress) => gate.progressOnChange(progress),
   });
   closers.add(() => replica.close());
-  const declared = new DeclaredTables();
   await declared.load(replica);
-  const served = withDeclarations(replica, declared);
-  await putPolicies(served, texts, logger);
+  await putPolicies(replica, declared, texts, logger);
+  signal?.removeEventListener('abort', stopStart);
+  if (turns.isStopped) throw stopping();
 
-  const api = await listen(served, config, logger);
+  gate.open(replica);
+  // Clients go first: what they asked is answered before the replica stops.
   closers.add(() => api.close());
-  const runner = startDrivers(served, config.sources, declared, parts);
-  closers.add(() => runner.stop());
-  const { url, host, port } = api.address;
+  runner = startDrivers(replica, config.sources, declared, parts);
+  closers.add(() => runner?.stop());
   const { revision } = replica.status();
   logger.info('server-ready', 'requests are answered', { url, host, port, revision });
-  return { url, failed, status: () => replica.status(), close: () => closers.close() };
+  const close = async (): Promise<void> => {
+    const patience = setInterval(() => {
+      if (replica.isEvaluating) turns.stop(stopping());
+    }, DRAIN_EVALUATION_MS);
+    await closers.close();
+    clearInterval(patience);
+  };
+  return { url, failed, status: () => served.status(), close };
+}
+
+/** What those hear whose work the end of the server cut short. */
+function stopping(): CaucusError {
+  return new CaucusError('not_ready', 'the server is stopping', {
+    remedy: 'ask again when it is back; a batch without an answer may have been kept',
+  });
 }
 
 /** What to undo, last first. */
@@ -142,8 +192,6 @@ async function openData(
   closers: Closers,
 ): Promise<{ readonly log: FileLog; readonly store: Store }> {
   try {
-    const lock = lockDataDirectory(directory);
-    closers.add(() => lock.release());
     const log = await openFileLog({
       disk: nodeDisk,
       directory: path.join(directory, 'log'),
@@ -154,30 +202,43 @@ async function openData(
     closers.add(() => store.close());
     return { log, store };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof CaucusError || code === undefined) throw error;
-    throw inputError(
-      'data-unusable',
-      `the data directory \`${directory}\` cannot be used: ${code}`,
-      {
-        note: 'name a directory that this user may write with `--data`',
-      },
-    );
+    throw dataProblem(error, directory);
   }
+}
+
+function lockData(directory: string): ReturnType<typeof lockDataDirectory> {
+  try {
+    return lockDataDirectory(directory);
+  } catch (error) {
+    throw dataProblem(error, directory);
+  }
+}
+
+function dataProblem(error: unknown, directory: string): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (error instanceof CaucusError || code === undefined) return error;
+  return inputError(
+    'data-unusable',
+    `the data directory \`${directory}\` cannot be used: ${code}`,
+    {
+      note: 'name a directory that this user may write with `--data`',
+    },
+  );
 }
 
 type ReplicaParts = Pick<
   ReplicaDependencies,
-  'engine' | 'log' | 'store' | 'onPhase' | 'onProblem'
+  'engine' | 'log' | 'store' | 'yield' | 'onPhase' | 'onProblem' | 'onProgress'
 > & {
   readonly directory: string;
 };
 
-function openReplica({ directory, ...parts }: ReplicaParts): Promise<Replica> {
+function openReplica({ directory, ...parts }: ReplicaParts): Promise<LocalReplica> {
   return createReplica({
     ...parts,
     lower,
     lowerQuery,
+    settings: { memoryFailsPolicies: true },
     checkpoints: new CheckpointStore(nodeDisk, path.join(directory, 'checkpoints')),
     now: Date.now,
     setTimer: (callback, ms) => {
@@ -185,20 +246,6 @@ function openReplica({ directory, ...parts }: ReplicaParts): Promise<Replica> {
       return () => clearTimeout(timer);
     },
     randomId: () => randomBytes(ID_BYTES).toString('hex'),
-    yield: yieldToEventLoop,
-  });
-}
-
-/** The replica with the declarations followed; all else is its own. */
-function withDeclarations(replica: Replica, declared: DeclaredTables): Replica {
-  return new Proxy(replica, {
-    get(target, name): unknown {
-      if (name === 'writePolicies') {
-        return (writes: Parameters<Replica['writePolicies']>[0]) => declared.write(target, writes);
-      }
-      const member: unknown = Reflect.get(target, name, target);
-      return typeof member === 'function' ? member.bind(target) : member;
-    },
   });
 }
 
@@ -213,6 +260,7 @@ async function expectPath({ name, path: target }: SourcePath): Promise<void> {
 /** All in one revision; those that are in force already are left out. */
 async function putPolicies(
   replica: Replica,
+  declared: DeclaredTables,
   texts: readonly PolicyText[],
   logger: Logger,
 ): Promise<void> {
@@ -225,8 +273,11 @@ async function putPolicies(
     else writes.push(policy);
   }
   if (writes.length === 0) return;
-  const { revision } = await replica
-    .writePolicies(writes.map(({ name, text }) => ({ name, text })))
+  const { revision } = await declared
+    .write(
+      replica,
+      writes.map(({ name, text }) => ({ name, text })),
+    )
     .catch((error: unknown) => {
       const diagnostics = error instanceof CaucusError ? error.details['diagnostics'] : undefined;
       if (!Array.isArray(diagnostics)) throw error;
@@ -238,10 +289,16 @@ async function putPolicies(
   logger.info('policies-loaded', message, { names, revision });
 }
 
-async function listen(replica: Replica, config: ServeConfig, logger: Logger): Promise<ApiServer> {
+async function listen(
+  replica: Replica,
+  config: ServeConfig,
+  logger: Logger,
+  expectStarted: () => void,
+): Promise<ApiServer> {
   try {
     return await createApiServer({
       replica,
+      expectStarted,
       host: config.host.replace(/^\[|\]$/g, ''),
       port: config.port,
       allowedHosts: config.allowHosts,

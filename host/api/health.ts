@@ -1,4 +1,5 @@
 /** Health for supervisors and load balancers: alive apart from ready. */
+import { phaseText } from '../replica/replica-gate.ts';
 import { jsonOf } from './json-text.ts';
 import type { Route } from './route-table.ts';
 
@@ -7,24 +8,29 @@ export const liveRoute: Route = {
   method: 'GET',
   path: '/healthz/live',
   query: [],
+  whileStarting: true,
   handle: () => ({ status: 200, body: jsonOf({ live: true }) }),
 };
 
-/** 200 when requests may be sent here, else 503 with the reasons. */
+/** 200 when requests may be sent here, else 503 with the reasons. Stale sources do not count. */
 export const readyRoute: Route = {
   method: 'GET',
   path: '/healthz/ready',
   query: [],
+  whileStarting: true,
   handle({ replica, isDraining }) {
-    const { phase, ready: replicaIsReady, revision, sources } = replica.status();
+    const status = replica.status();
+    const { phase, ready: replicaIsReady, revision, progress } = status;
     const reasons: string[] = [];
     if (isDraining()) reasons.push('the server is draining');
-    if (!replicaIsReady) reasons.push(`the replica is ${phase}`);
+    if (!replicaIsReady) reasons.push(`the replica is ${phaseText(status)}`);
     const ready = reasons.length === 0;
-    const staleness = sources.map(({ name, stale }) => ({ name, stale }));
+    const sources = status.sources.map(({ name, stale, state, freshAtMs, problems }) => {
+      return { name, stale, state, freshAtMs, problems };
+    });
     return {
       status: ready ? 200 : 503,
-      body: jsonOf({ ready, phase, reasons, revision, sources: staleness }),
+      body: jsonOf({ ready, phase, reasons, revision, progress, sources }),
     };
   },
 };

@@ -19,6 +19,8 @@ export interface ApiContext {
   readonly limits: ApiLimits;
   readonly renderDiagnostic: RenderDiagnostic | undefined;
   readonly isDraining: () => boolean;
+  /** Throws `not_ready` while there is no state to answer from. */
+  readonly expectStarted: () => void;
 }
 
 export interface ApiRequest {
@@ -41,6 +43,8 @@ export interface Route {
   readonly path: string;
   /** Names that may stand behind the `?`. */
   readonly query: readonly string[];
+  /** Answered before there is a state; any other route is `not_ready` then. */
+  readonly whileStarting?: boolean;
   readonly handle: (context: ApiContext, request: ApiRequest) => Answer | Promise<Answer>;
 }
 

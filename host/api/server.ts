@@ -33,6 +33,8 @@ export interface ApiServerOptions {
   readonly allowedHosts?: readonly string[];
   /** Origins of pages that may use the server; by default none may. */
   readonly allowedOrigins?: readonly string[];
+  /** Throws `not_ready` while there is no state to answer from. */
+  readonly expectStarted?: () => void;
   readonly limits?: Partial<ApiLimits>;
   readonly log?: ApiLog;
   /** Shows a diagnostic with its line and carets. */
@@ -66,6 +68,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     limits,
     renderDiagnostic: options.renderDiagnostic,
     isDraining: () => draining,
+    expectStarted: options.expectStarted ?? (() => undefined),
   };
   const subscriptions = new Subscriptions(options.replica, limits);
   const sockets = createSocketServer({ context, subscriptions, log });
@@ -78,7 +81,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   server.maxConnections = limits.connectionsMax;
   server.on('request', (message, response) => void serve(message, response));
   server.on('upgrade', (message, socket, head) =>
-    upgrade({ message, socket, head, guard, sockets, isDraining: () => draining }),
+    upgrade({ message, socket, head, guard, sockets, context }),
   );
   server.on('clientError', (error, socket) => refuseBroken(error, socket as Socket));
 
@@ -90,6 +93,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
       if (message.method === 'OPTIONS') return answerOptions(message, response);
       const { route, request } = findRoute(ROUTES, message);
+      if (route.whileStarting !== true) context.expectStarted();
       const answer = await route.handle(context, request);
       await send(message, response, answer);
     } catch (error) {
@@ -274,10 +278,10 @@ interface UpgradeRequest {
   readonly head: Buffer;
   readonly guard: Guard;
   readonly sockets: SocketServer;
-  readonly isDraining: () => boolean;
+  readonly context: ApiContext;
 }
 
-function upgrade({ message, socket, head, guard, sockets, isDraining }: UpgradeRequest): void {
+function upgrade({ message, socket, head, guard, sockets, context }: UpgradeRequest): void {
   // Without a listener an error of the client's end would end the process.
   socket.on('error', () => socket.destroy());
   try {
@@ -287,11 +291,12 @@ function upgrade({ message, socket, head, guard, sockets, isDraining }: UpgradeR
         remedy: `connect to \`${SOCKET_PATH}\``,
       });
     }
-    if (isDraining()) {
+    if (context.isDraining()) {
       throw new CaucusError('not_ready', 'the server is draining', {
         remedy: 'connect to another replica, or later',
       });
     }
+    context.expectStarted();
     sockets.accept(message, socket, head);
   } catch (error) {
     refuse(socket, error);

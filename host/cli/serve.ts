@@ -12,11 +12,15 @@ import type { Terminal } from './terminal.ts';
 export async function serve(config: ServeConfig, terminal: Terminal): Promise<number> {
   const logger = loggerOf(terminal);
   const stop = stopSignal();
+  const startAbort = new AbortController();
+  void stop.received.then(() => startAbort.abort());
+  let server: RunningServer | undefined;
   try {
-    const server = await startServer(config, {
+    server = await startServer(config, {
       coreWasm: await readCoreWasm(),
       logger,
       version: packageVersion(),
+      signal: startAbort.signal,
     });
     if (!terminal.json) printBanner(server, config, terminal);
     const end = await Promise.race([stop.received, server.failed]);
@@ -28,6 +32,10 @@ export async function serve(config: ServeConfig, terminal: Terminal): Promise<nu
     await server.close();
     logger.info('server-stopped', 'stopped', { revision: server.status().revision });
     return typeof end === 'string' ? EXIT_OK : EXIT_BAD_INPUT;
+  } catch (error) {
+    if (server !== undefined || !startAbort.signal.aborted) throw error;
+    logger.info('server-stopped', 'stopped before the state was restored');
+    return EXIT_OK;
   } finally {
     stop.release();
   }

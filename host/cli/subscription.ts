@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import WebSocket from 'ws';
+import { ERROR_KINDS } from '../errors.ts';
 import { parseJson, stringifyJson } from '../value/json.ts';
 import type { JsonObject, JsonValue } from '../value/json.ts';
 import type { Row } from '../value/value.ts';
@@ -139,7 +140,11 @@ class Connection {
       socket.on('open', () => this.send({ type: 'hello', proto: [PROTOCOL_VERSION] }));
       socket.on('message', (data) => this.frameOnArrival(data as Buffer));
       socket.on('unexpected-response', (_request, response) => {
-        this.end(notCaucus(options.url, `it answered ${response.statusCode} to a WebSocket`));
+        // A server that starts says so on every path; it is there in a moment.
+        const isStarting = response.statusCode === ERROR_KINDS.not_ready.status;
+        const answer = `it answered ${response.statusCode} to a WebSocket`;
+        const { url } = options;
+        this.end(isStarting ? connectionLost(url, 'it is not ready') : notCaucus(url, answer));
       });
       socket.on('error', (error) => this.end(unreachable(options.url, error)));
       socket.on('close', (code, reason) => {

@@ -30,29 +30,9 @@ import type {
 } from './engine.ts';
 import { CoreFailure, queryError, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
+import type { WasmEngineOptions } from './engine-options.ts';
+import { isView, isWatched, nextSlice, SLICE_STEPS, StepCounts, viewOfUnit } from './slices.ts';
 
-export interface WasmEngineOptions {
-  /** A turn of the event loop. */
-  readonly yield: () => Promise<void>;
-  /** Milliseconds of a monotone clock, for statistics only. */
-  readonly now?: () => number;
-  /** Rows of one table at most; absent: 2^28. */
-  readonly rowsPerTableMax?: number;
-  /** Rows of one view at most; absent: as of a table. */
-  readonly viewRowsMax?: number;
-  /** Engine steps that one view may take in one transaction; absent: no limit. */
-  readonly viewStepsMax?: number;
-  /** Engine steps of one transaction at most; absent: no limit. */
-  readonly stepsMax?: number;
-  /** Memory of the core at most, in bytes; absent: 4 GiB. */
-  readonly memoryBytesMax?: number;
-}
-
-/** Steps between two turns of the event loop at first; of transactions, fitted to `SLICE_MS`. */
-const SLICE_STEPS = 100_000;
-const SLICE_STEPS_MIN = 1_000;
-/** A request is answered after a few turns: it waits for some slices of this length. */
-const SLICE_MS = 6;
 const INPUT_CHUNK_BYTES = 1 << 20;
 const COLLECT_ROWS = 16_384;
 /** Turns that a commit gives to queries under way, and overtakings after which it waits for one. */
@@ -289,14 +269,13 @@ export class WasmEngine implements Engine {
       const until = now();
       time.ms += until - since;
       time.rounds = Math.max(time.rounds, exports.roundUnderWay() >>> 0);
-      if (until - since > SLICE_MS) budget = Math.max(SLICE_STEPS_MIN, budget >> 1);
-      else if (until - since < SLICE_MS / 2) budget = Math.min(SLICE_STEPS, budget << 1);
+      budget = nextSlice(budget, until - since);
       since = until;
       if (status === abi.STATUS_DONE) break;
       if (status !== abi.STATUS_MORE) {
         throw new CoreFailure(status, this.#limitedTable(binding, exports.limitedRelation()));
       }
-      const view = viewOfUnit(binding, unit);
+      const view = viewOfUnit(binding.plan, unit);
       if (view !== undefined && viewSteps.exceeds(view, exports.stepsDone())) {
         throw new CoreFailure(abi.STATUS_STEPS_LIMIT, view);
       }
@@ -517,43 +496,4 @@ export class WasmEngine implements Engine {
       if (!(await pause())) return false;
     }
   }
-}
-
-function isWatched({ options }: Plan, table: TableKey): boolean {
-  return options.watched === 'all' || options.watched?.has(table) === true || isView(table);
-}
-
-/** The view that a unit computes, if that is all that it does. */
-function viewOfUnit({ plan }: Binding, unit: number): TableKey | undefined {
-  const [relation, ...others] = plan.units[unit]?.relations ?? [];
-  const name = relation === undefined ? undefined : plan.relations[relation]?.name;
-  return name !== undefined && others.length === 0 && isView(name) ? name : undefined;
-}
-
-/** Steps of views in one transaction: effort limits are for what clients ask, not for policies. */
-class StepCounts {
-  readonly #max: number;
-  readonly #steps = new Map<TableKey, number>();
-  #before: bigint | undefined;
-
-  constructor(max = Number.POSITIVE_INFINITY) {
-    this.#max = max;
-  }
-
-  /** What was done since the last call was for `view`. */
-  exceeds(view: TableKey, done: bigint): boolean {
-    const steps = (this.#steps.get(view) ?? 0) + Number(done - (this.#before ?? done));
-    this.#steps.set(view, steps);
-    this.#before = done;
-    return steps > this.#max;
-  }
-
-  /** What was done since the last call was for no view. */
-  pass(done: bigint): void {
-    this.#before = done;
-  }
-}
-
-function isView(table: TableKey): boolean {
-  return table.startsWith('$view:');
 }

@@ -8,6 +8,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 /** Event → what it says. */
 export const LOG_EVENTS = {
   'server-starting': 'the server opens its data',
+  'server-listening': 'health is told from here on; the state is being restored',
   'server-ready': 'state is restored and requests are answered',
   'server-draining': 'a signal asked the server to stop',
   'server-failed': 'the replica stopped by itself; the server ends with 1',

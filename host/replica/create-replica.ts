@@ -10,6 +10,7 @@ const DEFAULT_SETTINGS: ReplicaSettings = {
   checkpointRevisions: CHECKPOINT_REVISIONS,
   checkpointRecordBytes: CHECKPOINT_RECORD_BYTES,
   recordBytes: RECORD_BYTES_TARGET,
+  memoryFailsPolicies: false,
 };
 
 /**

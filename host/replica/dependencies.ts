@@ -7,6 +7,7 @@ import type { Log } from '../log/log.ts';
 import type { Store } from '../store/store.ts';
 import type { CompiledQuery } from './planner.ts';
 import type { Phase } from './lifecycle.ts';
+import type { StartProgress } from './replica.ts';
 import type { Timer } from './revision-waiters.ts';
 
 /** Stored checkpoints: what the replica asks of a `CheckpointStore`. */
@@ -27,6 +28,8 @@ export interface ReplicaDependencies {
   /** Lets the event loop turn: resolves in a later macrotask. */
   readonly yield: () => Promise<void>;
   readonly onPhase?: (phase: Phase) => void;
+  /** While it catches up: once at the beginning, then after each revision. */
+  readonly onProgress?: (progress: StartProgress) => void;
   /** What goes wrong besides any request, such as a checkpoint that cannot be saved. */
   readonly onProblem?: (error: Error) => void;
   /** After each revision, also while catching up. `digest` is worked out when it is called. */
@@ -37,6 +40,11 @@ export interface ReplicaDependencies {
 export interface ReplicaSettings {
   readonly checkpointRevisions: number;
   readonly checkpointRecordBytes: number;
+  /**
+   * Without memory the policy to blame fails, as with any limit. For a replica that is alone: memory
+   * is no function of the state, so others could decide otherwise.
+   */
+  readonly memoryFailsPolicies: boolean;
   /** About how large the records of a batch are made. */
   readonly recordBytes: number;
 }

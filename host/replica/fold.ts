@@ -41,6 +41,7 @@ export interface FoldOptions {
   readonly live: LiveEngine;
   readonly lower: Lower;
   readonly views: ViewRegistry;
+  readonly memoryFailsPolicies: boolean;
   /** In the tick of the commit, before anything else can run. */
   readonly onCommit: (commit: FoldCommit) => void;
 }
@@ -182,7 +183,9 @@ export class Fold {
       for (const entry of dropped) lost.push({ entry, error });
       return kept.filter((entry) => !dropped.includes(entry));
     }
-    if (code === 'out_of_memory') {
+    const policies = this.#policiesToBlame(draft, table);
+    const isMemory = code === 'out_of_memory';
+    if (isMemory && (policies.length === 0 || !this.#options.memoryFailsPolicies)) {
       throw new FoldStalled(
         new CaucusError('out_of_memory', `revision ${draft.revision} does not fit into memory`, {
           remedy: 'give the machine more memory or split the policies, then restart',
@@ -190,7 +193,6 @@ export class Fold {
         }),
       );
     }
-    const policies = this.#policiesToBlame(draft, table);
     if (policies.length > 0) {
       for (const policy of policies) draft.fail(policy, table ?? null, code, message);
       return kept;

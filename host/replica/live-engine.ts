@@ -40,10 +40,17 @@ export class LiveEngine {
   #running: Running | undefined;
   #commits = 0;
   #transacting = false;
+  #rehearsing = false;
+  /** The engine gave a transaction up half-way: what it shows is of no revision. */
+  #abandoned: unknown;
 
   constructor(engine: Engine, yieldToLoop: () => Promise<void>) {
     this.engine = engine;
     this.#yield = yieldToLoop;
+  }
+
+  get isEvaluating(): boolean {
+    return this.#transacting || this.#rehearsing;
   }
 
   get running(): Running {
@@ -65,6 +72,9 @@ export class LiveEngine {
       if (!result.ok) return result;
       onCommit(result);
       return undefined;
+    } catch (error) {
+      this.#abandoned = error;
+      throw error;
     } finally {
       this.#transacting = false;
     }
@@ -72,7 +82,12 @@ export class LiveEngine {
 
   /** Computes a transaction and rolls it back. Inside `queue` only. */
   async rehearse(transaction: Transaction): Promise<TransactionSuccess | TransactionFailure> {
-    return await this.engine.transact({ ...transaction, dryRun: true });
+    this.#rehearsing = true;
+    try {
+      return await this.engine.transact({ ...transaction, dryRun: true });
+    } finally {
+      this.#rehearsing = false;
+    }
   }
 
   /** The state of the engine is another one from here on. */
@@ -85,6 +100,7 @@ export class LiveEngine {
   async read<T>(job: (running: Running) => Promise<T>): Promise<T> {
     for (let attempt = 0; attempt < QUERY_RESTARTS_MAX; attempt++) {
       await this.#leaveGap();
+      if (this.#abandoned !== undefined) throw this.#abandoned;
       const before = this.#commits;
       try {
         const answer = await job(this.running);

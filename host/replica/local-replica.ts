@@ -92,6 +92,7 @@ export class LocalReplica implements Replica {
         live,
         lower: deps.lower,
         views: this.#views,
+        memoryFailsPolicies: settings.memoryFailsPolicies,
         onCommit: (commit) => this.#committed(commit),
       },
       compiled,
@@ -157,7 +158,7 @@ export class LocalReplica implements Replica {
   /** Applies what the log has, cuts an uncut tail, agrees with the policy database. */
   async start(): Promise<void> {
     const { log } = this.#deps;
-    await this.#foldTo((await log.bounds(CUTS_TOPIC)).end);
+    await this.#catchUpTo((await log.bounds(CUTS_TOPIC)).end);
     const isTailUncut = await this.#adoptEnds();
     if (isTailUncut && (await this.#cutTail())) {
       await this.#foldTo((await log.bounds(CUTS_TOPIC)).end);
@@ -171,6 +172,11 @@ export class LocalReplica implements Replica {
       this.#lifecycle.on('append-failed');
     }
     this.#lifecycle.on('caught-up');
+  }
+
+  /** A transaction of the engine is under way. */
+  get isEvaluating(): boolean {
+    return this.#live.isEvaluating;
   }
 
   status(): ReplicaStatus {
@@ -295,6 +301,18 @@ export class LocalReplica implements Replica {
       this.#sequencer.fail(reason);
       this.#waiters.fail(reason);
       this.#deps.onProblem?.(error instanceof Error ? error : reason);
+    }
+  }
+
+  /** Replays, and lets the event loop turn meanwhile: whoever asks is told how far it is. */
+  async #catchUpTo(end: number): Promise<void> {
+    const { onProgress, yield: turn } = this.#deps;
+    for (const newest = end - 1; ;) {
+      const { revision } = this.#position;
+      onProgress?.({ revision, newest: Math.max(revision, newest) });
+      await turn();
+      if (revision + 1 >= end) return;
+      await this.#foldTo(revision + 2);
     }
   }
 

@@ -78,6 +78,36 @@ export interface Commit extends Position {
   readonly deltas: ReadonlyMap<TableKey, TableDelta>;
 }
 
+/** How far a start is: the revision applied last, and the newest of the log. */
+export interface StartProgress {
+  readonly revision: number;
+  readonly newest: number;
+}
+
+/** Why a source's rows are old, in the words of error texts. */
+export interface SourceTrouble {
+  readonly message: string;
+  readonly remedy?: string;
+  readonly table?: string;
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+export interface SourceStatus {
+  readonly name: string;
+  /** Number of rows by table. */
+  readonly tables: Readonly<Record<string, number>>;
+  /** The rows are the last good ones: the outside cannot be read. */
+  readonly stale: boolean;
+  /** Of sources that a driver fills. */
+  readonly driver?: string;
+  readonly state?: 'starting' | 'fresh' | 'stale' | 'stopped';
+  /** When the outside was last seen to agree with the rows, ms since the epoch; 0: never. */
+  readonly freshAtMs?: number;
+  readonly problems?: readonly SourceTrouble[];
+}
+
 export interface ReplicaStatus extends Position {
   readonly phase:
     | 'starting'
@@ -94,12 +124,10 @@ export interface ReplicaStatus extends Position {
     readonly rules: number;
     readonly failed: string | null;
   }[];
-  readonly sources: readonly {
-    readonly name: string;
-    readonly tables: Readonly<Record<string, number>>;
-    readonly stale: boolean;
-  }[];
+  readonly sources: readonly SourceStatus[];
   readonly digest: string;
+  /** While the replica starts. */
+  readonly progress?: StartProgress;
   /**
    * Token of the oldest revision from which a view that is still kept can be resumed with deltas.
    */

@@ -1,0 +1,17 @@
+/** What an engine is given: its turns of the event loop, and its limits. */
+export interface WasmEngineOptions {
+  /** A turn of the event loop. */
+  readonly yield: () => Promise<void>;
+  /** Milliseconds of a monotone clock, for statistics only. */
+  readonly now?: () => number;
+  /** Rows of one table at most; absent: 2^28. */
+  readonly rowsPerTableMax?: number;
+  /** Rows of one view at most; absent: as of a table. */
+  readonly viewRowsMax?: number;
+  /** Engine steps that one view may take in one transaction; absent: no limit. */
+  readonly viewStepsMax?: number;
+  /** Engine steps of one transaction at most; absent: no limit. */
+  readonly stepsMax?: number;
+  /** Memory of the core at most, in bytes; absent: 4 GiB. */
+  readonly memoryBytesMax?: number;
+}

@@ -1,0 +1,144 @@
+/**
+ * A replica that is not there yet: the API listens with it, and says how far the start is, while
+ * the state is restored. `open` puts the replica in its place; until then everything but the status is
+ * `not_ready`. Listeners that came before are handed on.
+ */
+import type { TableKey } from '../compiler/stratified.ts';
+import { CaucusError } from '../errors.ts';
+import type {
+  Batch,
+  Commit,
+  Consistency,
+  PolicyDryRun,
+  PolicyWrite,
+  Position,
+  QueryAnswer,
+  QueryRequest,
+  Replica,
+  ReplicaStatus,
+  StartProgress,
+  View,
+} from './replica.ts';
+
+type CommitListener = (commit: Commit) => void;
+type LostListener = (table: TableKey, error: Error) => void;
+
+export class ReplicaGate implements Replica {
+  #target: Replica | undefined;
+  #phase: ReplicaStatus['phase'] = 'starting';
+  #progress: StartProgress | undefined;
+  readonly #onCommit = new Map<CommitListener, (() => void) | undefined>();
+  readonly #onViewLost = new Map<LostListener, (() => void) | undefined>();
+
+  /** While it is not open: where the start is. */
+  phaseOnChange(phase: ReplicaStatus['phase']): void {
+    this.#phase = phase;
+  }
+
+  progressOnChange(progress: StartProgress): void {
+    this.#progress = progress;
+  }
+
+  open(target: Replica): void {
+    this.#target = target;
+    for (const listener of this.#onCommit.keys()) {
+      this.#onCommit.set(listener, target.onCommit(listener));
+    }
+    for (const listener of this.#onViewLost.keys()) {
+      this.#onViewLost.set(listener, target.onViewLost(listener));
+    }
+  }
+
+  status(): ReplicaStatus {
+    if (this.#target !== undefined) return this.#target.status();
+    const progress = this.#progress;
+    // The last steps of a start (policy files, declarations) come after the replica is live.
+    const phase = this.#phase === 'live' ? 'catching-up' : this.#phase;
+    return {
+      revision: progress?.revision ?? 0,
+      token: '',
+      phase,
+      ready: false,
+      logId: '',
+      policies: [],
+      sources: [],
+      digest: '',
+      ...(progress === undefined ? {} : { progress }),
+    };
+  }
+
+  async query(request: QueryRequest): Promise<QueryAnswer> {
+    return await this.#opened().query(request);
+  }
+
+  async writeBatch(batch: Batch): Promise<Position> {
+    return await this.#opened().writeBatch(batch);
+  }
+
+  async readPolicy(
+    name: string,
+    consistency?: Consistency,
+  ): Promise<Position & { readonly text: string }> {
+    return await this.#opened().readPolicy(name, consistency);
+  }
+
+  async writePolicies(writes: readonly PolicyWrite[]): Promise<Position> {
+    return await this.#opened().writePolicies(writes);
+  }
+
+  async dryRun(write: PolicyWrite): Promise<PolicyDryRun> {
+    return await this.#opened().dryRun(write);
+  }
+
+  async openView(request: Parameters<Replica['openView']>[0]): Promise<View> {
+    return await this.#opened().openView(request);
+  }
+
+  onCommit(listener: CommitListener): () => void {
+    return register(this.#onCommit, listener, this.#target?.onCommit(listener));
+  }
+
+  onViewLost(listener: LostListener): () => void {
+    return register(this.#onViewLost, listener, this.#target?.onViewLost(listener));
+  }
+
+  /** Throws `not_ready`, with how far the start is. */
+  expectOpen(): void {
+    this.#opened();
+  }
+
+  async close(): Promise<void> {
+    await this.#target?.close();
+  }
+
+  #opened(): Replica {
+    if (this.#target !== undefined) return this.#target;
+    throw notStarted(this.status());
+  }
+}
+
+/** `catching-up (revision 5 of 900)`. */
+export function phaseText({ phase, progress }: ReplicaStatus): string {
+  if (progress === undefined) return phase;
+  return `${phase} (revision ${progress.revision} of ${progress.newest})`;
+}
+
+function notStarted(status: ReplicaStatus): CaucusError {
+  const { phase, progress } = status;
+  return new CaucusError('not_ready', `the replica is ${phaseText(status)}`, {
+    remedy: 'try again in a moment; `/healthz/ready` tells when',
+    details: { phase, ...(progress === undefined ? {} : { progress }) },
+  });
+}
+
+function register<L>(
+  listeners: Map<L, (() => void) | undefined>,
+  listener: L,
+  stop: (() => void) | undefined,
+): () => void {
+  listeners.set(listener, stop);
+  return () => {
+    listeners.get(listener)?.();
+    listeners.delete(listener);
+  };
+}
