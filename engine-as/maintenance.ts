@@ -127,8 +127,11 @@ let afterSupport: u32 = 0;
 /** Rows that the transaction inserted, deleted or checked. */
 export let touchedRows: u64 = 0;
 export let rounds: u32 = 0;
-/** Switched off by tests that show what depends on it: 1 = rounds as ranks, 2 = no recompute. */
-let sabotage: u32 = 0;
+/**
+ * Switched off by tests that show what depends on it: 1 = rounds as ranks, 2 = no recompute, 3 = no
+ * collection of values (collector.ts).
+ */
+export let sabotage: u32 = 0;
 
 export function initMaintenance(): bool {
   machine = changetype<Machine>(allocateZeroed(offsetof<Machine>() as u32) as usize);
