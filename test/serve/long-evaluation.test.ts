@@ -108,10 +108,7 @@ test('SIGTERM during an evaluation: the process ends before it would, nothing is
     const from = performance.now();
     assert.equal(await server.kill('SIGTERM'), 0, server.stderr);
     const stopMs = performance.now() - from;
-    assert.ok(
-      stopMs < 3 * evaluationMs,
-      `${stopMs} ms to stop, ${evaluationMs} ms a fifth of it`,
-    );
+    assert.ok(stopMs < 3 * evaluationMs, `${stopMs} ms to stop, ${evaluationMs} ms a fifth of it`);
     const answer = await pushing.catch(() => undefined);
     if (answer !== undefined) assert.equal(answer.status, 503, answer.text);
 
