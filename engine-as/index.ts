@@ -34,7 +34,7 @@ import { createQuery, destroyQuery, initQueries, Query, queryStatus, stepQuery }
 import { indexAt, rowBytes } from './relation';
 import { initSideWeights } from './side-weights';
 import * as transaction from './transaction';
-import { initValues, liveValues } from './value-table';
+import { initValues, internedValues, liveValues } from './value-table';
 import { initViews } from './views';
 
 const REQUEST_BYTES_KEPT: u32 = 0x100000;
@@ -274,6 +274,11 @@ export function collectionCount(): u32 {
 
 export function valueCount(): u32 {
   return liveValues;
+}
+
+/** Values interned anew since the engine started. */
+export function internedCount(): u64 {
+  return internedValues;
 }
 
 export function memoryInUse(): u64 {

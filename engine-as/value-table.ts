@@ -30,6 +30,14 @@ const KIND_STRING: u32 = 1;
 const KIND_INT: u32 = 2;
 const KIND_FLOAT: u32 = 3;
 
+/**
+ * Far apart: `mix` begins with ^, so near seeds would give 0 of one type and 2 of another one hash.
+ */
+const OTHER_SEED: u64 = 0x8ebc6af09c88c6e3;
+const INT_SEED: u64 = 0x589965cc75374cc3;
+const FLOAT_SEED: u64 = 0x1d8e4e27c47d124f;
+const STRING_SEED: u64 = 0xeb44accab455d165;
+
 const ENTRY_BYTES: u32 = 16;
 const SEGMENT_BYTES: u32 = ENTRY_BYTES << SEGMENT_SHIFT;
 const SEGMENTS_MAX: u32 = 0x10000;
@@ -49,6 +57,8 @@ export let marking: bool = false;
 export let liveValues: u32 = 0;
 /** Values interned anew since the last collection began. */
 export let freshValues: u32 = 0;
+/** Values interned anew since the engine started. */
+export let internedValues: u64 = 0;
 
 export function initValues(): bool {
   directory = allocateZeroed(SEGMENTS_MAX << 2);
@@ -111,12 +121,12 @@ export function isFloat(cell: u32): bool {
  * Canonical 64-bit hash of the value behind a cell: the same on every replica, whatever the ids.
  */
 export function canonicalHash(cell: u32): u64 {
-  if (isSmallInt(cell)) return mix(3, smallInt(cell) as i64 as u64);
-  if (cell < ID_CELL_BASE) return mix(1, cell as u64);
+  if (isSmallInt(cell)) return mix(INT_SEED, smallInt(cell) as i64 as u64);
+  if (cell < ID_CELL_BASE) return mix(OTHER_SEED, cell as u64);
   const kind = kindOf(cell);
-  if (kind == KIND_INT) return mix(3, intOf(cell) as u64);
-  if (kind == KIND_FLOAT) return mix(4, reinterpret<u64>(floatOf(cell)));
-  return hashBytes64(stringBytes(cell), stringLength(cell), 5);
+  if (kind == KIND_INT) return mix(INT_SEED, intOf(cell) as u64);
+  if (kind == KIND_FLOAT) return mix(FLOAT_SEED, reinterpret<u64>(floatOf(cell)));
+  return hashBytes64(stringBytes(cell), stringLength(cell), STRING_SEED);
 }
 
 function newEntry(hash: u32): u32 {
@@ -144,6 +154,7 @@ function newEntry(hash: u32): u32 {
   putId(set, hash, id);
   liveValues += 1;
   freshValues += 1;
+  internedValues += 1;
   if (marking) markId(id);
   return id;
 }

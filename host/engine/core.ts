@@ -77,6 +77,7 @@ export interface CoreExports {
   collectValues(rows: number): number;
   collectionCount(): number;
   valueCount(): number;
+  internedCount(): bigint;
   memoryInUse(): bigint;
   derivationCount(): bigint;
   stepsDone(): bigint;

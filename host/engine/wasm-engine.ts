@@ -61,6 +61,8 @@ export class WasmEngine implements Engine {
   #binding: Binding | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #unitTimes: UnitTime[] = [];
+  /** Values interned when the last care ended: collection keeps up with them. */
+  #internedBefore = 0n;
   /** Reads under way: how often each was overtaken by a commit. */
   readonly #reads = new Map<object, number>();
 
@@ -399,7 +401,11 @@ export class WasmEngine implements Engine {
   /** Collects values in proportion to what a transaction did. */
   async #care(): Promise<void> {
     const { exports } = this.core;
-    const slices = 1 + Math.ceil((Number(exports.touchedCount()) * 4) / COLLECT_ROWS);
+    // A row may bring many values, and a failed transaction values without a row.
+    const interned = exports.internedCount();
+    const work = Number(exports.touchedCount() + interned - this.#internedBefore);
+    this.#internedBefore = interned;
+    const slices = 1 + Math.ceil((work * 4) / COLLECT_ROWS);
     for (let slice = 0; slice < slices; slice++) {
       if (exports.collectValues(COLLECT_ROWS) !== abi.STATUS_MORE) return;
       if (slice % 16 === 15) await this.#options.yield();
