@@ -235,15 +235,21 @@ export function emit(mode: u32, relation: Relation, sign: i32, rank: u32): u32 {
   return blockLength == BLOCK_ROWS ? flushBlock(mode, relation) : 0;
 }
 
-function touchBlock(relation: Relation): void {
+/** Ids of a set whose slots and rows are in the cache anyway. */
+const CACHED_IDS: u32 = 0x4000;
+
+/** Hashes the block's rows and, for a large set, brings their slots and then their rows near. */
+function hashBlock(relation: Relation): void {
   const arity = relation.arity;
   const end = blockRows + (blockLength << 4);
   let cells = blockCells;
   for (let at = blockRows; at < end; at += 16) {
-    const hash = hashCells(cells, arity);
-    store<u32>(at, hash);
-    store<u32>(at, firstSlot(relation.set, hash), 12);
+    store<u32>(at, hashCells(cells, arity));
     cells += arity << 2;
+  }
+  if (relation.set.used < CACHED_IDS) return;
+  for (let at = blockRows; at < end; at += 16) {
+    store<u32>(at, firstSlot(relation.set, load<u32>(at)), 12);
   }
   let sum: u32 = 0;
   for (let at = blockRows; at < end; at += 16) {
@@ -253,18 +259,40 @@ function touchBlock(relation: Relation): void {
   touchSum = sum;
 }
 
+/** Most head rows of recursive rules are known: these are dropped here, the others are inserted. */
+function insertBlock(relation: Relation): u32 {
+  const bytes = relation.arity << 2;
+  let cells = blockCells;
+  const end = blockRows + (blockLength << 4);
+  for (let at = blockRows; at < end; at += 16) {
+    const id = findRow(relation, cells, load<u32>(at));
+    if (id == NOT_FOUND || (load<u32>(rowAddress(relation, id)) & ROW_LIVE) == 0) {
+      const status = emitInsert(relation, cells, load<u32>(at), load<u32>(at, 4));
+      if (status != 0) return status;
+      if (memoryLow) return STATUS_OUT_OF_MEMORY;
+    }
+    cells += bytes;
+  }
+  return 0;
+}
+
+function placeBlock(mode: u32, relation: Relation): u32 {
+  const bytes = relation.arity << 2;
+  for (let i: u32 = 0; i < blockLength; i++) {
+    const at = blockRows + (i << 4);
+    const cells = blockCells + i * bytes;
+    const status = place(mode, relation, cells, load<u32>(at), load<i32>(at, 8), load<u32>(at, 4));
+    if (status != 0) return status;
+    if (memoryLow) return STATUS_OUT_OF_MEMORY;
+  }
+  return 0;
+}
+
 /** Places the rows that wait; called before a run ends or pauses. */
 export function flushBlock(mode: u32, relation: Relation): u32 {
   if (blockLength == 0) return 0;
-  touchBlock(relation);
-  const bytes = relation.arity << 2;
-  let status: u32 = 0;
-  for (let i: u32 = 0; i < blockLength && status == 0; i++) {
-    const at = blockRows + (i << 4);
-    const cells = blockCells + i * bytes;
-    status = place(mode, relation, cells, load<u32>(at), load<i32>(at, 8), load<u32>(at, 4));
-    if (status == 0 && memoryLow) status = STATUS_OUT_OF_MEMORY;
-  }
+  hashBlock(relation);
+  const status = mode == MODE_INSERT ? insertBlock(relation) : placeBlock(mode, relation);
   blockLength = 0;
   return status;
 }

@@ -36,6 +36,9 @@ export function hashBytes64(pointer: u32, length: u32, seed: u64): u64 {
 
 /** Hash of `count` cells. */
 export function hashCells(pointer: u32, count: u32): u32 {
+  if (count == 2) {
+    return finish(mix(mix(2, load<u32>(pointer) as u64), load<u32>(pointer, 4) as u64));
+  }
   let state: u64 = count as u64;
   const end = pointer + (count << 2);
   while (pointer < end) {
