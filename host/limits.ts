@@ -90,6 +90,8 @@ export const DISK_PROBE_MS = 1_000;
 
 // --- values ---
 
+/** A string in UTF-8 that the engine holds. */
+export const VALUE_STRING_BYTES_MAX = 16 * 1024 * 1024;
 /** Levels of arrays and objects inside each other that a JSON text may have. */
 export const JSON_DEPTH_MAX = 64;
 

@@ -11,6 +11,7 @@
  *   anything     any or undeclared   int where it has the form of one, else string
  */
 import type { Column, ColumnType } from '../compiler/stratified.ts';
+import { VALUE_STRING_BYTES_MAX } from '../limits.ts';
 import { RowBlockWriter } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { INT_MAX, INT_MIN } from '../value/value.ts';
@@ -121,6 +122,11 @@ export class FieldReader {
     if (escaped && end - start === 2 && bytes[start] === BACKSLASH && bytes[start + 1] === 0x4e) {
       this.rows.appendNull();
       return true;
+    }
+    if (end - start > VALUE_STRING_BYTES_MAX) {
+      const message = `the field has ${end - start} bytes, at most ${VALUE_STRING_BYTES_MAX} are allowed`;
+      this.report(at, 'limit-exceeded', message, start, start, 'split the text over rows');
+      return false;
     }
     const type = this.types[column] as ColumnType;
     switch (type) {
@@ -248,10 +254,18 @@ export class FieldReader {
       line: at.line,
       column: codePointCount(at.bytes, at.lineStart, start) + 1,
       length: Math.max(1, codePointCount(at.bytes, start, end)),
-      excerpt: at.bytes.toString('utf8', at.lineStart, at.lineEnd),
+      ...excerptOf(at),
       ...(note === undefined ? {} : { note }),
     });
   }
+}
+
+/** Longer lines are not shown. */
+const EXCERPT_BYTES_MAX = 1 << 20;
+
+function excerptOf(at: Place): { excerpt?: string } {
+  if (at.lineEnd - at.lineStart > EXCERPT_BYTES_MAX) return {};
+  return { excerpt: at.bytes.toString('utf8', at.lineStart, at.lineEnd) };
 }
 
 interface Place {

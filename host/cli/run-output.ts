@@ -2,8 +2,9 @@
  * What `caucus run` writes: `OUT/<table>.csv`, `OUT/deltas.tsv`. Temporary names until all is
  * there.
  */
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import path from 'node:path';
 import type { TableDelta } from '../engine/engine.ts';
 import { compareRows } from '../value/value.ts';
@@ -26,24 +27,39 @@ export class OutputDirectory {
 
   /** Refuses early what cannot be written to, so that nobody waits for an evaluation in vain. */
   static async open(directory: string): Promise<OutputDirectory> {
-    const found = await stat(directory).catch(() => undefined);
-    if (found !== undefined && !found.isDirectory()) {
-      throw inputError('not-a-directory', `\`${directory}\` is not a directory`, {
+    let existing = path.resolve(directory);
+    let found = await statIfThere(existing);
+    while (found === undefined && existing !== path.dirname(existing)) {
+      existing = path.dirname(existing);
+      found = await statIfThere(existing);
+    }
+    const shown = existing === path.resolve(directory) ? directory : existing;
+    if (found?.isDirectory() !== true) {
+      throw inputError('not-a-directory', `\`${shown}\` is not a directory`, {
         note: 'name a directory after `--out`; it is made where it does not exist',
       });
     }
+    await access(shown, constants.W_OK | constants.X_OK);
     return new OutputDirectory(directory);
   }
 
   async create(name: string): Promise<TextFileWriter> {
-    await mkdir(this.directory, { recursive: true });
+    await makeDirectory(path.resolve(this.directory));
     const final = path.join(this.directory, name);
     const temporary = path.join(this.directory, `.${name}.${process.pid}.tmp`);
     this.pending.push({ temporary, final });
     return TextFileWriter.create(temporary);
   }
 
+  /** Nothing is replaced where one of the files cannot be. */
   async commit(): Promise<void> {
+    await makeDirectory(path.resolve(this.directory));
+    for (const { final } of this.pending) {
+      if ((await statIfThere(final))?.isDirectory() !== true) continue;
+      throw inputError('is-a-directory', `\`${final}\` is a directory where a file is to be`, {
+        note: 'remove it, or name another directory after `--out`',
+      });
+    }
     for (const { temporary, final } of this.pending) await rename(temporary, final);
     this.pending.length = 0;
   }
@@ -56,6 +72,35 @@ export class OutputDirectory {
   /** For the end of the process, which waits for nothing. */
   discardNow(): void {
     for (const { temporary } of this.pending) rmSync(temporary, { force: true });
+  }
+}
+
+async function statIfThere(file: string): Promise<Stats | undefined> {
+  try {
+    return await stat(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes an absolute path with its parents. `mkdir` with `recursive` does not return where the
+ * parent is there and takes no directories, such as `/proc`.
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  if ((await statIfThere(directory))?.isDirectory() === true) return;
+  const parent = path.dirname(directory);
+  if (parent !== directory) await makeDirectory(parent);
+  try {
+    await mkdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw inputError('cannot-create', `\`${directory}\` cannot be made: \`${parent}\` takes none`, {
+      note: 'name another directory after `--out`',
+    });
   }
 }
 

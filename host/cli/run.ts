@@ -6,6 +6,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { lower } from '../compiler/lower.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
+import { tableKey } from '../compiler/stratified.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
 import type { Engine, EngineStats, TableChange, TransactionResult } from '../engine/engine.ts';
 import { compileProgram } from './compile-files.ts';
@@ -95,7 +96,7 @@ class Run {
     const abandon = (): void => output?.discardNow();
     process.once('exit', abandon);
     try {
-      const result = await this.evaluate(engine, compiled.program, shown, facts, batches, output);
+      const result = await this.evaluate(engine, names, shown, facts, batches, output);
       this.warnOfFailures(engine);
       if (output !== undefined) {
         for (const table of shown) await writeTable(output, table, await engine.rows(table.key));
@@ -113,12 +114,13 @@ class Run {
 
   private async evaluate(
     engine: Engine,
-    program: StratifiedProgram,
+    names: TableNames,
     shown: readonly NamedTable[],
     facts: readonly TableChange[],
     batches: readonly UpdateBatch[],
     output: OutputDirectory | undefined,
   ): Promise<RunResult> {
+    const { program } = names;
     const watched = new Set(
       this.options.updates === undefined ? [] : shown.map((table) => table.key),
     );
@@ -129,7 +131,7 @@ class Run {
     const start = performance.now();
     const first = await engine.transact({ plan, changes: facts, withoutDeltas: true });
     const evaluateMs = performance.now() - start;
-    expectSuccess(first, this.programFile);
+    expectSuccess(first, this.programFile, names);
     const { strata } = engine.stats();
 
     const deltas =
@@ -142,7 +144,7 @@ class Run {
         const startMs = performance.now();
         const result = await engine.transact({ changes });
         updateMs.push(performance.now() - startMs);
-        const changed = expectSuccess(result, this.options.updates ?? '', batch);
+        const changed = expectSuccess(result, this.options.updates ?? '', names, batch);
         if (deltas !== undefined) await writeDeltas(deltas, batch, inNameOrder(changed, shown));
       }
     } finally {
@@ -280,14 +282,37 @@ function inNameOrder(
   });
 }
 
-function expectSuccess(result: TransactionResult, file: string, batch?: number): Deltas {
+function expectSuccess(
+  result: TransactionResult,
+  file: string,
+  names: TableNames,
+  batch?: number,
+): Deltas {
   if (result.ok) return result.deltas;
   if (result.code === 'bad_program') throw new Error(result.message);
   const where = batch === undefined ? '' : ` in batch ${batch}`;
-  throw inputError(result.code.replaceAll('_', '-'), `${result.message}${where}`, {
+  const table = result.table ?? result.during;
+  const printed = table === undefined ? undefined : (names.find(table)?.printed ?? table);
+  const part = result.code === 'rows_per_table' ? 'it is' : 'it was evaluating';
+  const what = printed === undefined ? '' : `; ${part} \`${printed}\``;
+  throw inputError(result.code.replaceAll('_', '-'), `${result.message}${where}${what}`, {
     file,
-    note: 'evaluate fewer rows, or split the program; see docs/LIMITS.md',
+    note: growthNote(names.program, table) ?? 'evaluate fewer rows, or split the program',
   });
+}
+
+/** Why a recursion may never end: a rule of it computes a value for its own head. */
+function growthNote(program: StratifiedProgram, key: TableKey | undefined): string | undefined {
+  const table = program.tables.findIndex((one) => tableKey(one) === key);
+  const stratum = program.strata.find((one) => one.recursive && one.tables.includes(table));
+  for (const index of stratum?.rules ?? []) {
+    const rule = program.rules[index];
+    const calls = rule?.body.filter((literal) => literal.kind === 'compute') ?? [];
+    if (rule === undefined || calls.length === 0) continue;
+    const text = rule.text.replace(/\.$/, '');
+    return `\`${text}\` may make new values for ever; bound them with a comparison such as \`x < 1000\``;
+  }
+  return undefined;
 }
 
 function shapeOf(table: NamedTable): {

@@ -20,11 +20,13 @@ export interface NamedTable extends Table {
 }
 
 export class TableNames {
+  readonly program: StratifiedProgram;
   readonly tables: readonly NamedTable[];
   private readonly byFile = new Map<string, NamedTable>();
   private readonly byName = new Map<string, NamedTable>();
 
   constructor(program: StratifiedProgram, policy: string) {
+    this.program = program;
     const defined = new Set(program.rules.map((rule) => rule.head));
     const mentioned = new Set(program.tables.map(tableKey));
     const system = SYSTEM_TABLES.map((table): Table => ({

@@ -45,6 +45,8 @@ export interface TransactionFailure {
   readonly code: 'rows_per_table' | 'steps' | 'out_of_memory' | 'values' | 'bad_program';
   readonly table?: TableKey;
   readonly message: string;
+  /** A table of the stratum under way, which need not be to blame. */
+  readonly during?: TableKey;
 }
 export interface TransactionSuccess {
   readonly ok: true;

@@ -17,6 +17,15 @@ export function viewOfUnit(plan: Plan, unit: number): TableKey | undefined {
   return name !== undefined && others.length === 0 && isView(name) ? name : undefined;
 }
 
+/** The first table that a unit computes. */
+export function unitTable(plan: Plan, unit: number): TableKey | undefined {
+  for (const relation of plan.units[unit]?.relations ?? []) {
+    const table = plan.relations[relation]?.table;
+    if (table !== undefined) return table;
+  }
+  return undefined;
+}
+
 /** Steps of views in one transaction: effort limits are for what clients ask, not for policies. */
 export class StepCounts {
   readonly #max: number;

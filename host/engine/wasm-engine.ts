@@ -28,7 +28,7 @@ import type {
   Transaction,
   TransactionResult,
 } from './engine.ts';
-import { CoreFailure, queryError, transactionFailure } from './failures.ts';
+import { CoreFailure, coreFailure, queryError, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
 import type { WasmEngineOptions } from './engine-options.ts';
 import { isView, isWatched, nextSlice, SLICE_STEPS, StepCounts, viewOfUnit } from './slices.ts';
@@ -180,7 +180,7 @@ export class WasmEngine implements Engine {
     } catch (error) {
       if (exports.isOpen() === 0) throw error;
       await this.#rollBack(binding);
-      if (error instanceof CoreFailure) return transactionFailure(error.status, error.table);
+      if (error instanceof CoreFailure) return error.asFailure();
       if (error instanceof CaucusError && error.code === 'out_of_memory') {
         return transactionFailure(abi.STATUS_OUT_OF_MEMORY, undefined);
       }
@@ -274,9 +274,7 @@ export class WasmEngine implements Engine {
       budget = nextSlice(budget, until - since);
       since = until;
       if (status === abi.STATUS_DONE) break;
-      if (status !== abi.STATUS_MORE) {
-        throw new CoreFailure(status, this.#limitedTable(binding, exports.limitedRelation()));
-      }
+      if (status !== abi.STATUS_MORE) throw coreFailure(this.core, binding, status);
       const view = viewOfUnit(binding.plan, unit);
       if (view !== undefined && viewSteps.exceeds(view, exports.stepsDone())) {
         throw new CoreFailure(abi.STATUS_STEPS_LIMIT, view);
@@ -284,17 +282,12 @@ export class WasmEngine implements Engine {
       if (view === undefined) viewSteps.pass(exports.stepsDone());
       const { stepsMax } = this.#options;
       if (stepsMax !== undefined && Number(exports.stepsDone() - start) > stepsMax) {
-        const relation = binding.plan.units[exports.unitUnderWay()]?.relations[0] ?? 0;
-        throw new CoreFailure(abi.STATUS_STEPS_LIMIT, binding.plan.relations[relation]?.table);
+        throw coreFailure(this.core, binding, abi.STATUS_STEPS_LIMIT);
       }
       await this.#options.yield();
       since = now();
     }
     if (binding !== this.#binding) this.#unitTimes = times;
-  }
-
-  #limitedTable(binding: Binding, handle: number): TableKey | undefined {
-    return binding.bound.find((one) => one.handle === handle)?.relation.table;
   }
 
   /** Of the watched tables, before the commit. */
