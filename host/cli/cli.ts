@@ -6,6 +6,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, parseServeConfig, SERVE_SETTINGS } from '../config.ts';
 import type { ServeFlags } from '../config.ts';
+import { nearestName } from '../compiler/nearest-name.ts';
 import { CaucusError } from '../errors.ts';
 import { packageVersion } from './core-wasm.ts';
 import {
@@ -79,11 +80,25 @@ class Cli {
       ...(args.includes('--color') ? { color: true } : {}),
     });
     try {
+      this.refuseUnknownHelp(args);
       await this.program.parseAsync(args, { from: 'user' });
       return this.exitCode;
     } catch (error) {
       return this.failed(error);
     }
+  }
+
+  /** The parser answers `help nope` with the general help and no word of what is wrong. */
+  private refuseUnknownHelp(args: readonly string[]): void {
+    const [help, name] = args.filter((arg) => !arg.startsWith('-'));
+    if (help !== 'help' || name === undefined || name === 'help') return;
+    const names = this.program.commands.map((command) => command.name());
+    if (names.includes(name)) return;
+    const nearest = nearestName(name, names);
+    throw new UsageError(
+      `unknown command \`${name}\``,
+      nearest === undefined ? '`caucus help` lists the commands' : `did you mean \`${nearest}\`?`,
+    );
   }
 
   private serve(): void {
@@ -143,7 +158,7 @@ class Cli {
       .command('run')
       .description('evaluate a program over files of facts')
       .argument('<program>', 'policy file; its base name is the name of the policy')
-      .requiredOption('--facts <dir>', 'directory with `<table>.facts`, tab separated, no header')
+      .option('--facts <dir>', 'directory with `<table>.facts`, tab separated, no header')
       .option('--out <dir>', 'write `<table>.csv` there; without it nothing is written')
       .option(
         '--output <tables>',
@@ -161,8 +176,16 @@ class Cli {
         ]),
       )
       .action(async (program: string, flags: RunFlags) => {
+        // Checked here and not by the parser, which would say so before it names a mistyped flag.
+        const { facts } = flags;
+        if (facts === undefined) {
+          throw new UsageError(
+            'required option `--facts <dir>` not specified',
+            'name the directory of the `.facts` files',
+          );
+        }
         const { run } = await import('./run.ts');
-        await run(program, flags, this.terminal);
+        await run(program, { ...flags, facts }, this.terminal);
       });
   }
 
@@ -355,7 +378,7 @@ A lost connection is taken up again where it ended.`,
 }
 
 interface RunFlags {
-  readonly facts: string;
+  readonly facts?: string;
   readonly out?: string;
   readonly output?: readonly string[];
   readonly updates?: string;

@@ -5,6 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
+import { withPath } from './problem.ts';
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -42,7 +43,8 @@ export async function readLines(path: string, options: LineReaderOptions): Promi
         buffer.copy(larger, 0, 0, held);
         buffer = larger;
       }
-      const read = (await file.read(buffer, held, buffer.length - held)).bytesRead;
+      const chunk = file.read(buffer, held, buffer.length - held);
+      const read = (await chunk.catch(withPath(path))).bytesRead;
       if (read === 0) break;
       bytesRead += read;
       const total = held + read;

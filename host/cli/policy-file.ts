@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { codePointCount, firstBadUtf8 } from './line-reader.ts';
-import { inputError } from './problem.ts';
+import { inputError, withPath } from './problem.ts';
 
 export const STDIN = '-';
 
@@ -16,7 +16,7 @@ export interface PolicyText {
 }
 
 export async function readPolicyText(file: string): Promise<PolicyText> {
-  const bytes = file === STDIN ? await readStdin() : await readFile(file);
+  const bytes = file === STDIN ? await readStdin() : await readFile(file).catch(withPath(file));
   const shown = file === STDIN ? 'stdin' : file;
   return { file: shown, name: policyNameOfFile(shown), text: decodeText(shown, bytes) };
 }
@@ -37,6 +37,7 @@ export function decodeText(file: string, bytes: Buffer): string {
   if (isUtf8(bytes)) return new TextDecoder().decode(bytes);
   const offset = firstBadUtf8(bytes, 0, bytes.length);
   const lineStart = bytes.lastIndexOf(0x0a, offset) + 1;
+  const lineEnd = bytes.indexOf(0x0a, offset);
   let line = 1;
   for (let i = 0; i < lineStart; i++) if (bytes[i] === 0x0a) line++;
   const byte = (bytes[offset] ?? 0).toString(16).padStart(2, '0');
@@ -44,6 +45,7 @@ export function decodeText(file: string, bytes: Buffer): string {
     file,
     line,
     column: codePointCount(bytes, lineStart, offset) + 1,
+    excerpt: bytes.toString('utf8', lineStart, lineEnd < 0 ? bytes.length : lineEnd),
     note: 'save the file as UTF-8',
   });
 }

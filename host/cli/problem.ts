@@ -98,6 +98,15 @@ export function problemsOfError(error: unknown): readonly Problem[] | undefined 
   return undefined;
 }
 
+/** For `catch`: an error of reading names no file by itself, as of a directory. */
+export function withPath(file: string): (error: unknown) => never {
+  return (error) => {
+    const system = error as NodeJS.ErrnoException;
+    if (error instanceof Error && system.syscall !== undefined) system.path ??= file;
+    throw error;
+  };
+}
+
 const SYSTEM_MEANINGS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
   EACCES: 'may not be accessed by this user',

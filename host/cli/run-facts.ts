@@ -21,7 +21,10 @@ export function externalTables(policy: string, files: readonly string[]): Set<Ta
     const name = path.basename(file, FACTS_SUFFIX);
     keys.add(`${policy}:${name}`);
     for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
-      keys.add(`${name.slice(0, dot)}:${name.slice(dot + 1)}`);
+      const rest = name.slice(dot + 1);
+      keys.add(`${name.slice(0, dot)}:${rest}`);
+      // Further colons of a name are dots in the file's name, too.
+      keys.add(`${name.slice(0, dot)}:${rest.replaceAll('.', ':')}`);
     }
   }
   return keys;

@@ -46,6 +46,7 @@ test('docs/CLI.md has a section for every command and names every flag of its he
 const USAGE: readonly [string, readonly string[], RegExp][] = [
   ['no command', [], /Usage: caucus/],
   ['an unknown command', ['rnu'], /unknown command `rnu`[\s\S]*run/],
+  ['help for an unknown command', ['help', 'rnu'], /unknown command `rnu`[\s\S]*`run`/],
   ['an unknown flag', ['check', '--jsn', 'x'], /unknown option `--jsn`[\s\S]*--json/],
   ['a missing argument', ['check'], /missing required argument/],
   ['a bad consistency', ['query', 'p(x)', '--consistency', 'strong'], /`any`, `latest`/],

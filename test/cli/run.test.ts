@@ -49,6 +49,13 @@ const CASES: Readonly<Record<string, Case>> = {
     facts: { 'q.facts': '1\n2\n' },
     out: { 'no.csv': '', 'yes.csv': '\n' },
   },
+  'a file of a table whose name has further colons': {
+    program: 'p(x) :- x:y:z(x).\n',
+    facts: { 'x.y.z.facts': '1\n' },
+    args: ['--output', 'p,x:y:z'],
+    out: { 'p.csv': '1\n', 'x.y.z.csv': '1\n' },
+    stderr: /^$/,
+  },
   'a base table without columns': {
     program: 'p(1) :- on().\np(2) :- off().\n',
     facts: { 'on.facts': '\n', 'off.facts': '' },
@@ -294,6 +301,30 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     files: { 'prog.dl': Buffer.from([0x70, 0x28, 0x22, 0xff]) as unknown as string },
     code: 1,
     stderr: /0xff is no valid UTF-8[\s\S]*prog\.dl:1:4\b/,
+  },
+  'an --out below a file': {
+    files: { 'prog.dl': 'p(1).\n', taken: '' },
+    args: ['--out', 'taken/below'],
+    code: 1,
+    stderr: /taken` is not a directory/,
+  },
+  'an --out where no directory can be made': {
+    files: { 'prog.dl': 'p(1).\n' },
+    args: ['--out', '/proc/caucus/out'],
+    code: 1,
+    stderr: /`\/proc\/caucus` cannot be made/,
+  },
+  'updates that are a directory': {
+    files: { 'prog.dl': 'p(1).\n' },
+    args: ['--updates', 'facts'],
+    code: 1,
+    stderr: /`facts` is a directory, not a file/,
+  },
+  'a mistyped --facts, by its name': {
+    files: { 'prog.dl': 'p(1).\n' },
+    args: ['--fact', 'facts'],
+    code: 2,
+    stderr: /unknown option `--fact`[\s\S]*--facts/,
   },
   'batch only with updates': {
     files: { 'prog.dl': 'p(1).\n', updates: '' },
