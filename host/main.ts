@@ -221,7 +221,10 @@ function dataProblem(error: unknown, directory: string): unknown {
     'data-unusable',
     `the data directory \`${directory}\` cannot be used: ${code}`,
     {
-      note: 'name a directory that this user may write with `--data`',
+      note:
+        code === 'ENOSPC'
+          ? 'the disk is full: free some space, then start again'
+          : 'name a directory that this user may write with `--data`',
     },
   );
 }

@@ -2,9 +2,16 @@
 import path from 'node:path';
 import { CaucusError } from '../errors.ts';
 import { textOf } from '../value/utf8.ts';
-import type { Disk } from './disk.ts';
+import type { Disk, DiskFile } from './disk.ts';
 import { LogTopic, placeOf } from './log-topic.ts';
-import { encodeHeader, readHeader, scanEntries, segmentName, segmentNumber } from './segment.ts';
+import {
+  encodeHeader,
+  MAGIC,
+  readHeader,
+  scanEntries,
+  segmentName,
+  segmentNumber,
+} from './segment.ts';
 import { TYPE_RECORD, TYPE_TOPIC, wasSyncedBeyond } from './segment.ts';
 import type { Entry, SegmentHeader, SegmentTopic } from './segment.ts';
 
@@ -80,7 +87,7 @@ class Opening {
       const size = await file.size();
       const read = await readHeader(file);
       if (read === undefined || read.header.number !== number) {
-        await this.#dropUnbornSegment(name, number, size, isLast);
+        await this.#dropUnbornSegment(file, name, number, isLast);
         return;
       }
       this.#checkPrevious(read.header);
@@ -108,11 +115,12 @@ class Opening {
    * A segment whose header was never durable holds nothing: entries come after the header's fsync.
    */
   async #dropUnbornSegment(
+    file: DiskFile,
     name: string,
     number: number,
-    size: number,
     isLast: boolean,
   ): Promise<void> {
+    const size = await file.size();
     const expected = encodeHeader({
       number,
       previousLength: 0,
@@ -122,6 +130,11 @@ class Opening {
     });
     const mayBeUnborn = isLast && (number === 1 || this.segments.length > 0);
     if (!mayBeUnborn || size > expected.length) throw damaged(name, 0, 'has a broken header');
+    // Half of our own header, or zeros where its blocks never came; anything else is not ours.
+    const begin = await file.read(0, Math.min(size, MAGIC.length));
+    if (begin.some((byte, index) => byte !== 0 && byte !== MAGIC[index])) {
+      throw damaged(name, 0, 'is no log of caucus');
+    }
     await this.#disk.unlink(name);
     this.repairs.push({ file: name, byteOffset: 0, bytes: size });
   }

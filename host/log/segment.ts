@@ -28,7 +28,7 @@ export const TYPE_RECORD = 1;
 export const TYPE_TOPIC = 2;
 export const TYPE_CLOSE = 3;
 
-const MAGIC = new TextEncoder().encode('CAUCLOG1');
+export const MAGIC = new TextEncoder().encode('CAUCLOG1');
 const HEADER_FIXED_BYTES = 48;
 const HEADER_BYTES_MAX = 64 * 1024 * 1024;
 /** Below this a payload is copied next to its header: one write of many small buffers is slower. */

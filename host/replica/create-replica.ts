@@ -20,7 +20,7 @@ const DEFAULT_SETTINGS: ReplicaSettings = {
 export async function createReplica(deps: ReplicaDependencies): Promise<LocalReplica> {
   const lifecycle = new Lifecycle((phase) => deps.onPhase?.(phase));
   const live = new LiveEngine(deps.engine, deps.yield);
-  const genesis = await readGenesis(deps.log, deps.randomId);
+  const genesis = await readGenesis(deps);
   lifecycle.on('genesis-read');
   const restored = await restore(deps, live, genesis);
   lifecycle.on('restored');

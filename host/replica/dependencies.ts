@@ -41,8 +41,8 @@ export interface ReplicaSettings {
   readonly checkpointRevisions: number;
   readonly checkpointRecordBytes: number;
   /**
-   * Without memory the policy to blame fails, as with any limit. For a replica that is alone: memory
-   * is no function of the state, so others could decide otherwise.
+   * Without memory the policy to blame fails, as with any limit. For a replica that is alone:
+   * memory is no function of the state, so others could decide otherwise.
    */
   readonly memoryFailsPolicies: boolean;
   /** About how large the records of a batch are made. */

@@ -1,7 +1,7 @@
 /**
  * A replica that is not there yet: the API listens with it, and says how far the start is, while
- * the state is restored. `open` puts the replica in its place; until then everything but the status is
- * `not_ready`. Listeners that came before are handed on.
+ * the state is restored. `open` puts the replica in its place; until then everything but the
+ * status is `not_ready`. Listeners that came before are handed on.
  */
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';

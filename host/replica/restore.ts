@@ -37,17 +37,18 @@ export interface Restored {
  * Makes the log's identity if it has none; undefined where it was trimmed (the checkpoint has it).
  */
 export async function readGenesis(
-  log: Log,
-  randomId: () => string,
+  deps: Pick<ReplicaDependencies, 'log' | 'randomId' | 'checkpoints' | 'store'>,
 ): Promise<GenesisRecord | undefined> {
+  const { log } = deps;
   await log.ensureTopic(CUTS_TOPIC);
   await log.ensureTopic(POLICY_TOPIC);
   let { start, end } = await log.bounds(CUTS_TOPIC);
   if (start > 0) return undefined;
   if (end === 0) {
+    await expectNothingElse(deps);
     const genesis = {
       kind: 'genesis',
-      logId: randomId(),
+      logId: deps.randomId(),
       format: LOG_FORMAT,
       semantics: SEMANTICS_LEVEL,
     } as const;
@@ -69,6 +70,19 @@ export async function readGenesis(
     );
   }
   return record;
+}
+
+/** An empty log beside anything that was made from one: it was lost, and must not begin anew. */
+async function expectNothingElse({
+  checkpoints,
+  store,
+}: Pick<ReplicaDependencies, 'checkpoints' | 'store'>): Promise<void> {
+  const { checkpoint, damaged } = await checkpoints.loadNewest();
+  const { version } = await store.head();
+  const hasCheckpoint = checkpoint !== undefined || damaged.length > 0;
+  if (!hasCheckpoint && version === 0) return;
+  const left = hasCheckpoint ? 'checkpoints are there' : `${version} policy changes are stored`;
+  throw new CaucusError('log_damaged', `the log is empty, but ${left}`, { remedy: LOG_REMEDY });
 }
 
 /** Loads the newest checkpoint that fits the log, else begins with the log's first record. */

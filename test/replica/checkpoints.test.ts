@@ -114,9 +114,11 @@ replicaTest('a checkpoint that gives another state than it says is not used', as
   assert.equal(node.replica.status().digest, before.digest, 'the log was replayed instead');
   assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[1n]]);
   await node.stop();
-  // Control: it is the digest that finds it.
-  await store.save(before.revision + 1, encodeCheckpoint({ ...decoded, base, digest: '' }));
-  assert.equal((await checkpointsOf(world))[0], before.revision + 1);
+  // Control: it is the digest that finds it. Without one the row that never was is believed.
+  await store.save(before.revision, encodeCheckpoint({ ...decoded, base, digest: '' }));
+  node = await startNode(world, NO_CHECKPOINTS);
+  assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[1n], [9n]]);
+  await node.stop();
 });
 
 replicaTest('a trimmed log without a checkpoint that fits is refused with a remedy', async () => {
@@ -218,6 +220,7 @@ replicaTest('a checkpoint of another log is not used', async () => {
   await node.stop();
   const other = await newWorld();
   const checkpoints = new CheckpointStore(world.disk.attach(), '/data/checkpoints');
+  await (await startNode(other, NO_CHECKPOINTS)).stop();
   const fresh = await startNode(other, { ...NO_CHECKPOINTS, checkpoints });
   assert.equal(fresh.replica.status().revision, 0);
   assert.equal(other.problems.length, 1);

@@ -204,6 +204,26 @@ replicaTest(
   },
 );
 
+replicaTest('alone, a policy without memory fails instead, and deleting it heals', async () => {
+  const world = await newWorld();
+  const node = await startNode(world, { settings: { memoryFailsPolicies: true } });
+  await node.replica.writePolicies([{ name: 'small', text: 'a(x) :- s:t(x)\n' }]);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1) }] });
+  node.engine.failWith = 'out_of_memory';
+  node.engine.failures = 1;
+  await node.replica.writePolicies([{ name: 'big', text: 'b(x) :- s:t(x)\n' }]);
+  const failed = (): unknown => node.replica.status().policies.map((one) => [one.name, one.failed]);
+  assert.deepEqual(failed(), [
+    ['big', 'out_of_memory'],
+    ['small', null],
+  ]);
+  assert.ok(node.replica.status().ready);
+  assert.equal((await node.replica.query({ query: 'small:a(x)' })).rows.count, 1);
+  await node.replica.writePolicies([{ name: 'big', text: null }]);
+  assert.deepEqual(failed(), [['small', null]]);
+  await node.stop();
+});
+
 replicaTest('births: when an action row appeared, through failures and restarts', async () => {
   const world = await newWorld();
   let node = await startNode(world);

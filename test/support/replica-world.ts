@@ -113,6 +113,8 @@ export class TestEngine implements Engine {
   readonly inner: Engine;
   /** Fails the next transactions with this code, without a table. */
   failWith: 'out_of_memory' | 'values' | undefined;
+  /** How many of them. */
+  failures = Infinity;
   transactions = 0;
   /** Awaited before each transaction is computed. */
   gate: Promise<void> = Promise.resolve();
@@ -124,7 +126,7 @@ export class TestEngine implements Engine {
   async transact(transaction: Transaction): Promise<TransactionResult> {
     this.transactions++;
     await this.gate;
-    if (this.failWith !== undefined) {
+    if (this.failWith !== undefined && this.failures-- > 0) {
       return { ok: false, code: this.failWith, message: 'a fault of the test' };
     }
     return await this.inner.transact(transaction);
