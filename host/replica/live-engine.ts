@@ -42,7 +42,7 @@ export class LiveEngine {
   #transacting = false;
   #rehearsing = false;
   /** The engine gave a transaction up half-way: what it shows is of no revision. */
-  #abandoned: unknown;
+  #abandoned: Error | undefined;
 
   constructor(engine: Engine, yieldToLoop: () => Promise<void>) {
     this.engine = engine;
@@ -73,7 +73,7 @@ export class LiveEngine {
       onCommit(result);
       return undefined;
     } catch (error) {
-      this.#abandoned = error;
+      this.#abandoned = error instanceof Error ? error : new Error(String(error));
       throw error;
     } finally {
       this.#transacting = false;

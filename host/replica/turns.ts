@@ -17,10 +17,14 @@ export class Turns {
 
   /** A turn of the event loop; throws the reason once stopped. */
   readonly next = async (): Promise<void> => {
-    if (this.#stopped !== undefined) throw this.#stopped;
+    this.#check();
     await this.#yield();
-    if (this.#stopped !== undefined) throw this.#stopped;
+    this.#check();
   };
+
+  #check(): void {
+    if (this.#stopped !== undefined) throw this.#stopped;
+  }
 
   /** The first reason counts. */
   stop(reason: Error): void {

@@ -77,9 +77,9 @@ class World {
     for (let slice = 0; slice < 50 && status === abi.STATUS_MORE; slice++) {
       status = exports.step(2000);
     }
-    const end = commits && status === abi.STATUS_DONE ? exports.commit : exports.rollBack;
+    const isCommit = commits && status === abi.STATUS_DONE;
     for (let slice = 0; slice < 1000; slice++) {
-      status = end();
+      status = isCommit ? exports.commit() : exports.rollBack();
       if (status !== abi.STATUS_MORE) break;
     }
     assert.equal(status, abi.STATUS_DONE);

@@ -41,7 +41,7 @@ class Turns {
     this.count += 1;
     this.onTurn?.();
     // A few microtasks, so that others' work interleaves.
-    for (let i = 0; i < 8; i++) await undefined;
+    for (let i = 0; i < 8; i++) await Promise.resolve();
   };
 }
 
