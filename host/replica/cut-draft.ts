@@ -9,7 +9,7 @@ import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { TableChange } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
-import { UNFINISHED_BATCH_MS_MAX } from '../limits.ts';
+import { ARITY_MAX, UNFINISHED_BATCH_MS_MAX } from '../limits.ts';
 import { joinChanges } from '../log/batch-parts.ts';
 import { policyHash } from '../log/policy-hash.ts';
 import type { PolicyRecord, PushRecord } from '../log/records.ts';
@@ -396,7 +396,8 @@ function byName(a: { readonly name: string }, b: { readonly name: string }): num
 
 /** As `checkRows`, for a block that the record's decoder has verified. */
 function checkDecodedRows(table: TableKey, shape: TableShape, block: RowBlock): void {
-  if (block.arity === shape.arity && findMisfit(shape, block) === undefined) return;
+  const fits = block.arity === shape.arity && block.arity <= ARITY_MAX;
+  if (fits && findMisfit(shape, block) === undefined) return;
   checkRows(table, shape, block);
 }
 

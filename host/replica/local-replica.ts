@@ -158,7 +158,9 @@ export class LocalReplica implements Replica {
   /** Applies what the log has, cuts an uncut tail, agrees with the policy database. */
   async start(): Promise<void> {
     const { log } = this.#deps;
-    await this.#catchUpTo((await log.bounds(CUTS_TOPIC)).end);
+    await this.#catchUpTo((await log.bounds(CUTS_TOPIC)).end).catch((error: unknown) => {
+      throw error instanceof FoldStalled ? error.error : error;
+    });
     const isTailUncut = await this.#adoptEnds();
     if (isTailUncut && (await this.#cutTail())) {
       await this.#foldTo((await log.bounds(CUTS_TOPIC)).end);

@@ -18,6 +18,7 @@ import {
 import type { RowBlock } from '../value/row-block.ts';
 import { formatValue } from '../value/value.ts';
 import { CaucusError } from '../errors.ts';
+import { ARITY_MAX } from '../limits.ts';
 
 /** What is known of a table. Without `columns` any value fits. */
 export interface TableShape {
@@ -34,9 +35,17 @@ export interface RowMisfit {
 /** Throws `invalid_row` naming table, row and column. Verifies the block's bytes as well. */
 export function checkRows(table: string, shape: TableShape, block: RowBlock): void {
   if (block.arity !== shape.arity) throw wrongArity(table, shape.arity, block);
+  if (block.arity > ARITY_MAX) throw tooWide(table, block.arity);
   verifyBlock(block);
   const misfit = findMisfit(shape, block);
   if (misfit !== undefined) throw wrongType(table, shape, block, misfit);
+}
+
+function tooWide(table: string, arity: number): CaucusError {
+  return new CaucusError('invalid_row', `rows of \`${table}\` have ${arity} values`, {
+    remedy: `a table has at most ${ARITY_MAX} columns: split the rows over several tables`,
+    details: { table, rowIndex: 0, arityMax: ARITY_MAX },
+  });
 }
 
 /** The first value that is not of its column's type; null fits all. The block must be valid. */
