@@ -5,6 +5,7 @@
  *   not t(x, _)       `$not…`    t's rows projected to x, counted; the literal asks for a whole row
  *   p(g, sum(v))      `$in…`     the distinct solutions, `$agg…` the aggregate over them
  *   a(x), b(y)        `$part…`   see body-parts.ts
+ *   p(1). p(2). …     `$facts…`  facts in great numbers, in pieces that fit the core's limits
  *   x + y             rules of `system:errors`, see failing-calls.ts
  */
 import { splitBody } from './body-parts.ts';
@@ -33,6 +34,8 @@ export { lowerQuery } from './lower-query.ts';
 
 const ERRORS_TABLE: TableKey = 'system:errors';
 const ERRORS_ARITY = 4;
+/** Rules of a stratum above which its facts stand in relations of their own, so many in each. */
+const FACTS_PER_UNIT_MAX = 32_768;
 /** Table of a view by its name. */
 export const VIEW_PREFIX = '$view:';
 
@@ -117,9 +120,37 @@ class Lowering {
 
   #lowerStratum(stratum: Stratum, rules: readonly Rule[]): void {
     const members = stratum.tables.map((table) => this.#relations[table] as number);
-    const coreRules = rules.map((rule) => this.#lowerRule(rule));
+    const coreRules = this.#gatherFacts(
+      members,
+      rules.map((rule) => this.#lowerRule(rule)),
+    );
     if (stratum.recursive) this.#builder.addRecursive(members, coreRules);
     else for (const member of members) this.#addCounting(member, coreRules);
+  }
+
+  /** Facts in great numbers stand in relations of their own: a unit has a limit of versions. */
+  #gatherFacts(members: readonly number[], rules: readonly CoreRule[]): readonly CoreRule[] {
+    if (rules.length <= FACTS_PER_UNIT_MAX) return rules;
+    const gathered = rules.filter((rule) => rule.body.length > 0);
+    for (const member of members) {
+      const facts = rules.filter((rule) => rule.head === member && rule.body.length === 0);
+      if (facts.length === 0) continue;
+      const terms = (facts[0] as CoreRule).headTerms.map((_, index) => variable(index));
+      for (let start = 0; start < facts.length; start += FACTS_PER_UNIT_MAX) {
+        const label = `$facts:${this.#builder.nameOf(member)}:${start}`;
+        const owner = this.#builder.tableOf(member);
+        const relation = this.#builder.addAuxiliary(label, terms.length, owner);
+        const chunk = facts.slice(start, start + FACTS_PER_UNIT_MAX);
+        this.#builder.addCounting(
+          relation,
+          chunk.map((fact) => ({ ...fact, head: relation })),
+        );
+        const atom: CoreAtom = { kind: 'atom', relation, negated: false, terms };
+        const variableCount = terms.length;
+        gathered.push({ head: member, headTerms: terms, body: [atom], variableCount });
+      }
+    }
+    return gathered;
   }
 
   #addCounting(relation: number, rules: readonly CoreRule[]): void {

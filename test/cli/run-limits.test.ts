@@ -84,3 +84,22 @@ test('run: a string as long as the engine holds, and one longer', async () => {
     assert.ok(stderr.length < 1000, 'the line is not shown');
   });
 });
+
+test('run: more facts in the text than the core takes rules in a unit', async () => {
+  const count = 70_000;
+  const facts = Array.from({ length: count }, (_, i) => `e(${i}, ${i + 1}).`).join('\n');
+  const program = `${facts}\nn(count()) :- e(x, y).\nup(x) :- e(x, 69990).\nup(x) :- up(y), e(y, x).\n`;
+  const files = { 'prog.dl': program, 'facts/x': '', updates: '-e\t1\t2\n+e\t1\t2\n+e\t-1\t0\n' };
+  await inFolder(files, async (folder) => {
+    const args = ['run', 'prog.dl', '--facts', 'facts', '--out', 'out', '--updates', 'updates'];
+    const result = await runCli(args, { cwd: folder });
+    assert.equal(result.code, 0, result.stderr.slice(0, 1000));
+    const out = await filesOf(path.join(folder, 'out'));
+    assert.equal(out?.['n.csv'], `${count + 1}\n`);
+    assert.equal(
+      out?.['up.csv'],
+      `${Array.from({ length: 12 }, (_, i) => 69_989 + i).join('\n')}\n`,
+    );
+    assert.equal(out?.['deltas.tsv'], '1\t+\te\t-1\t0\n1\t-\tn\t70000\n1\t+\tn\t70001\n');
+  });
+});
