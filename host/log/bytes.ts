@@ -27,22 +27,26 @@ export class ByteWriter {
 
   u8(value: number): void {
     this.#assert(value, 0xff);
-    this.#view.setUint8(this.#take(1), value);
+    const at = this.#take(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
     this.#assert(value, 0xffff);
-    this.#view.setUint16(this.#take(2), value, true);
+    const at = this.#take(2);
+    this.#view.setUint16(at, value, true);
   }
 
   u32(value: number): void {
     this.#assert(value, 0xffff_ffff);
-    this.#view.setUint32(this.#take(4), value, true);
+    const at = this.#take(4);
+    this.#view.setUint32(at, value, true);
   }
 
   u64(value: number): void {
     this.#assert(value, Number.MAX_SAFE_INTEGER);
-    this.#view.setBigUint64(this.#take(8), BigInt(value), true);
+    const at = this.#take(8);
+    this.#view.setBigUint64(at, BigInt(value), true);
   }
 
   text(value: string): void {
@@ -66,6 +70,7 @@ export class ByteWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
+  /** Comes before the view is looked at: growing replaces it. */
   #take(length: number): number {
     const at = this.#length;
     const needed = at + length;
@@ -139,6 +144,7 @@ export class ByteReader {
     throw new BrokenBytes(what, this.#offset);
   }
 
+  /** Comes before the view is looked at: growing replaces it. */
   #take(length: number): number {
     const at = this.#offset;
     if (length > this.#bytes.length - at) this.fail('cut short');

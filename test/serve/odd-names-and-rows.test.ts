@@ -36,3 +36,20 @@ test('names that mean something to the language of the server are names like oth
     await server.kill();
   });
 });
+
+test('many sources: the cuts that name them all grow with them', async () => {
+  await inFolder({}, async (cwd) => {
+    let server = await ServerProcess.start(cwd);
+    const names = Array.from({ length: 60 }, (_, index) => `source_${'x'.repeat(index)}`);
+    for (const name of names) {
+      const written = await server.batch(name, { insert: { t: [[1]] } });
+      assert.equal(written.status, 200, `${name}: ${written.text}`);
+    }
+    await server.kill();
+    server = await ServerProcess.start(cwd);
+    for (const name of names) {
+      assert.deepEqual((await server.query(`${name}:t(x)`)).json['rows'], [[1n]], name);
+    }
+    await server.kill();
+  });
+});
