@@ -79,6 +79,12 @@ class Cli {
       ...(args.includes('--no-color') ? { color: false } : {}),
       ...(args.includes('--color') ? { color: true } : {}),
     });
+    if (this.terminal.json) {
+      // Each line of stderr is JSON.
+      for (const command of [this.program, ...this.program.commands]) {
+        command.showHelpAfterError(false);
+      }
+    }
     try {
       this.refuseUnknownHelp(args);
       await this.program.parseAsync(args, { from: 'user' });

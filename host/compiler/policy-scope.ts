@@ -125,10 +125,10 @@ export class PolicyScope implements TableScope {
   }
 }
 
-function columnCount(count: number): string {
+export function columnCount(count: number): string {
   return count === 1 ? '1 column' : `${count} columns`;
 }
 
-function argumentCount(count: number): string {
+export function argumentCount(count: number): string {
   return count === 1 ? '1 argument' : `${count} arguments`;
 }

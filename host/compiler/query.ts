@@ -1,4 +1,5 @@
 /** The text of a query or subscription → its body over the tables of a program. */
+import { argumentCount, columnCount } from './policy-scope.ts';
 import { QUERY_UNITS_MAX } from '../limits.ts';
 import { isBuiltinName } from './builtins.ts';
 import type { Catalog } from './catalog.ts';
@@ -184,7 +185,7 @@ class QueryScope implements TableScope {
     this.#diagnostics.error(
       'arity',
       atom.span,
-      `\`${shown}\` has ${table.arity} columns, found ${found} arguments`,
+      `\`${shown}\` has ${columnCount(table.arity)}, found ${argumentCount(found)}`,
       found < table.arity && first !== undefined
         ? `columns are left out by naming the others, as in \`${shown}(${first.name}=…)\``
         : undefined,

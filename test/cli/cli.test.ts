@@ -70,6 +70,16 @@ for (const [name, args, stderr] of USAGE) {
   });
 }
 
+test('bad usage for machines: each line of stderr is JSON', async () => {
+  for (const args of [['run'], ['rnu'], ['run', 'x', '--fact', 'y'], ['help', 'rnu']]) {
+    const { code, stderr } = await runCli([...args, '--json']);
+    assert.equal(code, 2);
+    for (const line of stderr.trimEnd().split('\n')) {
+      assert.equal((JSON.parse(line) as { code: string }).code, 'usage', line);
+    }
+  }
+});
+
 test('a server that is not there: exit code 3, and what to do', async () => {
   for (const args of [['query', 'p(x)'], ['status'], ['subscribe', 'p(x)', '--json']]) {
     const result = await runCli([...args, '--url', 'http://127.0.0.1:9']);
