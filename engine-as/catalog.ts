@@ -89,7 +89,10 @@ export function addIndex(relation: Relation, columns: u32, columnCount: u32): Co
   if (relation.indexCount >= (INDEXES_PER_RELATION_MAX as u32)) return none;
   const index = createIndex(columns, columnCount, (relation.flags & RELATION_POSITIONS) != 0);
   if (changetype<usize>(index) == 0) return none;
-  if (!reservePositions(index, relation.capacity)) return none;
+  if (!reservePositions(index, relation.capacity)) {
+    destroyIndex(index);
+    return none;
+  }
   index.ready = relation.top == 0;
   store<u32>(relation.indexes + (relation.indexCount << 2), changetype<usize>(index) as u32);
   relation.indexCount += 1;
@@ -114,6 +117,21 @@ export function buildIndex(relation: Relation, index: ColumnIndex, rows: u32): b
   if (index.builtTo < relation.top) return false;
   index.ready = true;
   return true;
+}
+
+/** Removes an index, if the relation still has it. */
+export function dropIndex(relation: Relation, dead: ColumnIndex): void {
+  let to: u32 = 0;
+  for (let i: u32 = 0; i < relation.indexCount; i++) {
+    const index = indexAt(relation, i);
+    if (changetype<usize>(index) == changetype<usize>(dead)) {
+      destroyIndex(index);
+      continue;
+    }
+    store<u32>(relation.indexes + (to << 2), changetype<usize>(index) as u32);
+    to += 1;
+  }
+  relation.indexCount = to;
 }
 
 /** Removes the indexes that a program does not name. */

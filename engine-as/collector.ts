@@ -7,7 +7,7 @@ import { ROW_USED, STATUS_DONE, STATUS_MORE } from './abi';
 import { AggregateState, markGroups } from './aggregate';
 import { relationCount, relationOf } from './catalog';
 import { sabotage } from './maintenance';
-import { memoryLow } from './memory';
+import { forgetEnd, memoryEnded } from './memory';
 import { Program, unitAt, versionAt } from './program';
 import { queryAt, queryCount } from './query';
 import { Relation, rowAddress } from './row-store';
@@ -41,7 +41,7 @@ export let collections: u32 = 0;
  * memory ends.
  */
 function isDue(): bool {
-  if (memoryLow && freshValues != 0) return true;
+  if (memoryEnded) return true;
   return freshValues > FRESH_MIN && freshValues > liveValues >> 1;
 }
 
@@ -108,6 +108,7 @@ export function collect(rows: u32): u32 {
   if (!marking) {
     if (!isDue()) return STATUS_DONE;
     beginMarking();
+    forgetEnd();
     phase = PHASE_MARK;
     handle = 0;
     row = 0;

@@ -133,8 +133,21 @@ export function reserveInIndex(index: ColumnIndex, cells: u32): bool {
   if (!reserveId(index.set, hashKey(index, cells))) return false;
   if (index.groupFree != NOT_FOUND || index.groupTop >> GROUP_SHIFT < index.groupSegments)
     return true;
+  // First what the directory will hold: a directory without it would have an unknown size.
+  const segment = allocate(GROUP_BYTES << GROUP_SHIFT);
+  if (segment == 0) return false;
+  if (!growDirectory(index)) {
+    release(segment, GROUP_BYTES << GROUP_SHIFT);
+    return false;
+  }
+  store<u32>(index.groups + (index.groupSegments << 2), segment);
+  index.groupSegments += 1;
+  return true;
+}
+
+/** Room for one more segment of groups in the directory, which starts small and doubles. */
+function growDirectory(index: ColumnIndex): bool {
   if (index.groupSegments == 0) {
-    // A small index starts with a small directory; it grows by doubling.
     index.groups = allocateZeroed(16);
     if (index.groups == 0) return false;
   } else if (index.groupSegments >= 4 && (index.groupSegments & (index.groupSegments - 1)) == 0) {
@@ -145,10 +158,6 @@ export function reserveInIndex(index: ColumnIndex, cells: u32): bool {
     release(index.groups, index.groupSegments << 2);
     index.groups = wider;
   }
-  const segment = allocate(GROUP_BYTES << GROUP_SHIFT);
-  if (segment == 0) return false;
-  store<u32>(index.groups + (index.groupSegments << 2), segment);
-  index.groupSegments += 1;
   return true;
 }
 
@@ -157,18 +166,24 @@ export function reservePositions(index: ColumnIndex, rows: u32): bool {
   if (!index.hasPositions) return true;
   while (index.positionRows < rows) {
     const at = index.positionRows >> POSITION_SHIFT;
+    const segment = allocate(POSITION_COUNT << 2);
+    if (segment == 0) return false;
     if (index.positions == 0) {
       index.positions = allocateZeroed(16);
-      if (index.positions == 0) return false;
+      if (index.positions == 0) {
+        release(segment, POSITION_COUNT << 2);
+        return false;
+      }
     } else if (at >= 4 && (at & (at - 1)) == 0) {
       const wider = allocateZeroed(at << 3);
-      if (wider == 0) return false;
+      if (wider == 0) {
+        release(segment, POSITION_COUNT << 2);
+        return false;
+      }
       memory.copy(wider, index.positions, at << 2);
       release(index.positions, at << 2);
       index.positions = wider;
     }
-    const segment = allocate(POSITION_COUNT << 2);
-    if (segment == 0) return false;
     store<u32>(index.positions + (at << 2), segment);
     index.positionRows += POSITION_COUNT;
   }

@@ -15,14 +15,16 @@
 
 const PAGE_BYTES: u32 = 0x10000;
 const SMALL_BYTES_MAX: u32 = 0x8000;
-const RESERVE_PAGES: u32 = 64;
+const RESERVE_PAGES: u32 = 32;
 /** With less than this no transaction begins. */
-const RESERVE_PAGES_MIN: u32 = 16;
+const RESERVE_PAGES_MIN: u32 = 8;
 const GROW_PAGES_MIN: u32 = 256;
 const CLASS_COUNT: u32 = 24;
 
 /** Raised when the reserve was touched; the transaction must end. */
 export let memoryLow: bool = false;
+/** Memory ended since the last collection of values began. */
+export let memoryEnded: bool = false;
 /** Bytes in blocks handed out. */
 export let bytesInUse: u64 = 0;
 
@@ -132,13 +134,23 @@ export function refillReserve(): bool {
     reservePages += pages;
   }
   memoryLow = reservePages < RESERVE_PAGES_MIN;
+  if (memoryLow) memoryEnded = true;
   return !memoryLow;
+}
+
+function endMemory(): void {
+  memoryLow = true;
+  memoryEnded = true;
+}
+
+export function forgetEnd(): void {
+  memoryEnded = false;
 }
 
 /** Gives the reserve to the free runs and says so. */
 function openReserve(): bool {
   if (reserve == 0) return false;
-  memoryLow = true;
+  endMemory();
   while (reserve != 0) {
     const run = reserve;
     reserve = load<u32>(run);
@@ -220,7 +232,7 @@ export function allocate(bytes: u32): u32 {
   if (bytes > SMALL_BYTES_MAX) {
     const pages = (bytes + PAGE_BYTES - 1) >> 16;
     const run = allocatePages(pages);
-    if (run == 0) memoryLow = true;
+    if (run == 0) endMemory();
     else bytesInUse += (pages as u64) << 16;
     return run;
   }
@@ -228,7 +240,7 @@ export function allocate(bytes: u32): u32 {
   let block = load<u32>(classHeads + (index << 2));
   if (block == 0) {
     if (!refillClass(index)) {
-      memoryLow = true;
+      endMemory();
       return 0;
     }
     block = load<u32>(classHeads + (index << 2));

@@ -21,7 +21,7 @@ import {
 } from './abi';
 import { aggregateRow, AggregateState, restoreGroups, settleGroups } from './aggregate';
 import { dropCandidates } from './candidates';
-import { buildIndex, keepIndexes, relationCount, sharedRelationOf } from './catalog';
+import { buildIndex, dropIndex, keepIndexes, relationCount, sharedRelationOf } from './catalog';
 import { ColumnIndex } from './column-index';
 import { digestRow } from './digest';
 import { emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
@@ -315,6 +315,16 @@ function rollBackRelation(relation: Relation): bool {
   return true;
 }
 
+/** The indexes that a program had built: the former one has no use for them. */
+function dropBuilds(program: Program): void {
+  for (let i: u32 = 0; i < program.builds.length; i += 2) {
+    dropIndex(
+      changetype<Relation>(wordAt(program.builds, i) as usize),
+      changetype<ColumnIndex>(wordAt(program.builds, i + 1) as usize),
+    );
+  }
+}
+
 /**
  * Undoes an open or computed transaction in slices. Fresh relations are left for the host to drop.
  */
@@ -325,7 +335,10 @@ export function rollBack(): u32 {
     rowAt = 0;
     takeBackAggregates();
     dropCandidates();
-    if (changetype<usize>(next) != 0) destroyProgram(next);
+    if (changetype<usize>(next) != 0) {
+      dropBuilds(next);
+      destroyProgram(next);
+    }
     next = changetype<Program>(0);
   }
   if (state != ROLLING_BACK) return STATUS_BAD_CALL;

@@ -180,6 +180,8 @@ export class WasmEngine implements Engine {
     } catch (error) {
       if (exports.isOpen() === 0) throw error;
       await this.#rollBack(binding);
+      // The values that it brought are garbage at once.
+      await this.#collectAll();
       if (error instanceof CoreFailure) return error.asFailure();
       if (error instanceof CaucusError && error.code === 'out_of_memory') {
         return transactionFailure(abi.STATUS_OUT_OF_MEMORY, undefined);
