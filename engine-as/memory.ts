@@ -160,7 +160,7 @@ function openReserve(): bool {
   return true;
 }
 
-/** Takes the pages whose blocks are all free out of the size classes; false where there are none. */
+/** Takes pages without a block in use out of the size classes; false where there are none. */
 function reclaimPages(): bool {
   if (freeBlocks == 0) return false;
   let found = false;
