@@ -83,6 +83,11 @@ const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
 /** Steps run since the engine started. */
 export let stepCount: u64 = 0;
 
+/** Work outside of runs counts too: a slice is as long as what it does. */
+export function countSteps(steps: u32): void {
+  stepCount += steps as u64;
+}
+
 export function startMachine(machine: Machine, version: Version, mode: u32): void {
   machine.version = version;
   machine.pc = version.code;

@@ -66,6 +66,7 @@ import {
 } from './emit';
 import { NOT_FOUND } from './id-set';
 import {
+  countSteps,
   Machine,
   runMachine,
   startMachine,
@@ -119,6 +120,8 @@ let cursor: u64 = 0;
 /** Pairs relation, id: rows that fell, and rows that gained an exit. */
 let fallen: Vector = changetype<Vector>(0);
 let seeds: Vector = changetype<Vector>(0);
+/** A round turned up rows for the next one. */
+let hasMore: bool = false;
 let blockRank: u32 = 0;
 let blockRows: u32 = 0;
 let checked: Relation = changetype<Relation>(0);
@@ -164,6 +167,7 @@ function enter(next: u32): void {
   versionIndex = 0;
   relationIndex = 0;
   cursor = 0;
+  hasMore = false;
 }
 
 /**
@@ -280,6 +284,7 @@ function takeBaseRows(unit: Unit): u32 {
     } else status = reviveRow(relation, id, row, 0);
     if (status != 0) return status;
   }
+  countSteps(end - (cursor as u32));
   cursor = end;
   if (end == relation.top) {
     relationIndex += 1;
@@ -508,31 +513,38 @@ function takeSeeds(): u32 {
 
 /** Recent rows become stable, pending ones recent; without pending rows the fixpoint is reached. */
 function turnRound(unit: Unit): u32 {
-  let more = false;
-  for (let i: u32 = 0; i < unit.relationCount; i++) {
-    const relation = unitRelation(unit, i);
-    changeFlags(relation, relation.recent, ROW_RECENT, 0);
-    clearVector(relation.recent);
-    changeFlags(relation, relation.pending, ROW_PENDING, ROW_RECENT);
-    const pending = relation.pending;
-    relation.pending = relation.recent;
-    relation.recent = pending;
-    touchedRows += pending.length as u64;
-    if (pending.length != 0) more = true;
+  if (relationIndex == unit.relationCount) {
+    rounds += 1;
+    if (hasMore) enter(PHASE_ROUND);
+    else enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+    return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
   }
-  rounds += 1;
-  if (more) enter(PHASE_ROUND);
-  else enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
-  return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
+  const relation = unitRelation(unit, relationIndex);
+  const recent = relation.recent;
+  const pending = relation.pending;
+  const total = recent.length + pending.length;
+  const end = min(total as u64, cursor + SLICE_ROWS) as u32;
+  for (let i = cursor as u32; i < end; i++) {
+    if (i < recent.length) changeFlags(relation, wordAt(recent, i) >> 1, ROW_RECENT, 0);
+    else changeFlags(relation, wordAt(pending, i - recent.length) >> 1, ROW_PENDING, ROW_RECENT);
+  }
+  countSteps(end - (cursor as u32));
+  cursor = end;
+  if (end < total) return STATUS_DONE;
+  clearVector(recent);
+  relation.pending = recent;
+  relation.recent = pending;
+  touchedRows += pending.length as u64;
+  if (pending.length != 0) hasMore = true;
+  relationIndex += 1;
+  cursor = 0;
+  return STATUS_DONE;
 }
 
-function changeFlags(relation: Relation, list: Vector, clear: u32, set: u32): void {
-  for (let i: u32 = 0; i < list.length; i++) {
-    const row = rowAddress(relation, wordAt(list, i) >> 1);
-    store<u32>(row, (load<u32>(row) & ~clear) | set);
-    if (sabotage == 1 && set == ROW_RECENT && rankAt(relation, row) != 0)
-      store<u32>(row, rounds, 4);
-  }
+function changeFlags(relation: Relation, id: u32, clear: u32, set: u32): void {
+  const row = rowAddress(relation, id);
+  store<u32>(row, (load<u32>(row) & ~clear) | set);
+  if (sabotage == 1 && set == ROW_RECENT && rankAt(relation, row) != 0) store<u32>(row, rounds, 4);
 }
 
 function runRound(unit: Unit, limit: u64): u32 {
@@ -580,6 +592,7 @@ function resetRows(unit: Unit): u32 {
     );
   }
   touchedRows += (end - cursor) as u64;
+  countSteps(end - (cursor as u32));
   cursor = end;
   if (end == relation.top) {
     relation.liveNew = 0;
@@ -627,6 +640,7 @@ function settleRelation(relation: Relation, counting: bool): u32 {
     const old: u32 = (meta & ROW_OLD) >> 1;
     if (live != old && !push(relation.delta, (id << 1) | live)) return STATUS_OUT_OF_MEMORY;
   }
+  countSteps(end - (cursor as u32));
   cursor = end;
   if (end < relation.touched.length) return STATUS_MORE;
   // The limit holds for what stands in the end, whatever the order of gains and losses.
@@ -650,6 +664,7 @@ function aggregateRows(unit: Unit): u32 {
     if (status != 0) return status;
     if (!unit.fresh) state.taken = i + 1;
   }
+  countSteps(end - (cursor as u32));
   cursor = end;
   if (end == total) enter(PHASE_OUTPUT);
   return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
@@ -664,6 +679,7 @@ function writeOutputs(unit: Unit): u32 {
     const status = updateGroup(plan, state, i);
     if (status != 0) return status;
   }
+  countSteps(end - (cursor as u32));
   cursor = end;
   if (end == total) enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
   return STATUS_DONE;

@@ -57,6 +57,7 @@ import { createVector, destroyVector, push } from './vector';
 
 const NONE: u32 = 0xffffffff;
 const CURSOR_BYTES: u32 = 16;
+const VERSIONS_MAX: u32 = 0x100000;
 const CODE_WORDS_MAX: u32 = STEPS_PER_VERSION_MAX * 16;
 
 let at: u32 = 0;
@@ -484,7 +485,7 @@ function decodeUnit(unit: Unit, isQuery: bool): void {
     const member = relation();
     store<u32>(unit.relations + (i << 2), changetype<usize>(member) as u32);
   }
-  unit.versionCount = count(RELATIONS_MAX);
+  unit.versionCount = count(VERSIONS_MAX);
   unit.versions = claim(max<u32>(unit.versionCount * (offsetof<Version>() as u32), 4));
   for (let i: u32 = 0; i < unit.versionCount && problem == 0; i++) {
     const address = unit.versions + i * (offsetof<Version>() as u32);
