@@ -288,6 +288,11 @@ function placeBlock(mode: u32, relation: Relation): u32 {
   return 0;
 }
 
+/** Forgets the rows that wait: the run has failed, and the next one has other rows. */
+export function dropBlock(): void {
+  blockLength = 0;
+}
+
 /** Places the rows that wait; called before a run ends or pauses. */
 export function flushBlock(mode: u32, relation: Relation): u32 {
   if (blockLength == 0) return 0;

@@ -93,6 +93,15 @@ function growShard(shard: Shard): bool {
   return true;
 }
 
+/** Of a split that found no memory: its records and the slots of the first `count`. */
+function releaseShards(records: u32, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const shard = changetype<Shard>((records + i * (offsetof<Shard>() as u32)) as usize);
+    release(shard.slots, (shard.mask + 1) << 3);
+  }
+  release(records, SHARD_COUNT * (offsetof<Shard>() as u32));
+}
+
 function split(set: IdSet): bool {
   const records = allocateZeroed(SHARD_COUNT * (offsetof<Shard>() as u32));
   if (records == 0) return false;
@@ -100,7 +109,10 @@ function split(set: IdSet): bool {
   const slotsEach = (old.mask + 1) / (SHARD_COUNT >> 1);
   for (let i: u32 = 0; i < SHARD_COUNT; i++) {
     const shard = changetype<Shard>((records + i * (offsetof<Shard>() as u32)) as usize);
-    if (!initShard(shard, slotsEach)) return false;
+    if (!initShard(shard, slotsEach)) {
+      releaseShards(records, i);
+      return false;
+    }
   }
   set.shards = records;
   set.shardMask = SHARD_COUNT - 1;

@@ -26,7 +26,7 @@ import {
 } from './abi';
 import { ColumnIndex, findGroup } from './column-index';
 import { compare, compute, FAILED } from './compute';
-import { emit, flushBlock, MODE_SUPPORT, nextCells } from './emit';
+import { dropBlock, emit, flushBlock, MODE_SUPPORT, nextCells } from './emit';
 import { formatCells } from './format';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
@@ -277,6 +277,11 @@ function lookupBytes(pc: u32): u32 {
   return pairs + 8 + (load<u32>(pc + pairs, 4) << 2);
 }
 
+function failRun(): u32 {
+  dropBlock();
+  return STATUS_OUT_OF_MEMORY;
+}
+
 function pauseRun(machine: Machine): u32 {
   const status = flushBlock(machine.mode, machine.target);
   return status == 0 ? STATUS_MORE : status;
@@ -371,7 +376,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
           load<u32>(frame + load<u32>(pc, 12)),
           load<u32>(frame + load<u32>(pc, 16)),
         );
-        if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
+        if (cell == NO_CELL) return failRun();
         const output = frame + load<u32>(pc, 20);
         if (cell != FAILED) {
           if (load<u32>(pc, 24) != 0) ok = load<u32>(output) == cell;
@@ -389,7 +394,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
           load<u32>(frame + load<u32>(pc, 12)),
           load<u32>(frame + load<u32>(pc, 16)),
         );
-        if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
+        if (cell == NO_CELL) return failRun();
         ok = cell == FAILED;
         size = 20;
         break;
@@ -398,7 +403,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         const count = load<u32>(pc, 12);
         gather(pc + 16, count, frame, cellBuffer);
         const cell = formatCells(cellBuffer, count);
-        if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
+        if (cell == NO_CELL) return failRun();
         store<u32>(frame + load<u32>(pc, 8), cell);
         ok = true;
         size = 16 + (count << 2);

@@ -122,7 +122,7 @@ function readRow(pointer: u32, end: u32, arity: u32, cells: u32): u32 {
 
 let rowBytesRead: u32 = 0;
 
-/** Sets or takes the BASE flag of `rows` encoded rows; a failure leaves it to the caller to roll back. */
+/** Sets or takes the BASE flag of `rows` encoded rows; after a failure the caller rolls back. */
 export function changeBaseRows(
   relation: Relation,
   pointer: u32,

@@ -195,8 +195,9 @@ test('out of memory in a query: an error, and room again behind it', async () =>
   const rows: Row[] = intRows(range(2000).map((x) => [x]));
   succeeded(await engine.transact({ plan, changes: [inserts('s:n', 1, rows)] }));
   const cross = queryFor(text, ARITIES, plan, 'q(x), q(y)');
+  const texts = queryFor(text, ARITIES, plan, 'q(x), q(y), z = x * 10000000000 + y');
   for (let round = 0; round < 6; round++) {
-    for (const query of [cross]) {
+    for (const query of [cross, texts]) {
       await assert.rejects(
         engine.query(query),
         (error: unknown) => error instanceof CaucusError && error.code === 'out_of_memory',
@@ -213,6 +214,22 @@ test('out of memory in a query: an error, and room again behind it', async () =>
         ['s:n', 1, 0],
       ],
     );
+  }
+});
+
+/** Head rows that wait to be placed when memory ends must not fall into the next table. */
+test('out of memory in the middle of a computation leaves nothing for the next one', async () => {
+  for (const size of [120_000, 200_000, 260_000]) {
+    const pair = await started(await createEngine({ memoryBytesMax: MEMORY }));
+    const text = `${TEXT} wide(x, z) :- s:w(x, y, _), z = y * 10000000000 + x.
+      named(x, z) :- s:w(x, y, _), z = y * 20000000000 + x, z > 5.`;
+    await pair.transact([], 'wide', planFor(text, ARITIES));
+    for (let round = 0; round < 4; round++) {
+      const rows = intRows(range(size, 1000).map((x) => [x, x % 1000, 0]));
+      await pair.fails([inserts('s:w', 3, rows)], 'out_of_memory');
+      await goesOn(pair);
+      await pair.transact([inserts('s:w', 3, ints([round, 2, 3]))], 'a row');
+    }
   }
 });
 
