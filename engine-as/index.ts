@@ -184,7 +184,7 @@ export function rollBack(): u32 {
   return transaction.rollBack();
 }
 
-/** Unit under way and its round, for progress and statistics. */
+/** The unit that the last slice worked at and its round, for progress and statistics. */
 export function unitUnderWay(): u32 {
   return currentUnit();
 }

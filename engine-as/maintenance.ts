@@ -105,13 +105,13 @@ const PHASE_END: u32 = 18;
 
 /** Rows of the small work between two looks at the budget. */
 const SLICE_ROWS: u32 = 4096;
-const LONG_UNIT_STEPS: u64 = 1024;
 /** A component of fewer rows is never worth computing again. */
 const RECOMPUTE_ROWS_MIN: u32 = 256;
 
 let program: Program = changetype<Program>(0);
 let machine: Machine = changetype<Machine>(0);
 let unitIndex: u32 = 0;
+let workedUnit: u32 = 0;
 let phase: u32 = 0;
 /** Place in the list that the phase walks: versions, relations, rows. */
 let versionIndex: u32 = 0;
@@ -150,6 +150,7 @@ export function setSabotage(kind: u32): void {
 export function beginUnits(next: Program): void {
   program = next;
   unitIndex = 0;
+  workedUnit = 0;
   phase = PHASE_START;
   touchedRows = 0;
   machine.running = false;
@@ -158,8 +159,9 @@ export function beginUnits(next: Program): void {
   clearVector(seeds);
 }
 
+/** The unit that the last slice worked at. */
 export function currentUnit(): u32 {
-  return unitIndex;
+  return workedUnit;
 }
 
 function enter(next: u32): void {
@@ -177,14 +179,15 @@ export function stepUnits(limit: u64): u32 {
   const started = stepCount;
   while (unitIndex < program.unitCount) {
     const unit = unitAt(program, unitIndex);
+    const wasStarted = phase != PHASE_START;
     const status = stepPhase(unit, limit);
+    if (wasStarted || phase != PHASE_END) workedUnit = unitIndex;
     if (status != STATUS_DONE) return status;
     if (phase == PHASE_END) {
       unitIndex += 1;
       phase = PHASE_START;
-      // A unit that took a while ends the slice, so that the host can tell what each one costs.
-      if (stepCount - started >= LONG_UNIT_STEPS && unitIndex < program.unitCount)
-        return STATUS_MORE;
+      // A unit that did something ends the slice, so that the host can tell what each one costs.
+      if (stepCount != started && unitIndex < program.unitCount) return STATUS_MORE;
     }
     if (stepCount >= limit) return STATUS_MORE;
   }

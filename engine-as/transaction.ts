@@ -26,7 +26,7 @@ import { ColumnIndex } from './column-index';
 import { digestRow } from './digest';
 import { emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { NOT_FOUND } from './id-set';
-import { stepCount } from './interpreter';
+import { countSteps, stepCount } from './interpreter';
 import { beginUnits, stepUnits } from './maintenance';
 import { memoryLow, refillReserve } from './memory';
 import { AggregatePlan, Program, Unit, unitAt } from './program';
@@ -162,6 +162,7 @@ function buildIndexes(program: Program): u32 {
     const relation = changetype<Relation>(wordAt(program.builds, buildAt) as usize);
     const index = changetype<ColumnIndex>(wordAt(program.builds, buildAt + 1) as usize);
     if (!index.ready && !buildIndex(relation, index, SLICE_ROWS)) {
+      countSteps(SLICE_ROWS);
       return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_MORE;
     }
     buildAt += 2;

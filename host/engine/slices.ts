@@ -54,7 +54,7 @@ export class StepCounts {
 export const SLICE_STEPS = 100_000;
 const SLICE_STEPS_MIN = 1_000;
 /** A request is answered after a few turns: it waits for some slices of this length. */
-const SLICE_MS = 6;
+export const SLICE_MS = 6;
 
 /** The steps of the next slice, after one that took `ms`. */
 export function nextSlice(steps: number, ms: number): number {

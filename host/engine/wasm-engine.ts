@@ -31,7 +31,15 @@ import type {
 import { CoreFailure, coreFailure, queryError, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
 import type { WasmEngineOptions } from './engine-options.ts';
-import { isView, isWatched, nextSlice, SLICE_STEPS, StepCounts, viewOfUnit } from './slices.ts';
+import {
+  isView,
+  isWatched,
+  nextSlice,
+  SLICE_STEPS,
+  StepCounts,
+  viewOfUnit,
+  SLICE_MS,
+} from './slices.ts';
 
 const INPUT_CHUNK_BYTES = 1 << 20;
 const COLLECT_ROWS = 16_384;
@@ -266,9 +274,11 @@ export class WasmEngine implements Engine {
     const viewSteps = new StepCounts(this.#options.viewStepsMax);
     let budget = SLICE_STEPS;
     let since = now();
+    // Units end slices; a turn of the event loop comes when a slice's time or steps have passed.
+    let turn = { ms: since, steps: start };
     for (;;) {
-      const unit = exports.unitUnderWay();
       const status = exports.step(budget);
+      const unit = exports.unitUnderWay();
       const time = (times[unit] ??= { ms: 0, rounds: 0 });
       const until = now();
       time.ms += until - since;
@@ -286,8 +296,11 @@ export class WasmEngine implements Engine {
       if (stepsMax !== undefined && Number(exports.stepsDone() - start) > stepsMax) {
         throw coreFailure(this.core, binding, abi.STATUS_STEPS_LIMIT);
       }
+      const done = exports.stepsDone();
+      if (until - turn.ms < SLICE_MS && Number(done - turn.steps) < budget) continue;
       await this.#options.yield();
       since = now();
+      turn = { ms: since, steps: done };
     }
     if (binding !== this.#binding) this.#unitTimes = times;
   }
