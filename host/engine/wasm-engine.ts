@@ -24,22 +24,14 @@ import type {
   QueryOptions,
   QueryResult,
   TableChange,
-  TableDelta,
   Transaction,
   TransactionResult,
 } from './engine.ts';
+import { readDeltas } from './delta-reader.ts';
 import { CoreFailure, coreFailure, queryError, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
 import type { WasmEngineOptions } from './engine-options.ts';
-import {
-  isView,
-  isWatched,
-  nextSlice,
-  SLICE_STEPS,
-  StepCounts,
-  viewOfUnit,
-  SLICE_MS,
-} from './slices.ts';
+import { isView, nextSlice, SLICE_STEPS, StepCounts, viewOfUnit, SLICE_MS } from './slices.ts';
 
 const INPUT_CHUNK_BYTES = 1 << 20;
 const COLLECT_ROWS = 16_384;
@@ -178,7 +170,9 @@ export class WasmEngine implements Engine {
       for (const change of transaction.changes) await this.#change(binding, change);
       await this.#compute(binding);
       const isSilent = isIndexing || transaction.withoutDeltas === true;
-      const deltas = isSilent ? [] : await this.#deltas(binding, former);
+      const deltas = isSilent
+        ? []
+        : await readDeltas(this.core, binding, former, this.#options.yield);
       if (transaction.dryRun === true) {
         await this.#rollBack(binding);
         return { ok: true, deltas };
@@ -303,51 +297,6 @@ export class WasmEngine implements Engine {
       turn = { ms: since, steps: done };
     }
     if (binding !== this.#binding) this.#unitTimes = times;
-  }
-
-  /** Of the watched tables, before the commit. */
-  async #deltas(binding: Binding, former: Binding | undefined): Promise<TableDelta[]> {
-    const deltas: TableDelta[] = [];
-    for (const table of binding.plan.tables.keys()) {
-      if (!isWatched(binding.plan, table)) continue;
-      const delta = await this.#delta(table, binding, former);
-      if (delta !== undefined && delta.insert.count + delta.delete.count > 0) deltas.push(delta);
-    }
-    return deltas.sort((a, b) => (a.table < b.table ? -1 : 1));
-  }
-
-  async #delta(
-    table: TableKey,
-    binding: Binding,
-    former: Binding | undefined,
-  ): Promise<TableDelta | undefined> {
-    const { relation, handle } = binding.byName.get(table) as BoundRelation;
-    const { arity } = relation;
-    const read = async (kind: number, from: number, other?: number): Promise<RowBlock> => {
-      const request = other === undefined ? { kind, handle: from } : { kind, handle: from, other };
-      const block = await readBlock(this.core, request, arity, async () => {
-        await this.#options.yield();
-        return true;
-      });
-      return block ?? emptyBlock(arity);
-    };
-    const old = former?.byName.get(table);
-    const wasWatched =
-      old !== undefined &&
-      former !== undefined &&
-      isWatched(former.plan, table) &&
-      old.relation.arity === arity;
-    if (!wasWatched) {
-      const insert = await read(abi.OUTPUT_NEW, handle);
-      return { table, insert, delete: emptyBlock(arity) };
-    }
-    if (old.handle !== handle) {
-      const insert = await read(abi.OUTPUT_GAINED, handle, old.handle);
-      return { table, insert, delete: await read(abi.OUTPUT_LOST, old.handle, handle) };
-    }
-    if (this.core.exports.deltaRows(handle) === 0) return undefined;
-    const insert = await read(abi.OUTPUT_ADDED, handle);
-    return { table, insert, delete: await read(abi.OUTPUT_REMOVED, handle) };
   }
 
   async #commit(binding: Binding, former: Binding | undefined): Promise<void> {
