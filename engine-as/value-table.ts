@@ -8,8 +8,11 @@
  *   …0   from 16 on: value (cell >> 1) − 8 of the value table
  *
  * Equal values have equal cells: what fits a small int is never in the table, and the table
- * interns. An entry is 16 bytes:  | hash | kind (2 bits) length (30 bits) | payload 8 bytes | The
- * payload is an i64, an f64, a string of up to 8 bytes, or the address of a longer one's bytes.
+ * interns. An entry has 16 bytes:
+ *
+ *   | hash u32 | kind (2 bits), length (30 bits) | payload 8 bytes |
+ *
+ * The payload is an i64, an f64, a string of up to 8 bytes, or the address of a longer one's bytes.
  *
  * Values are collected by marking what rows, programs and groups refer to, in slices; an intern and
  * a row insertion during a collection mark what they touch (`collector.ts`).

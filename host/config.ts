@@ -18,7 +18,7 @@ export interface ServeConfig {
   readonly port: number;
   readonly policies: readonly PolicyFile[];
   readonly sources: readonly SourcePath[];
-  /** Origins that pages may come from, besides the server's own. */
+  /** Origins that pages may come from; without one, every request with an `Origin` is refused. */
   readonly allowOrigins: readonly string[];
   /** Values of `Host` besides the address listened on. */
   readonly allowHosts: readonly string[];
