@@ -70,6 +70,16 @@ export const ERROR_KINDS = {
     retry: 'after',
     meaning: 'the log cannot be written; the replica is read-only',
   },
+  log_unavailable: {
+    status: 503,
+    retry: 'after',
+    meaning: 'the log cannot be reached; what was sent may or may not be in it',
+  },
+  store_unavailable: {
+    status: 503,
+    retry: 'after',
+    meaning: 'the policy database cannot be reached',
+  },
   not_ready: { status: 503, retry: 'after', meaning: 'the replica is starting or draining' },
   replica_behind: {
     status: 503,
@@ -99,6 +109,11 @@ export const ERROR_KINDS = {
     status: 500,
     retry: 'never',
     meaning: 'the log or a checkpoint on disk is damaged',
+  },
+  log_diverged: {
+    status: 500,
+    retry: 'other-replica',
+    meaning: 'the log lost or changed records that this replica has applied',
   },
   unsupported_record: {
     status: 500,
