@@ -83,7 +83,21 @@ export const CHECKPOINT_RECORD_BYTES = 64 * 1024 * 1024;
 export const CHECKPOINTS_KEPT = 2;
 
 /** A policy write that other writers overtake is tried so often. */
-export const POLICY_WRITE_TRIES = 5;
+export const POLICY_WRITE_TRIES = 20;
+/** A policy write whose record has no cut after so long is answered as pending. */
+export const POLICY_PENDING_MS = 3_000;
+/** A version that another replica took gets so long to come through the log before it is helped. */
+export const POLICY_SETTLE_MS = 250;
+/** Between two looks for proposals whose writer is gone. */
+export const POLICY_REPAIR_MS = 5_000;
+
+/** Records of one topic that are read before a cut names them, bytes. */
+export const READ_AHEAD_BYTES_MAX = 32 * 1024 * 1024;
+/** A record that a cut names and that the log does not have for so long is lost. */
+export const CUT_LOST_MS = 30_000;
+/** A record that no cut names for so long (at random in between) gets one from any replica. */
+export const UNCUT_MS_MIN = 25;
+export const UNCUT_MS_MAX = 75;
 
 /** Between two tries to append to a log whose disk was full, ms. */
 export const DISK_PROBE_MS = 1_000;

@@ -248,6 +248,7 @@ function openReplica({ directory, ...parts }: ReplicaParts): Promise<LocalReplic
       const timer = setTimeout(callback, ms);
       return () => clearTimeout(timer);
     },
+    random: Math.random,
     randomId: () => randomBytes(ID_BYTES).toString('hex'),
   });
 }

@@ -2,7 +2,6 @@
 import type { TableDelta } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
 import { POLICY_BYTES_MAX } from '../limits.ts';
-import type { Position } from '../replica/replica.ts';
 import { blockToJson } from '../value/block-json.ts';
 import { RawJson, parseJson } from '../value/json.ts';
 import { bodyKind, readBody, textOfBody } from './body.ts';
@@ -78,8 +77,8 @@ async function writeOrTry(
   const write = { name: request.parameters['name'] as string, text };
   try {
     if (isDryRun(request)) return await dryRun(context, write);
-    const position: Position = await replica.writePolicies([write]);
-    const { revision, token } = position;
+    const { revision, token, pending } = await replica.writePolicies([write]);
+    if (pending === true) return { status: 202, body: jsonOf({ token, pending }) };
     return { status: 200, body: jsonOf({ revision, token }) };
   } catch (error) {
     throw withDiagnostics(error, text ?? '', renderDiagnostic);

@@ -6,7 +6,7 @@
 import { DiagnosticList } from '../compiler/diagnostic.ts';
 import { parsePolicy } from '../compiler/parser.ts';
 import type { ColumnType } from '../compiler/stratified.ts';
-import type { Position, PolicyWrite, Replica } from '../replica/replica.ts';
+import type { PolicyPosition, PolicyWrite, Replica } from '../replica/replica.ts';
 
 export interface DeclaredColumn {
   readonly name: string;
@@ -35,7 +35,7 @@ export class DeclaredTables {
   }
 
   /** The replica's own method with what it writes taken down. */
-  async write(replica: Replica, writes: readonly PolicyWrite[]): Promise<Position> {
+  async write(replica: Replica, writes: readonly PolicyWrite[]): Promise<PolicyPosition> {
     const position = await replica.writePolicies(writes);
     for (const { name, text } of writes) this.set(name, text);
     return position;

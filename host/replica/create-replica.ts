@@ -11,6 +11,7 @@ const DEFAULT_SETTINGS: ReplicaSettings = {
   checkpointRecordBytes: CHECKPOINT_RECORD_BYTES,
   recordBytes: RECORD_BYTES_TARGET,
   memoryFailsPolicies: false,
+  hasPeers: false,
 };
 
 /**

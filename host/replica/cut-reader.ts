@@ -4,6 +4,7 @@ import type { Log } from '../log/log.ts';
 import { decodeRecord, recordChecksum } from '../log/records.ts';
 import type { CutRecord, PolicyRecord, PushRecord, Vector } from '../log/records.ts';
 import { compareStrings } from '../value/value.ts';
+import type { Timer } from './revision-waiters.ts';
 import type { TopicEnd } from './sequencer.ts';
 import { LOG_REMEDY, TopicReader } from './topic-reader.ts';
 import { POLICY_TOPIC } from './topics.ts';
@@ -24,12 +25,24 @@ export interface CutContent {
   readonly recordBytes: number;
 }
 
+export interface CutReaderOptions {
+  readonly log: Log;
+  readonly setTimer: Timer;
+  /** A topic was read further ahead. */
+  readonly onSeen: (topic: string, end: TopicEnd) => void;
+}
+
 export class CutReader {
-  readonly #log: Log;
+  readonly #options: CutReaderOptions;
   readonly #readers = new Map<string, TopicReader>();
 
-  constructor(log: Log) {
-    this.#log = log;
+  constructor(options: CutReaderOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to read a topic ahead of the cuts that will name it. */
+  async follow(topic: string, from: number): Promise<void> {
+    (await this.#reader(topic, from)).start();
   }
 
   /** `applied`: how far each topic was read before; ends below that change nothing. */
@@ -43,6 +56,7 @@ export class CutReader {
       if (wanted.end <= from) continue;
       let checksum = 0;
       const reader = await this.#reader(topic, from);
+      await reader.expectSeen(wanted.end, this.#options.setTimer);
       for await (const { offset, bytes, appendTimeMs } of reader.readTo(wanted.end)) {
         const record = decodeRecord(bytes);
         checksum = recordChecksum(bytes);
@@ -66,10 +80,21 @@ export class CutReader {
   }
 
   async #reader(topic: string, from: number): Promise<TopicReader> {
+    const { log, onSeen } = this.#options;
+    const before = this.#readers.get(topic);
+    if (before !== undefined) return before;
+    await log.ensureTopic(topic);
+    // Somebody else may have asked in the meantime.
     let reader = this.#readers.get(topic);
     if (reader === undefined) {
-      await this.#log.ensureTopic(topic);
-      reader = new TopicReader(this.#log, topic, from);
+      reader = new TopicReader({
+        log,
+        topic,
+        from,
+        onSeen: ({ seen }) => {
+          if (seen !== undefined) onSeen(topic, seen);
+        },
+      });
       this.#readers.set(topic, reader);
     }
     return reader;

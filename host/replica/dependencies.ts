@@ -23,6 +23,8 @@ export interface ReplicaDependencies {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly setTimer: Timer;
+  /** In [0, 1): spreads what several replicas would do at once. */
+  readonly random: () => number;
   /** 16 random bytes or more, as text. */
   readonly randomId: () => string;
   /** Lets the event loop turn: resolves in a later macrotask. */
@@ -45,6 +47,8 @@ export interface ReplicaSettings {
    * memory is no function of the state, so others could decide otherwise.
    */
   readonly memoryFailsPolicies: boolean;
+  /** Other replicas and writers use the same log and store. */
+  readonly hasPeers: boolean;
   /** About how large the records of a batch are made. */
   readonly recordBytes: number;
 }

@@ -5,7 +5,8 @@
 import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
-import { DISK_PROBE_MS } from '../limits.ts';
+import { DISK_PROBE_MS, POLICY_REPAIR_MS, UNCUT_MS_MAX, UNCUT_MS_MIN } from '../limits.ts';
+import type { LogRecord } from '../log/log.ts';
 import { decodeRecord, encodeRecord, recordChecksum } from '../log/records.ts';
 import type { CutRecord, PolicyRecord, Vector } from '../log/records.ts';
 import { compareStrings } from '../value/value.ts';
@@ -26,6 +27,7 @@ import type {
   Commit,
   Consistency,
   PolicyDryRun,
+  PolicyPosition,
   PolicyWrite,
   Position,
   QueryAnswer,
@@ -40,9 +42,10 @@ import type { Restored } from './restore.ts';
 import { RevisionWaiters } from './revision-waiters.ts';
 import { Sequencer } from './sequencer.ts';
 import type { TopicEnd } from './sequencer.ts';
-import { encodeToken } from './token.ts';
+import { encodePolicyToken, encodeToken } from './token.ts';
 import { ReadingStopped, TopicReader } from './topic-reader.ts';
 import { CUTS_TOPIC, POLICY_TOPIC, sourceTopic } from './topics.ts';
+import { UncutWatch } from './uncut-watch.ts';
 import { ViewOpener } from './view-opener.ts';
 import type { OpenRequest } from './view-opener.ts';
 import { ViewRegistry } from './view-registry.ts';
@@ -66,6 +69,12 @@ export class LocalReplica implements Replica {
   readonly #cutReader: CutReader;
   readonly #cuts: TopicReader;
   readonly #waiters: RevisionWaiters;
+  /** For policy versions. */
+  readonly #versionWaiters: RevisionWaiters;
+  /** Only where others write as well. */
+  readonly #uncut: UncutWatch | undefined;
+  readonly #followed = new Set<string>();
+  #cancelRepair: (() => void) | undefined;
   readonly #batches: BatchWriter;
   readonly #policies: PolicyWriter;
   readonly #queries: QueryRunner;
@@ -86,6 +95,8 @@ export class LocalReplica implements Replica {
     this.#state = state;
     this.#position = this.#positionAt(state.revision);
     this.#waiters = new RevisionWaiters(deps.setTimer);
+    this.#versionWaiters = new RevisionWaiters(deps.setTimer);
+    this.#uncut = settings.hasPeers ? this.#watchUncut() : undefined;
     this.#fold = new Fold(
       {
         state,
@@ -97,8 +108,17 @@ export class LocalReplica implements Replica {
       },
       compiled,
     );
-    this.#cutReader = new CutReader(deps.log);
-    this.#cuts = new TopicReader(deps.log, CUTS_TOPIC, state.revision + 1);
+    this.#cutReader = new CutReader({
+      log: deps.log,
+      setTimer: deps.setTimer,
+      onSeen: (topic, end) => this.#uncut?.topicOnSeen(topic, end),
+    });
+    this.#cuts = new TopicReader({
+      log: deps.log,
+      topic: CUTS_TOPIC,
+      from: state.revision + 1,
+      onSeen: (_reader, records) => this.#cutsOnSeen(records),
+    });
     this.#sequencer = new Sequencer({
       log: deps.log,
       cutsTopic: CUTS_TOPIC,
@@ -113,6 +133,9 @@ export class LocalReplica implements Replica {
       store: deps.store,
       submit,
       readPolicyRecords: () => this.#readPolicyRecords(),
+      versionReached: (version, waitMs) => this.#versionReached(version, waitMs),
+      setTimer: deps.setTimer,
+      isAlone: !settings.hasPeers,
     });
     this.#batches = new BatchWriter({
       state,
@@ -127,6 +150,7 @@ export class LocalReplica implements Replica {
       live,
       lowerQuery: deps.lowerQuery,
       waiters: this.#waiters,
+      versionReached: (version, waitMs) => this.#versionReached(version, waitMs),
       compiled: () => this.#fold.compiled,
       position,
       newestRevision: async () => (await deps.log.bounds(CUTS_TOPIC)).end - 1,
@@ -172,6 +196,10 @@ export class LocalReplica implements Replica {
       // With a full disk the outbox waits: the next policy write heals it first.
       if (!(error instanceof CaucusError) || error.code !== 'disk_full') throw error;
       this.#lifecycle.on('append-failed');
+    }
+    if (this.#uncut !== undefined) {
+      await this.#followTopics();
+      this.#repairLater();
     }
     this.#lifecycle.on('caught-up');
   }
@@ -234,12 +262,15 @@ export class LocalReplica implements Replica {
     return { text: policy.text, ...this.#position };
   }
 
-  async writePolicies(writes: readonly PolicyWrite[]): Promise<Position> {
+  async writePolicies(writes: readonly PolicyWrite[]): Promise<PolicyPosition> {
     this.#lifecycle.expectWritable();
     // A proposal would stay in the outbox and surprise its author after an error.
     if (this.#lifecycle.phase === 'read-only') await this.#sequencer.requestCut();
-    const revision = await this.#policies.write(writes);
-    return revision === undefined ? this.#position : this.#positionAt(revision);
+    const outcome = await this.#policies.write(writes);
+    if (outcome === undefined) return this.#position;
+    if ('revision' in outcome) return this.#positionAt(outcome.revision);
+    const { logId, revision } = this.#state;
+    return { revision, token: encodePolicyToken(logId, outcome.pendingVersion), pending: true };
   }
 
   async dryRun(write: PolicyWrite): Promise<PolicyDryRun> {
@@ -277,8 +308,10 @@ export class LocalReplica implements Replica {
 
   async #close(): Promise<void> {
     this.#lifecycle.on('close');
+    this.#cancelRepair?.();
     // What was accepted is answered; the last cut is applied before the state is saved.
     await this.#sequencer.drain();
+    this.#uncut?.close();
     this.#cuts.close();
     this.#cutReader.close();
     await this.#folding;
@@ -288,6 +321,7 @@ export class LocalReplica implements Replica {
       remedy: 'ask another replica, or again when it is back',
     });
     this.#waiters.fail(stopped);
+    this.#versionWaiters.fail(stopped);
     this.#sequencer.fail(stopped);
     this.#lifecycle.on('drained');
   }
@@ -302,6 +336,7 @@ export class LocalReplica implements Replica {
       this.#lifecycle.stallWith(reason);
       this.#sequencer.fail(reason);
       this.#waiters.fail(reason);
+      this.#versionWaiters.fail(reason);
       this.#deps.onProblem?.(error instanceof Error ? error : reason);
     }
   }
@@ -368,7 +403,7 @@ export class LocalReplica implements Replica {
     const { log } = this.#deps;
     const { start } = await log.bounds(POLICY_TOPIC);
     const records: PolicyRecord[] = [];
-    const reader = new TopicReader(log, POLICY_TOPIC, start);
+    const reader = new TopicReader({ log, topic: POLICY_TOPIC, from: start });
     try {
       for await (const { bytes } of reader.readTo(this.#state.ends.get(POLICY_TOPIC)?.end ?? 0)) {
         const record = decodeRecord(bytes);
@@ -378,6 +413,74 @@ export class LocalReplica implements Replica {
       reader.close();
     }
     return records;
+  }
+
+  /** What no writer has named after a while is named by this replica. */
+  #watchUncut(): UncutWatch {
+    const { setTimer, random } = this.#deps;
+    return new UncutWatch(
+      {
+        setTimer,
+        random,
+        delayMsMin: UNCUT_MS_MIN,
+        delayMsMax: UNCUT_MS_MAX,
+        propose: async (ends) => {
+          for (const [topic, end] of ends) this.#sequencer.adoptEnd(topic, end);
+          await this.#sequencer.requestCut();
+        },
+      },
+      this.#state.ends,
+    );
+  }
+
+  #cutsOnSeen(records: readonly LogRecord[]): void {
+    if (this.#uncut === undefined) return;
+    for (const { bytes } of records) {
+      const record = decodeRecord(bytes);
+      if (record.kind === 'cut') this.#uncut.cutOnSeen(record);
+    }
+  }
+
+  /** Reads ahead of the cuts what any writer may append to. */
+  async #followTopics(): Promise<void> {
+    for (const topic of this.#knownTopics()) {
+      if (this.#followed.has(topic)) continue;
+      this.#followed.add(topic);
+      await this.#cutReader.follow(topic, this.#state.ends.get(topic)?.end ?? 0);
+    }
+  }
+
+  /** Proposals whose writer is gone are published by whoever looks next. */
+  #repairLater(): void {
+    const { setTimer, random, onProblem } = this.#deps;
+    this.#cancelRepair = setTimer(
+      () => {
+        void this.#policies
+          .repair()
+          .catch((error: unknown) => {
+            if (error instanceof Error && this.#closing === undefined) onProblem?.(error);
+          })
+          .finally(() => {
+            if (this.#closing === undefined) this.#repairLater();
+          });
+      },
+      POLICY_REPAIR_MS * (0.5 + random()),
+    );
+  }
+
+  async #versionReached(version: number, waitMs: number): Promise<void> {
+    if (this.#state.policyVersion >= version) return;
+    await this.#versionWaiters.wait(version, waitMs, () => {
+      const { policyVersion, revision } = this.#state;
+      return new CaucusError(
+        'replica_behind',
+        `this replica has policy version ${policyVersion}, not ${version}`,
+        {
+          remedy: 'ask another replica, or again in a moment',
+          details: { revision, policyVersion, wanted: version },
+        },
+      );
+    });
   }
 
   #knownTopics(): string[] {
@@ -412,6 +515,12 @@ export class LocalReplica implements Replica {
     for (const { entry, error } of lostViews) this.#viewLost(entry.table, error);
     this.#sequencer.cutApplied(revision, verdicts);
     this.#waiters.reached(revision);
+    this.#versionWaiters.reached(this.#state.policyVersion);
+    if (this.#uncut !== undefined && this.#followed.size <= this.#state.sources.size) {
+      this.#followTopics().catch((error: unknown) => {
+        if (error instanceof Error) this.#deps.onProblem?.(error);
+      });
+    }
     this.#checkpointer.committed(recordBytes);
     this.#opener.sweep();
   }

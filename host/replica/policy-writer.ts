@@ -1,18 +1,23 @@
 /**
  * Policy changes: compiled, taken by compare-and-swap into the policy database, put on the policy
  * topic, and answered with the verdict at their cut. The topic decides; the database follows it.
+ *
+ * Other replicas write at the same time. The database gives each version to one of them; who comes
+ * second waits until that version has come through the log, and helps it there if its writer seems
+ * gone. A record that is on the topic twice counts once.
  */
 import { compile } from '../compiler/compile.ts';
 import { CaucusError } from '../errors.ts';
-import { POLICY_WRITE_TRIES } from '../limits.ts';
+import { POLICY_PENDING_MS, POLICY_SETTLE_MS, POLICY_WRITE_TRIES } from '../limits.ts';
 import { NO_HASH, policyHash } from '../log/policy-hash.ts';
 import { encodeRecord } from '../log/records.ts';
 import type { PolicyChange, PolicyOp, PolicyRecord } from '../log/records.ts';
-import type { Store } from '../store/store.ts';
+import type { PolicyHead, Proposal, Store } from '../store/store.ts';
 import { catalogOf, nameTaken } from './cut-draft.ts';
 import { invalidPolicy } from './program.ts';
 import type { PolicyState, ReplicatedState } from './replicated-state.ts';
 import type { PolicyWrite } from './replica.ts';
+import type { Timer } from './revision-waiters.ts';
 import type { Verdict } from './sequencer.ts';
 import { SerialQueue } from './serial-queue.ts';
 import { POLICY_TOPIC, checkName } from './topics.ts';
@@ -26,6 +31,19 @@ export interface PolicyWriterOptions {
   /** Those below the applied end that the log still has. */
   readonly readPolicyRecords: () => Promise<readonly PolicyRecord[]>;
   readonly submit: (topic: string, records: readonly Uint8Array[]) => Promise<Verdict>;
+  /** Resolves when the version has its verdict, rejects with `replica_behind` after `waitMs`. */
+  readonly versionReached: (version: number, waitMs: number) => Promise<void>;
+  readonly setTimer: Timer;
+  /** No other replica writes to the log: what is not in it now will not come. */
+  readonly isAlone: boolean;
+}
+
+/** Where a write stands: applied at a revision, or in the database with this version. */
+export type PolicyOutcome = { readonly revision: number } | { readonly pendingVersion: number };
+
+/** What a change builds on: the state, or proposals after it that are not in the log yet. */
+interface Base extends PolicyHead {
+  readonly pending: readonly PolicyChange[];
 }
 
 export class PolicyWriter {
@@ -38,14 +56,16 @@ export class PolicyWriter {
     this.#options = options;
   }
 
-  /** The revision of the change, or undefined where all texts are as they were. */
-  write(writes: readonly PolicyWrite[]): Promise<number | undefined> {
+  /** What became of the change, or undefined where all texts are as they were. */
+  write(writes: readonly PolicyWrite[]): Promise<PolicyOutcome | undefined> {
     return this.#queue.run(async () => {
-      const changes = this.#changed(writes);
-      if (changes.length === 0) return undefined;
-      this.#expectCompiles(changes);
-      const op: PolicyOp = changes.every((change) => change.text === null) ? 'delete' : 'put';
-      return await this.#append(op, changes);
+      return await this.#append((base) => {
+        const changes = this.#changed(writes, base.pending);
+        if (changes.length === 0) return undefined;
+        this.#expectCompiles(changes, base.pending);
+        const isDelete = changes.every((change) => change.text === null);
+        return { op: isDelete ? 'delete' : 'put', changes };
+      });
     });
   }
 
@@ -55,8 +75,11 @@ export class PolicyWriter {
     if (adding === undefined) {
       adding = this.#queue
         .run(async () => {
-          if (this.#options.state.sources.has(name)) return;
-          await this.#append('source', [{ name, text: String(FIRST_INCARNATION) }]);
+          const outcome = await this.#append(() => {
+            if (this.#options.state.sources.has(name)) return undefined;
+            return { op: 'source', changes: [{ name, text: String(FIRST_INCARNATION) }] };
+          });
+          if (outcome !== undefined && 'pendingVersion' in outcome) throw logAway();
         })
         .finally(() => this.#adding.delete(name));
       this.#adding.set(name, adding);
@@ -65,25 +88,31 @@ export class PolicyWriter {
   }
 
   /**
-   * What the database and the log know of each other, at start and when a proposal was refused:
-   * what the log has is copied back, what only the outbox has is published.
+   * What the database and the log know of each other, at start, when a proposal was refused, and
+   * from time to time: what the log has is copied back, what only the outbox has is published.
    */
   async heal(): Promise<void> {
-    const { store, state } = this.#options;
+    const { store, state, isAlone } = this.#options;
     const before = await store.head();
-    if (before.version !== state.policyVersion || before.hash !== state.policyHash) {
-      await this.#copyBack();
-    }
+    if (this.#isState(before) && (await store.pending()).length === 0) return;
+    // Proposals of writers that live come through the log by themselves.
+    if (before.version > state.policyVersion) await this.#reached(before.version);
+    if (await this.#isStoreBehind()) await this.#copyBack();
     for (const proposal of await store.pending()) {
       if (follows(proposal, state)) await this.#publish(proposal);
     }
-    const { version, hash } = await store.head();
-    if (version === state.policyVersion && hash === state.policyHash) return;
+    const head = await store.head();
+    if (this.#isState(head) || !isAlone) return;
     throw new CaucusError(
       'log_damaged',
-      `the policy database is at version ${version}, the log at ${state.policyVersion}`,
-      { remedy: 'restore both from one copy, or move both away', details: { version } },
+      `the policy database is at version ${head.version}, the log at ${state.policyVersion}`,
+      { remedy: 'restore both from one copy, or move both away', details: { ...head } },
     );
+  }
+
+  /** `heal` between the writes of this replica. */
+  repair(): Promise<void> {
+    return this.#queue.run(() => this.heal());
   }
 
   /** The texts with their errors, as they would be after `writes`. */
@@ -99,8 +128,9 @@ export class PolicyWriter {
   }
 
   /** Checks names, and leaves out what changes nothing. */
-  #changed(writes: readonly PolicyWrite[]): PolicyChange[] {
+  #changed(writes: readonly PolicyWrite[], pending: readonly PolicyChange[]): PolicyChange[] {
     const { state } = this.#options;
+    const policies = policiesAfter(state, pending);
     const seen = new Set<string>();
     return writes.filter(({ name, text }) => {
       checkName('policy', name);
@@ -111,36 +141,79 @@ export class PolicyWriter {
       }
       seen.add(name);
       if (state.sources.has(name)) throw nameTaken('policy', name, 'source');
-      const before = state.policies.get(name)?.text ?? null;
+      const before = policies.get(name)?.text ?? null;
       if (text === null && before === null) throw unknownPolicy(name);
       return text !== before;
     });
   }
 
-  #expectCompiles(changes: readonly PolicyChange[]): void {
-    const { program, diagnostics } = this.diagnose(changes);
+  #expectCompiles(changes: readonly PolicyChange[], pending: readonly PolicyChange[]): void {
+    const { program, diagnostics } = this.diagnose([...pending, ...changes]);
     if (program === undefined) throw invalidPolicy(whatIsWritten(changes), diagnostics);
   }
 
-  async #append(op: PolicyOp, changes: readonly PolicyChange[]): Promise<number> {
-    const { state, store } = this.#options;
+  /** `make` is asked anew for each base: another writer may have changed what it looks at. */
+  async #append(
+    make: (
+      base: Base,
+    ) => { readonly op: PolicyOp; readonly changes: readonly PolicyChange[] } | undefined,
+  ): Promise<PolicyOutcome | undefined> {
+    const { store } = this.#options;
     for (let tries = 0; tries < POLICY_WRITE_TRIES; tries++) {
-      const { policyVersion: version, policyHash: hash } = state;
+      const base = await this.#base();
+      const change = make(base);
+      if (change === undefined) return undefined;
+      const { version: previous, hash: previousHash } = base;
       // Too large a record must not get into the database.
-      encodeRecord(
-        recordOf({ version: version + 1, previousHash: hash, hash: NO_HASH, op, changes }),
-      );
-      const proposed = await store.propose(version, hash, op, changes);
-      if (!proposed.ok) {
-        await this.heal();
-        continue;
-      }
-      const verdict = await this.#publish({ ...proposed, previousHash: hash, op, changes });
-      if (verdict.kind === 'applied') return verdict.revision;
+      encodeRecord(recordOf({ version: previous + 1, previousHash, hash: NO_HASH, ...change }));
+      const proposed = await store.propose(previous, previousHash, change.op, change.changes);
+      if (!proposed.ok) continue;
+      const verdict = await this.#publishInTime({ ...proposed, previousHash, ...change });
+      if (verdict === undefined) return { pendingVersion: proposed.version };
+      if (verdict.kind === 'applied') return { revision: verdict.revision };
       if (verdict.kind === 'rejected') throw verdict.error;
     }
     throw new CaucusError('not_ready', 'other policy changes were always first', {
       remedy: 'try again in a moment',
+    });
+  }
+
+  /** The newest proposal, once it is known here; without the log, the chain of the database. */
+  async #base(): Promise<Base> {
+    const { store, state } = this.#options;
+    let head = await store.head();
+    if (head.version > state.policyVersion) await this.#reached(head.version);
+    if (!this.#isState(head)) {
+      await this.heal().catch((error: unknown) => {
+        if (!isLogAway(error)) throw error;
+      });
+      head = await store.head();
+    }
+    const pending: PolicyChange[] = [];
+    for (let version = state.policyVersion + 1; version <= head.version; version++) {
+      const proposal = await store.proposal(version);
+      if (proposal !== undefined && proposal.op !== 'source') pending.push(...proposal.changes);
+    }
+    if (head.version >= state.policyVersion) return { ...head, pending };
+    return { version: state.policyVersion, hash: state.policyHash, pending: [] };
+  }
+
+  /** Undefined: there is no verdict yet, and the caller should not wait for it. */
+  async #publishInTime(proposal: Chained): Promise<Verdict | undefined> {
+    const { setTimer } = this.#options;
+    return await new Promise((resolve, reject) => {
+      const cancel = setTimer(() => resolve(undefined), POLICY_PENDING_MS);
+      this.#publish(proposal).then(
+        (verdict) => {
+          cancel();
+          resolve(verdict);
+        },
+        (error: unknown) => {
+          cancel();
+          if (isLogAway(error)) resolve(undefined);
+          else reject(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
     });
   }
 
@@ -153,13 +226,24 @@ export class PolicyWriter {
     const verdict = await submit(POLICY_TOPIC, [encodeRecord(recordOf(proposal))]);
     if (verdict.kind === 'superseded') {
       await this.#copyBack();
-    } else if (verdict.kind === 'rejected') {
-      const { code, message } = verdict.error;
-      await store.setVerdict(proposal.version, 'rejected', JSON.stringify({ code, message }));
+      return this.#verdictOf(await store.proposal(proposal.version), proposal) ?? verdict;
+    }
+    if (verdict.kind === 'rejected') {
+      await store.setVerdict(proposal.version, 'rejected', verdictDetail(verdict.error));
     } else {
       await store.setVerdict(proposal.version, 'accepted', null);
     }
     return verdict;
+  }
+
+  /** Of a proposal that another replica has put on the topic as well, and first. */
+  #verdictOf(known: Proposal | undefined, proposal: Chained): Verdict | undefined {
+    if (known?.hash !== proposal.hash) return undefined;
+    if (known.state === 'accepted') {
+      return { kind: 'applied', revision: this.#options.state.revision };
+    }
+    if (known.state !== 'rejected') return undefined;
+    return { kind: 'rejected', error: errorOfDetail(known.verdict) };
   }
 
   /** The database takes over what holds in the log, as far back as the log goes. */
@@ -184,6 +268,34 @@ export class PolicyWriter {
       await store.setVerdict(logged.version, isRejected ? 'rejected' : 'accepted', null);
     }
   }
+
+  /** The log has what the database has not, has otherwise, or has not judged. */
+  async #isStoreBehind(): Promise<boolean> {
+    const { store, state } = this.#options;
+    const { policyVersion: version, policyHash: hash } = state;
+    if (version === 0) return false;
+    if ((await store.proposal(version))?.hash !== hash) return true;
+    return (await store.pending()).some((proposal) => proposal.version <= version);
+  }
+
+  #isState(head: PolicyHead): boolean {
+    const { policyVersion, policyHash: hash } = this.#options.state;
+    return head.version === policyVersion && head.hash === hash;
+  }
+
+  /** True when the version came through the log in a short while. */
+  async #reached(version: number): Promise<boolean> {
+    const { state, versionReached, isAlone } = this.#options;
+    if (state.policyVersion >= version) return true;
+    if (isAlone) return false;
+    try {
+      await versionReached(version, POLICY_SETTLE_MS);
+      return true;
+    } catch (error) {
+      if (error instanceof CaucusError && error.code === 'replica_behind') return false;
+      throw error;
+    }
+  }
 }
 
 interface Chained {
@@ -203,6 +315,29 @@ export function unknownPolicy(name: string): CaucusError {
     remedy: 'check the name',
     details: { name },
   });
+}
+
+function isLogAway(error: unknown): boolean {
+  return error instanceof CaucusError && error.code === 'log_unavailable';
+}
+
+function logAway(): CaucusError {
+  return new CaucusError('log_unavailable', 'the log cannot be reached', {
+    remedy: 'try again in a moment',
+  });
+}
+
+function verdictDetail({ code, message, remedy }: CaucusError): string {
+  return JSON.stringify({ code, message, remedy });
+}
+
+function errorOfDetail(detail: string | null): CaucusError {
+  const { message, remedy } = JSON.parse(detail ?? '{}') as { message?: string; remedy?: string };
+  return new CaucusError(
+    'invalid_policy',
+    message ?? 'the change does not fit the policies that were there',
+    remedy === undefined ? {} : { remedy },
+  );
 }
 
 function policiesAfter(

@@ -18,13 +18,15 @@ import { invalidPolicy } from './program.ts';
 import type { Compiled } from './program.ts';
 import type { Consistency, Position, QueryAnswer, QueryRequest } from './replica.ts';
 import type { RevisionWaiters } from './revision-waiters.ts';
-import { decodeToken } from './token.ts';
+import { decodeRevision, decodeToken } from './token.ts';
 
 export interface QueryRunnerOptions {
   readonly logId: string;
   readonly live: LiveEngine;
   readonly lowerQuery: (plan: Plan, query: CompiledQuery) => QueryPlan;
   readonly waiters: RevisionWaiters;
+  /** Resolves when the policy change of this version has its verdict; else `replica_behind`. */
+  readonly versionReached: (version: number, waitMs: number) => Promise<void>;
   readonly compiled: () => Compiled;
   readonly position: () => Position;
   /** The revision of the newest cut in the log. */
@@ -70,19 +72,24 @@ export class QueryRunner {
       await this.waitFor(await this.#options.newestRevision(), waitMs);
       return undefined;
     }
-    const isExact = 'exact' in consistency;
-    const token = isExact ? consistency.exact : consistency.atLeast;
-    const revision = decodeToken(this.#options.logId, token);
-    const { revision: current } = this.#options.position();
-    if (isExact && revision < current) throw expired(revision, current);
-    await this.waitFor(revision, waitMs);
-    return isExact ? revision : undefined;
+    const { logId, position, versionReached } = this.#options;
+    if ('exact' in consistency) {
+      const revision = decodeRevision(logId, consistency.exact);
+      const { revision: current } = position();
+      if (revision < current) throw expired(revision, current);
+      await this.waitFor(revision, waitMs);
+      return revision;
+    }
+    const point = decodeToken(logId, consistency.atLeast);
+    if ('revision' in point) await this.waitFor(point.revision, waitMs);
+    else await versionReached(point.policyVersion, boundedWait(waitMs));
+    return undefined;
   }
 
-  async waitFor(revision: number, waitMs = WAIT_MS_DEFAULT): Promise<void> {
+  async waitFor(revision: number, waitMs?: number): Promise<void> {
     const { position, waiters } = this.#options;
     if (position().revision >= revision) return;
-    await waiters.wait(revision, Math.min(waitMs, WAIT_MS_MAX), () => {
+    await waiters.wait(revision, boundedWait(waitMs), () => {
       const current = position().revision;
       return new CaucusError(
         'replica_behind',
@@ -143,6 +150,10 @@ export class QueryRunner {
     }
     return compiled;
   }
+}
+
+function boundedWait(waitMs = WAIT_MS_DEFAULT): number {
+  return Math.min(waitMs, WAIT_MS_MAX);
 }
 
 function expired(wanted: number, current: number): CaucusError {

@@ -10,6 +10,7 @@ import type {
   Commit,
   Consistency,
   PolicyDryRun,
+  PolicyPosition,
   PolicyWrite,
   Position,
   QueryAnswer,
@@ -82,7 +83,7 @@ export class ReplicaGate implements Replica {
     return await this.#opened().readPolicy(name, consistency);
   }
 
-  async writePolicies(writes: readonly PolicyWrite[]): Promise<Position> {
+  async writePolicies(writes: readonly PolicyWrite[]): Promise<PolicyPosition> {
     return await this.#opened().writePolicies(writes);
   }
 

@@ -51,6 +51,13 @@ export interface PolicyWrite {
   /** null deletes. */
   readonly text: string | null;
 }
+/**
+ * `pending`: the change is stored and its verdict not known, because the log cannot be reached; the
+ * token stands for it, and `revision` is the last known one.
+ */
+export interface PolicyPosition extends Position {
+  readonly pending?: boolean;
+}
 export interface PolicyDryRun {
   readonly diagnostics: readonly Diagnostic[];
   /** Rows that would appear and vanish, by table; empty where there are errors. */
@@ -147,7 +154,7 @@ export interface Replica {
    * All in one revision, or none: `invalid_policy` carries the diagnostics in `details`. Equal
    * text changes nothing.
    */
-  writePolicies(writes: readonly PolicyWrite[]): Promise<Position>;
+  writePolicies(writes: readonly PolicyWrite[]): Promise<PolicyPosition>;
   dryRun(write: PolicyWrite): Promise<PolicyDryRun>;
   openView(request: {
     readonly query: string;

@@ -46,6 +46,7 @@ export async function readGenesis(
   if (start > 0) return undefined;
   if (end === 0) {
     await expectNothingElse(deps);
+    // Another starter may have begun the log meanwhile: then the first identity holds, not ours.
     const genesis = {
       kind: 'genesis',
       logId: deps.randomId(),
@@ -74,13 +75,16 @@ export async function readGenesis(
 
 /** An empty log beside anything that was made from one: it was lost, and must not begin anew. */
 async function expectNothingElse({
+  log,
   checkpoints,
   store,
-}: Pick<ReplicaDependencies, 'checkpoints' | 'store'>): Promise<void> {
+}: Pick<ReplicaDependencies, 'log' | 'checkpoints' | 'store'>): Promise<void> {
   const { checkpoint, damaged } = await checkpoints.loadNewest();
   const { version } = await store.head();
   const hasCheckpoint = checkpoint !== undefined || damaged.length > 0;
   if (!hasCheckpoint && version === 0) return;
+  // What was written meanwhile came after another starter's identity.
+  if ((await log.bounds(CUTS_TOPIC)).end > 0) return;
   const left = hasCheckpoint ? 'checkpoints are there' : `${version} policy changes are stored`;
   throw new CaucusError('log_damaged', `the log is empty, but ${left}`, { remedy: LOG_REMEDY });
 }
@@ -219,7 +223,7 @@ async function verifyBirths(engine: Engine, state: ReplicatedState): Promise<voi
 }
 
 export async function readRecord(log: Log, topic: string, offset: number): Promise<Uint8Array> {
-  const reader = new TopicReader(log, topic, offset);
+  const reader = new TopicReader({ log, topic, from: offset });
   try {
     for await (const record of reader.readTo(offset + 1)) return record.bytes;
   } finally {

@@ -61,6 +61,10 @@ export class Sequencer {
   #queuedBytes = 0;
   /** By `topic@offset` of the first record. */
   readonly #waiting = new Map<string, Submission>();
+  /** An append is under way, whose records another replica may cut before we hear of them. */
+  #isAppending = false;
+  /** Verdicts that came meanwhile. */
+  readonly #early = new Map<string, Verdict>();
   /** Cuts appended and not applied. */
   readonly #inFlight = new Set<number>();
   #appliedUpTo = -1;
@@ -73,9 +77,9 @@ export class Sequencer {
     this.#options = options;
   }
 
-  /** The end of a topic as found at start. */
+  /** A topic's end that somebody else has made: the next cut names it. */
   adoptEnd(topic: string, end: TopicEnd): void {
-    this.#ends.set(topic, end);
+    this.#raiseEnd(topic, end);
     this.#ensured.add(topic);
   }
 
@@ -118,7 +122,12 @@ export class Sequencer {
     this.#appliedUpTo = revision;
     for (const offset of this.#inFlight) if (offset <= revision) this.#inFlight.delete(offset);
     for (const [key, verdict] of verdicts) {
-      this.#waiting.get(key)?.resolve(verdict);
+      const submission = this.#waiting.get(key);
+      if (submission === undefined) {
+        if (this.#isAppending) this.#early.set(key, verdict);
+        continue;
+      }
+      submission.resolve(verdict);
       this.#waiting.delete(key);
     }
     this.#wake();
@@ -167,14 +176,21 @@ export class Sequencer {
     const requests = this.#cutRequests;
     this.#cutRequests = [];
     const groups = this.#take();
+    this.#isAppending = true;
     const appends = [...groups].map(([topic, group]) => this.#appendTo(topic, group));
     const landed = (await Promise.all(appends)).flat();
+    this.#isAppending = false;
     // Nothing landed and no tail: the log refused everything.
     if (landed.length === 0 && groups.size > 0) {
       this.#cutRequests = [...requests, ...this.#cutRequests];
       return;
     }
-    for (const { key, submission } of landed) this.#waiting.set(key, submission);
+    for (const { key, submission } of landed) {
+      const verdict = this.#early.get(key);
+      if (verdict === undefined) this.#waiting.set(key, submission);
+      else submission.resolve(verdict);
+    }
+    this.#early.clear();
     try {
       const cut = this.#options.encodeCut(this.#ends);
       const { first } = await this.#options.log.append(this.#options.cutsTopic, [cut]);
@@ -205,7 +221,7 @@ export class Sequencer {
       const records = group.flatMap((submission) => submission.records);
       let { first: offset } = await log.append(topic, records);
       const last = records.at(-1) as Uint8Array;
-      this.#ends.set(topic, { end: offset + records.length, checksum: checksumOf(last) });
+      this.#raiseEnd(topic, { end: offset + records.length, checksum: checksumOf(last) });
       return group.map((submission) => {
         const key = `${topic}@${offset}`;
         offset += submission.records.length;
@@ -216,6 +232,11 @@ export class Sequencer {
       onAppend(error);
       return [];
     }
+  }
+
+  /** Other writers' records may be behind ours, and a later append acknowledged before. */
+  #raiseEnd(topic: string, end: TopicEnd): void {
+    if (end.end > (this.#ends.get(topic)?.end ?? 0)) this.#ends.set(topic, end);
   }
 
   /** Takes what fits a cut off the queue, by topic; at least one submission if there is any. */

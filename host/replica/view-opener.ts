@@ -15,7 +15,7 @@ import type { LiveEngine } from './live-engine.ts';
 import type { Planned } from './planner.ts';
 import type { QueryRunner } from './query-runner.ts';
 import type { Position, View } from './replica.ts';
-import { decodeToken } from './token.ts';
+import { decodeRevision } from './token.ts';
 import type { ViewEntry, ViewRegistry } from './view-registry.ts';
 
 export interface ViewOpenerOptions {
@@ -45,7 +45,7 @@ export class ViewOpener {
 
   async open(request: OpenRequest): Promise<View> {
     const { live, logId, queries } = this.#options;
-    const from = request.from === undefined ? undefined : decodeToken(logId, request.from);
+    const from = request.from === undefined ? undefined : decodeRevision(logId, request.from);
     // A client never sees an older state than it has shown.
     if (from !== undefined) await queries.waitFor(from);
     return await new Promise<View>((resolve, reject) => {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CaucusError } from '../../host/errors.ts';
-import { decodeToken, encodeToken } from '../../host/replica/token.ts';
+import {
+  decodeRevision,
+  decodeToken,
+  encodePolicyToken,
+  encodeToken,
+} from '../../host/replica/token.ts';
 import {
   code,
   ints,
@@ -18,7 +23,10 @@ const insert = (table: string, ...values: number[]) => [{ table, insert: ints(..
 test('tokens: log id and revision, told apart from garbage and from other logs', () => {
   const token = encodeToken('log-ü', 123_456_789_012);
   assert.match(token, /^[A-Za-z0-9_-]+$/);
-  assert.equal(decodeToken('log-ü', token), 123_456_789_012);
+  assert.deepEqual(decodeToken('log-ü', token), { revision: 123_456_789_012 });
+  const pending = encodePolicyToken('log-ü', 7);
+  assert.deepEqual(decodeToken('log-ü', pending), { policyVersion: 7 });
+  assert.throws(() => decodeRevision('log-ü', pending), code('token_invalid'));
   assert.throws(() => decodeToken('other', token), code('token_foreign'));
   const flipped = token.slice(0, 8) + (token[8] === 'A' ? 'B' : 'A') + token.slice(9);
   const garbage = [

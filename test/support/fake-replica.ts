@@ -8,6 +8,7 @@ import type {
   Batch,
   Commit,
   PolicyDryRun,
+  PolicyPosition,
   PolicyWrite,
   Position,
   QueryAnswer,
@@ -130,7 +131,7 @@ class ScriptedReplica implements FakeReplica {
     return { ...this.#position(), text };
   }
 
-  async writePolicies(writes: readonly PolicyWrite[]): Promise<Position> {
+  async writePolicies(writes: readonly PolicyWrite[]): Promise<PolicyPosition> {
     for (const write of writes) {
       const { diagnostics } = await this.dryRun(write);
       if (diagnostics.length > 0) {

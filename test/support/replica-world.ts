@@ -196,6 +196,26 @@ export async function startNode(world: World, options: NodeOptions = {}): Promis
     now: () => world.nowMs,
     ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
   });
+  return await startOn(world, log, () => log.close(), {
+    checkpoints: new CheckpointStore(disk, '/data/checkpoints'),
+    ...options,
+  });
+}
+
+/** Another replica over the log of `first`, which has to stop last. Its disk is its own. */
+export function joinNode(world: World, first: Node, options: NodeOptions = {}): Promise<Node> {
+  return startOn(world, first.log, () => Promise.resolve(), {
+    checkpoints: new CheckpointStore(new FaultyDisk().attach(), '/data/checkpoints'),
+    ...options,
+  });
+}
+
+async function startOn(
+  world: World,
+  log: FileLog,
+  closeLog: () => Promise<void>,
+  options: NodeOptions & Pick<ReplicaDependencies, 'checkpoints'>,
+): Promise<Node> {
   const factory = FACTORIES[world.engineName];
   const engine = new TestEngine(await factory.create(options.rowsPerTableMax ?? Infinity));
   const { segmentBytes: _bytes, rowsPerTableMax: _rows, wrapLog, ...given } = options;
@@ -205,12 +225,12 @@ export async function startNode(world: World, options: NodeOptions = {}): Promis
     lowerQuery: factory.lowerQuery,
     log: wrapLog === undefined ? log : wrapLog(log),
     store: world.store,
-    checkpoints: new CheckpointStore(disk, '/data/checkpoints'),
     now: () => world.nowMs,
     setTimer: (callback, ms) => {
       const timer = setTimeout(callback, ms);
       return () => clearTimeout(timer);
     },
+    random: Math.random,
     randomId: () => `id-${ids++}`,
     yield: yieldToLoop,
     onProblem: (error) => world.problems.push(error),
@@ -219,7 +239,7 @@ export async function startNode(world: World, options: NodeOptions = {}): Promis
   });
   const stop = async (): Promise<void> => {
     await replica.close();
-    await log.close();
+    await closeLog();
     engine.close();
   };
   return { replica, engine, log, stop };

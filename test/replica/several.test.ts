@@ -1,0 +1,224 @@
+/** Three replicas over one log and one policy database: any of them writes, all show the same. */
+import assert from 'node:assert/strict';
+import { CaucusError } from '../../host/errors.ts';
+import { encodePushBatch } from '../../host/log/batch-parts.ts';
+import type { Log } from '../../host/log/log.ts';
+import type { LocalReplica } from '../../host/replica/local-replica.ts';
+import {
+  code,
+  ints,
+  joinNode,
+  newWorld,
+  replicaTest,
+  shown,
+  startNode,
+  yieldToLoop,
+} from '../support/replica-world.ts';
+import type { Node, NodeOptions, World } from '../support/replica-world.ts';
+
+const PEERS = { settings: { hasPeers: true } } as const;
+
+async function startThree(
+  world: World,
+  options: (index: number) => NodeOptions = () => ({}),
+): Promise<Node[]> {
+  const first = await startNode(world, { ...PEERS, ...options(0) });
+  const others = await Promise.all(
+    [1, 2].map((index) => joinNode(world, first, { ...PEERS, ...options(index) })),
+  );
+  return [first, ...others];
+}
+
+async function stopAll(nodes: readonly Node[]): Promise<void> {
+  for (const node of nodes.slice(1)) await node.stop();
+  await nodes[0]?.stop();
+}
+
+/** Each replica at the newest revision of the log, digests equal. */
+async function expectEqual(nodes: readonly Node[]): Promise<void> {
+  const digests = new Map<number, Set<string>>();
+  for (const { replica } of nodes) {
+    await replica.query({ query: '1 = 1', consistency: 'latest', waitMs: 10_000 });
+  }
+  // One of them may have gone on meanwhile.
+  const newest = Math.max(...nodes.map(({ replica }) => replica.status().revision));
+  for (const { replica } of nodes) {
+    while (replica.status().revision < newest) await yieldToLoop();
+    const { revision, digest } = replica.status();
+    const of = digests.get(revision) ?? new Set();
+    digests.set(revision, of.add(digest));
+  }
+  for (const [revision, of] of digests) {
+    assert.equal(of.size, 1, `revision ${revision} has digests ${[...of].join(' ')}`);
+  }
+}
+
+const answer = async (replica: LocalReplica, query: string, token: string) =>
+  shown((await replica.query({ query, consistency: { atLeast: token } })).rows);
+
+replicaTest(
+  'a policy written on one replica is seen on the others at the same revision',
+  async () => {
+    const nodes = await startThree(await newWorld());
+    const [a, b, c] = nodes.map(({ replica }) => replica) as [
+      LocalReplica,
+      LocalReplica,
+      LocalReplica,
+    ];
+    const { token } = await a.writePolicies([{ name: 'p', text: 'big(x) :- s:t(x), x > 1\n' }]);
+    assert.equal((await b.readPolicy('p', { atLeast: token })).text, 'big(x) :- s:t(x), x > 1\n');
+    const pushed = await b.writeBatch({
+      source: 's',
+      changes: [{ table: 't', insert: ints(1, 2) }],
+    });
+    assert.deepEqual(await answer(c, 'p:big(x)', pushed.token), [[2n]]);
+    assert.deepEqual(await answer(a, 'p:big(x)', pushed.token), [[2n]]);
+    await expectEqual(nodes);
+    await stopAll(nodes);
+  },
+);
+
+replicaTest(
+  'racing policy writes all count, each in its own revision, on every replica',
+  async () => {
+    const world = await newWorld();
+    const nodes = await startThree(world);
+    const writes = nodes.flatMap(({ replica }, n) =>
+      [0, 1, 2, 3].map((k) =>
+        replica.writePolicies([{ name: `p${n}${k}`, text: `t(${n}, ${k})\n` }]),
+      ),
+    );
+    const answers = await Promise.all(writes);
+    assert.ok(answers.every((position) => position.pending !== true));
+    await expectEqual(nodes);
+    for (const { replica } of nodes) assert.equal(replica.status().policies.length, 12);
+    const policies = await world.store.policies();
+    assert.equal(policies.length, 12);
+    assert.deepEqual(await world.store.pending(), []);
+    assert.deepEqual(
+      policies.map((policy) => policy.version).sort((x, y) => x - y),
+      Array.from({ length: 12 }, (_, index) => index + 1),
+    );
+    await stopAll(nodes);
+  },
+);
+
+replicaTest('many writers of one source: every batch counts once, ids are shared', async () => {
+  const nodes = await startThree(await newWorld());
+  const writes: Promise<{ revision: number }>[] = [];
+  for (let n = 0; n < 60; n++) {
+    const { replica } = nodes[n % 3] as Node;
+    const id = { key: `k${n % 20}`, bodyDigest: `d${n % 20}` };
+    const changes = [{ table: 't', insert: ints(n % 20) }];
+    writes.push(replica.writeBatch({ source: 's', changes, id }));
+  }
+  const revisions = (await Promise.all(writes)).map(({ revision }) => revision);
+  for (let n = 0; n < 20; n++) {
+    assert.equal(new Set([revisions[n], revisions[n + 20], revisions[n + 40]]).size, 1);
+  }
+  await expectEqual(nodes);
+  for (const { replica } of nodes) assert.equal(replica.status().sources[0]?.tables['t'], 20);
+  await stopAll(nodes);
+});
+
+for (const hasPeers of [true, false]) {
+  replicaTest(
+    `a record that its writer left without a cut ${hasPeers ? 'gets one' : 'waits (control)'}`,
+    async () => {
+      const nodes = await startThree(await newWorld(), () => ({ settings: { hasPeers } }));
+      const { replica, log } = nodes[0] as Node;
+      const first = await replica.writeBatch({
+        source: 's',
+        changes: [{ table: 't', insert: ints(1) }],
+      });
+      const records = encodePushBatch(
+        {
+          owner: 'gone',
+          batch: 1,
+          batchId: null,
+          bodyDigest: null,
+          snapshot: false,
+          changes: [{ table: 't', insert: ints(2) }],
+        },
+        1000,
+      );
+      await log.append('source.s.1', records);
+      const deadline = Date.now() + (hasPeers ? 60_000 : 500);
+      const count = (): number | undefined => replica.status().sources[0]?.tables['t'];
+      while (count() !== 2 && Date.now() < deadline) await yieldToLoop();
+      assert.equal(count(), hasPeers ? 2 : 1);
+      if (hasPeers) assert.ok(replica.status().revision > first.revision);
+      await stopAll(nodes);
+    },
+  );
+}
+
+/** A log that this replica cannot append to while `isAway`. */
+function awayLog(log: Log, link: { isAway: boolean }): Log {
+  return {
+    ...log,
+    ensureTopic: (topic) => log.ensureTopic(topic),
+    append: async (topic, records) => {
+      if (link.isAway) throw new CaucusError('log_unavailable', 'the link is cut');
+      return await log.append(topic, records);
+    },
+    read: (topic, from, signal) => log.read(topic, from, signal),
+    bounds: (topic) => log.bounds(topic),
+    trim: (topic, before) => log.trim(topic, before),
+    close: () => log.close(),
+  };
+}
+
+replicaTest(
+  'without the log a policy write is pending, its token works everywhere later',
+  async () => {
+    const world = await newWorld();
+    const link = { isAway: false };
+    const nodes = await startThree(world, (index) =>
+      index === 0 ? { wrapLog: (log) => awayLog(log, link) } : {},
+    );
+    const [a, b] = nodes.map(({ replica }) => replica) as [LocalReplica, LocalReplica];
+    link.isAway = true;
+    const first = await a.writePolicies([{ name: 'p', text: 't(1)\n' }]);
+    const second = await a.writePolicies([{ name: 'q', text: 't(2) :- p:t(x)\n' }]);
+    assert.deepEqual([first.pending, second.pending], [true, true]);
+    await assert.rejects(
+      a.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1) }] }),
+      code('log_unavailable'),
+    );
+    // Any replica helps what is in the database into the log.
+    const { rows } = await b.query({
+      query: 'q:t(x)',
+      consistency: { atLeast: second.token },
+      waitMs: 60_000,
+    });
+    assert.deepEqual(shown(rows), [[2n]]);
+    link.isAway = false;
+    await a.writePolicies([{ name: 'r', text: 't(3)\n' }]);
+    await expectEqual(nodes);
+    assert.deepEqual(
+      (await world.store.policies()).map((policy) => policy.name),
+      ['p', 'q', 'r'],
+    );
+    await stopAll(nodes);
+  },
+);
+
+replicaTest(
+  'a replica is stopped, the others serve, it comes back with the same state',
+  async () => {
+    const world = await newWorld();
+    const nodes = await startThree(world);
+    const [first, , third] = nodes as [Node, Node, Node];
+    await first.replica.writePolicies([{ name: 'p', text: 'big(x) :- s:t(x), x > 1\n' }]);
+    await third.stop();
+    const { token } = await first.replica.writeBatch({
+      source: 's',
+      changes: [{ table: 't', insert: ints(1, 2, 3) }],
+    });
+    const again = await joinNode(world, first, PEERS);
+    assert.deepEqual(await answer(again.replica, 'p:big(x)', token), [[2n], [3n]]);
+    await expectEqual([first, nodes[1] as Node, again]);
+    await stopAll([first, nodes[1] as Node, again]);
+  },
+);
