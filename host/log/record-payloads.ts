@@ -4,8 +4,10 @@ import { verifyBlock } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import type {
+  AnnounceRecord,
   CaucusRecord,
   CutRecord,
+  DigestEntry,
   PolicyChange,
   PolicyOp,
   PolicyRecord,
@@ -89,6 +91,9 @@ export function writePayload(writer: ByteWriter, record: CaucusRecord): void {
       return;
     case 'cut':
       writeCut(writer, record);
+      return;
+    case 'announce':
+      writeAnnounce(writer, record);
   }
 }
 
@@ -119,6 +124,8 @@ export function readPayload(reader: ByteReader, kind: RecordKind): CaucusRecord 
     }
     case 'cut':
       return readCut(reader);
+    case 'announce':
+      return readAnnounce(reader);
   }
 }
 
@@ -260,6 +267,47 @@ function readCut(reader: ByteReader): CutRecord {
   const asOfTimeMs = reader.u64();
   const asOf = { offset, timeMs: asOfTimeMs, vector: readVector(reader) };
   return { kind: 'cut', vector, timeMs, asOf };
+}
+
+function writeAnnounce(writer: ByteWriter, record: AnnounceRecord): void {
+  writer.text(record.nodeId);
+  writer.text(record.owner);
+  writer.text(record.url);
+  writer.text(record.phase);
+  writer.u64(record.revision);
+  writer.u64(record.checkpointRevision);
+  writer.u32(record.semantics);
+  writer.u32(record.digests.length);
+  for (const { revision, digest } of record.digests) {
+    writer.u64(revision);
+    writer.text(digest);
+  }
+}
+
+function readAnnounce(reader: ByteReader): AnnounceRecord {
+  const nodeId = reader.text();
+  const owner = reader.text();
+  const url = reader.text();
+  const phase = reader.text();
+  const revision = reader.u64();
+  const checkpointRevision = reader.u64();
+  const semantics = reader.u32();
+  const count = reader.u32();
+  const digests: DigestEntry[] = [];
+  for (let index = 0; index < count; index++) {
+    digests.push({ revision: reader.u64(), digest: reader.text() });
+  }
+  return {
+    kind: 'announce',
+    nodeId,
+    owner,
+    url,
+    phase,
+    revision,
+    checkpointRevision,
+    semantics,
+    digests,
+  };
 }
 
 function writeVector(writer: ByteWriter, vector: Vector): void {

@@ -151,6 +151,32 @@ export interface CutRecord {
   } | null;
 }
 
+export interface DigestEntry {
+  readonly revision: number;
+  readonly digest: string;
+}
+
+/**
+ * What a replica says of itself, on the topic `replicas`. No cut names it and no fold reads it: it
+ * tells who lives, where, how far, and with which state.
+ */
+export interface AnnounceRecord {
+  readonly kind: 'announce';
+  readonly nodeId: string;
+  /** Random per start. */
+  readonly owner: string;
+  /** Under which other nodes reach its API; empty: they do not. */
+  readonly url: string;
+  readonly phase: string;
+  readonly revision: number;
+  /** The newest revision of which it holds a checkpoint; 0: none. */
+  readonly checkpointRevision: number;
+  /** The highest semantics level that its code knows. */
+  readonly semantics: number;
+  /** Of the revisions since its last announcement that all replicas compare. */
+  readonly digests: readonly DigestEntry[];
+}
+
 export type CaucusRecord =
   | OpenRecord
   | SnapshotRecord
@@ -159,7 +185,8 @@ export type CaucusRecord =
   | PushRecord
   | PolicyRecord
   | GenesisRecord
-  | CutRecord;
+  | CutRecord
+  | AnnounceRecord;
 
 export type RecordKind = CaucusRecord['kind'];
 
@@ -173,6 +200,7 @@ export const RECORD_KINDS: Readonly<Record<RecordKind, number>> = {
   policy: 16,
   genesis: 32,
   cut: 33,
+  announce: 48,
 };
 
 export const RECORD_VERSION = 1;
