@@ -60,8 +60,10 @@ export const LAYERS: readonly Layer[] = [
   { place: 'host/config.ts', imports: [], node: true },
   { place: 'host/index.ts', imports: ANYTHING, node: false },
   { place: 'drivers', imports: ['host/log', 'host/store', 'host/observe'], node: true },
-  { place: 'bench', imports: [...ANYTHING, 'test/support'], node: true },
-  { place: 'test', imports: [...ANYTHING, 'bench'], node: true },
+  // Starts components and replicas as processes; knows of them what a user does.
+  { place: 'deploy', imports: [], node: true },
+  { place: 'bench', imports: [...ANYTHING, 'deploy', 'test/support'], node: true },
+  { place: 'test', imports: [...ANYTHING, 'deploy', 'bench'], node: true },
 ];
 
 /** Packages, and the only places that may import them. Tests and benches may import all. */

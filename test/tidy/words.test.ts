@@ -68,7 +68,9 @@ const SELF = 'test/tidy/words.test.ts';
 
 function badFileNames(tree: SourceTree): Findings {
   return [...tree.keys()]
-    .filter((file) => /^(engine-as|host|drivers|test|bench)\//.test(file) && file.endsWith('.ts'))
+    .filter(
+      (file) => /^(engine-as|host|drivers|deploy|test|bench)\//.test(file) && file.endsWith('.ts'),
+    )
     .filter((file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.as)?\.ts$/.test(path.posix.basename(file)))
     .map((file) => `${file} is not in kebab-case`);
 }

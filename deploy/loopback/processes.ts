@@ -1,0 +1,279 @@
+/**
+ * Processes of components: started until they are ready, killed, stopped, paused, started again.
+ *
+ * Each writes to a log file of its own and leads a process group of its own, so that Ctrl-C reaches
+ * us only and we stop things in order. None outlives us: what still runs when we exit is killed, and
+ * where the system has `setpriv` the kernel does that too when we are killed ourselves.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { accessSync, closeSync, constants, mkdirSync, openSync, readSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Between two probes. */
+const PROBE_INTERVAL_MS = 20;
+const START_LIMIT_MS = 90_000;
+/** From SIGTERM to SIGKILL. */
+const STOP_LIMIT_MS = 15_000;
+/** Of a log file, in the message of a failed start. */
+const LOG_TAIL_LINES = 15;
+const LOG_READ_BYTES = 64 * 1024;
+
+/** Told what is being done, a line at a time. */
+export type Progress = (line: string) => void;
+
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Only a process of root can run another as somebody else. */
+  readonly user?: User | undefined;
+}
+
+export interface ProcessSpec {
+  /** Names the log file too. */
+  readonly name: string;
+  /** Working directory and place of the log file; it is made if need be. */
+  readonly directory: string;
+  /** Asked at each start: a second one may differ from the first. */
+  program(): Program | Promise<Program>;
+  /** `log` is what this run has written. Must not throw. */
+  isReady(log: LogText): boolean | Promise<boolean>;
+  readonly startLimitMs?: number;
+  readonly stopLimitMs?: number;
+}
+
+export type ProcessState = 'running' | 'paused' | 'stopped';
+
+export interface Controls {
+  /** Resolves when it is ready; at once if it runs already. Rejects with the end of its log. */
+  start(): Promise<void>;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** SIGTERM, and SIGKILL if that does not help; resolves when it is gone. */
+  stop(): Promise<void>;
+  /** SIGSTOP: it keeps its connections and answers nothing. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
+}
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly ended: Promise<void>;
+  /** How it ended; undefined while it runs. */
+  exit: string | undefined;
+  isPaused: boolean;
+}
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export class ComponentProcess implements Controls {
+  readonly name: string;
+  readonly logFile: string;
+  readonly #spec: ProcessSpec;
+  #run: Run | undefined;
+
+  constructor(spec: ProcessSpec) {
+    this.name = spec.name;
+    this.logFile = path.join(spec.directory, `${spec.name}.log`);
+    this.#spec = spec;
+  }
+
+  get state(): ProcessState {
+    if (this.#run === undefined || this.#run.exit !== undefined) return 'stopped';
+    return this.#run.isPaused ? 'paused' : 'running';
+  }
+
+  get pid(): number | undefined {
+    return this.state === 'stopped' ? undefined : this.#run?.child.pid;
+  }
+
+  async start(): Promise<void> {
+    if (this.state !== 'stopped') return;
+    const { directory, startLimitMs = START_LIMIT_MS } = this.#spec;
+    mkdirSync(directory, { recursive: true });
+    const program = await this.#spec.program();
+    const file = openSync(this.logFile, 'a');
+    const log = new LogText(this.logFile, statSync(this.logFile).size);
+    const run = launch(program, directory, file);
+    closeSync(file);
+    this.#run = run;
+    const deadline = performance.now() + startLimitMs;
+    while (!(await this.#spec.isReady(log))) {
+      if (run.exit !== undefined)
+        throw this.#failure(`ended (${run.exit}) before it was ready`, log);
+      if (performance.now() > deadline) {
+        await this.kill();
+        throw this.#failure(`was not ready after ${startLimitMs / 1000} s`, log);
+      }
+      await delay(PROBE_INTERVAL_MS);
+    }
+  }
+
+  async kill(): Promise<void> {
+    await this.#signal('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    const run = this.#run;
+    if (run === undefined || run.exit !== undefined) return;
+    this.resume();
+    const limit = new AbortController();
+    const overdue = delay(this.#spec.stopLimitMs ?? STOP_LIMIT_MS, undefined, limit).then(
+      () => run.child.kill('SIGKILL'),
+      () => undefined,
+    );
+    await this.#signal('SIGTERM');
+    limit.abort();
+    await overdue;
+  }
+
+  pause(): void {
+    this.#setPaused(true);
+  }
+
+  resume(): void {
+    this.#setPaused(false);
+  }
+
+  #setPaused(isPaused: boolean): void {
+    const run = this.#run;
+    if (run === undefined || run.exit !== undefined) return;
+    run.child.kill(isPaused ? 'SIGSTOP' : 'SIGCONT');
+    run.isPaused = isPaused;
+  }
+
+  async #signal(signal: NodeJS.Signals): Promise<void> {
+    const run = this.#run;
+    if (run === undefined || run.exit !== undefined) return;
+    // While somebody waits for its end, it keeps us alive.
+    run.child.ref();
+    run.child.kill(signal);
+    await run.ended;
+  }
+
+  #failure(what: string, log: LogText): Error {
+    const tail = log.text().trimEnd().split('\n').slice(-LOG_TAIL_LINES);
+    return new Error(`${this.name} ${what}; ${this.logFile} ends with\n  ${tail.join('\n  ')}`);
+  }
+}
+
+/** Starts what only becomes ready together; if one fails, none stays. */
+export async function startAll(processes: readonly ComponentProcess[]): Promise<void> {
+  const results = await Promise.allSettled(processes.map((process) => process.start()));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed === undefined) return;
+  await Promise.all(processes.map((process) => process.kill()));
+  throw failed.reason;
+}
+
+/** What one run has written to its log file. */
+export class LogText {
+  readonly #file: string;
+  #offset: number;
+  #text = '';
+
+  constructor(file: string, offset: number) {
+    this.#file = file;
+    this.#offset = offset;
+  }
+
+  text(): string {
+    const file = openSync(this.#file, 'r');
+    const piece = Buffer.alloc(LOG_READ_BYTES);
+    for (;;) {
+      const bytes = readSync(file, piece, 0, piece.length, this.#offset);
+      if (bytes === 0) break;
+      this.#offset += bytes;
+      this.#text += piece.toString('latin1', 0, bytes);
+    }
+    closeSync(file);
+    return this.#text;
+  }
+
+  has(words: string): boolean {
+    return this.text().includes(words);
+  }
+}
+
+function launch(program: Program, directory: string, log: number): Run {
+  const { command, args, env, user } = program;
+  const setpriv = findProgram('setpriv');
+  const isGuarded = setpriv !== undefined;
+  const guard = isGuarded ? ['--pdeathsig', 'KILL', '--', command] : [];
+  const child = spawn(isGuarded ? setpriv : command, [...guard, ...args], {
+    cwd: directory,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', log, log],
+    detached: true,
+    ...user,
+  });
+  child.unref();
+  running.add(child);
+  const run: Run = {
+    child,
+    exit: undefined,
+    isPaused: false,
+    ended: new Promise((resolve) => {
+      const end = (how: string): void => {
+        run.exit = how;
+        running.delete(child);
+        resolve();
+      };
+      child.once('exit', (code, signal) => end(signal ?? `code ${code ?? 0}`));
+      child.once('error', (error) => end(error.message));
+    }),
+  };
+  return run;
+}
+
+/** Runs a program to its end; rejects with what it printed if it fails. */
+export async function runProgram(program: Program, directory: string): Promise<string> {
+  const { command, args, env, user } = program;
+  const child = spawn(command, args, {
+    cwd: directory,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...user,
+  });
+  let output = '';
+  child.stdout.on('data', (piece: Buffer) => (output += piece.toString()));
+  child.stderr.on('data', (piece: Buffer) => (output += piece.toString()));
+  running.add(child);
+  const code = await new Promise<number | string>((resolve) => {
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 'nothing'));
+    child.once('error', (error) => resolve(error.message));
+  });
+  running.delete(child);
+  if (code === 0) return output;
+  const tail = output.trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n  ');
+  throw new Error(`\`${command}\` ended with ${code}\n  ${tail}`);
+}
+
+/** Its path, looked for where daemons are too. */
+export function findProgram(name: string): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(path.delimiter), '/usr/sbin', '/sbin'];
+  return folders
+    .filter((folder) => folder !== '')
+    .map((folder) => path.join(folder, name))
+    .find((file) => isExecutable(file));
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
