@@ -110,10 +110,20 @@ export const ERROR_KINDS = {
     retry: 'never',
     meaning: 'the log or a checkpoint on disk is damaged',
   },
+  log_misconfigured: {
+    status: 500,
+    retry: 'never',
+    meaning: 'Kafka refuses this process, or is set up so that records would be lost',
+  },
   log_diverged: {
     status: 500,
     retry: 'other-replica',
     meaning: 'the log lost or changed records that this replica has applied',
+  },
+  state_diverged: {
+    status: 503,
+    retry: 'other-replica',
+    meaning: 'this replica and others had different states at one revision; it is being rebuilt',
   },
   unsupported_record: {
     status: 500,

@@ -99,6 +99,19 @@ export const CUT_LOST_MS = 30_000;
 export const UNCUT_MS_MIN = 25;
 export const UNCUT_MS_MAX = 75;
 
+/** A replica announces itself at least this often… */
+export const ANNOUNCE_MS = 1_000;
+/** …and counts as gone when it has not for so long. */
+export const MEMBER_SILENT_MS = 5_000;
+/** Announcements that the log keeps, at least. */
+export const ANNOUNCEMENTS_KEPT = 2_000;
+/** Digests that are remembered of each replica. */
+export const DIGESTS_KEPT = 64;
+/** Replicas compare their digests at each revision that this divides. */
+export const DIGEST_REVISIONS = 100;
+/** When digests differ: so long is waited for those that have not announced theirs. */
+export const DIGEST_WAIT_MS = 3_000;
+
 /** Between two tries to append to a log whose disk was full, ms. */
 export const DISK_PROBE_MS = 1_000;
 
@@ -227,3 +240,34 @@ export const LOG_GROUP_BYTES = 32 * 1024 * 1024;
 export const LOG_READ_BYTES = 256 * 1024;
 /** Larger pieces of a checkpoint are cut up, so that reading one takes no more memory than this. */
 export const CHECKPOINT_CHUNK_BYTES_MAX = 16 * 1024 * 1024;
+
+// --- log: on Kafka ---
+
+/** One batch of records, with its frame: the `max.message.bytes` that a topic must allow. */
+export const KAFKA_BATCH_BYTES_MAX = RECORD_BYTES_MAX + 1024 * 1024;
+/** Appends that wait for the same topic share a request up to about this size. */
+export const KAFKA_GROUP_BYTES = 4 * 1024 * 1024;
+/** What a compressed batch may grow to. */
+export const KAFKA_INFLATED_BYTES_MAX = 64 * 1024 * 1024;
+/** The answer of one fetch, and one topic's part of it, unless a single batch is larger. */
+export const KAFKA_FETCH_BYTES = 8 * 1024 * 1024;
+export const KAFKA_FETCH_TOPIC_BYTES = 2 * 1024 * 1024;
+/** What waits for one reader; above it nothing more is fetched for it. */
+export const KAFKA_READER_BYTES_MAX = 4 * 1024 * 1024;
+/** A fetch without news is answered after so long. */
+export const KAFKA_FETCH_WAIT_MS = 250;
+/** The same while topics wait to join or to leave what is fetched together. */
+export const KAFKA_FETCH_WAIT_MS_SHORT = 20;
+/** Connections of one process to one broker for everything but fetches. */
+export const KAFKA_CONNECTIONS_MAX = 4;
+/** From the first packet to a connection that is authenticated. */
+export const KAFKA_CONNECT_MS_MAX = 5_000;
+/** A broker that has not answered for so long (a fetch: beyond its wait) is cut off. */
+export const KAFKA_REQUEST_MS_MAX = 5_000;
+/** An append, reading the bounds, making a topic: with all repetitions. */
+export const KAFKA_OPERATION_MS_MAX = 30_000;
+/** Between two tries; doubles from the first to the second. */
+export const KAFKA_RETRY_MS_MIN = 20;
+export const KAFKA_RETRY_MS_MAX = 1_000;
+/** Appends under way get so long to finish when the log is closed. */
+export const KAFKA_CLOSE_MS_MAX = 3_000;

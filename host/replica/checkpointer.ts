@@ -41,6 +41,11 @@ export class Checkpointer {
     if (restoredFrom > 0) this.#trimPoints.push(trimPoint(options.state));
   }
 
+  /** The newest revision of which there is a checkpoint; 0: none. */
+  get savedRevision(): number {
+    return this.#trimPoints.at(-1)?.revision ?? 0;
+  }
+
   /** After each commit: saves in the background when enough has happened. */
   committed(recordBytes: number): void {
     const { state, settings } = this.#options;

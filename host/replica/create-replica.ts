@@ -11,7 +11,6 @@ const DEFAULT_SETTINGS: ReplicaSettings = {
   checkpointRecordBytes: CHECKPOINT_RECORD_BYTES,
   recordBytes: RECORD_BYTES_TARGET,
   memoryFailsPolicies: false,
-  hasPeers: false,
 };
 
 /**
@@ -19,7 +18,8 @@ const DEFAULT_SETTINGS: ReplicaSettings = {
  * is full). The caller closes engine, log and store after the replica.
  */
 export async function createReplica(deps: ReplicaDependencies): Promise<LocalReplica> {
-  const lifecycle = new Lifecycle((phase) => deps.onPhase?.(phase));
+  const lifecycle = new Lifecycle();
+  lifecycle.onPhase((phase) => deps.onPhase?.(phase));
   const live = new LiveEngine(deps.engine, deps.yield);
   const genesis = await readGenesis(deps);
   lifecycle.on('genesis-read');

@@ -5,6 +5,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { CheckpointStore } from '../log/checkpoint-store.ts';
 import type { Log } from '../log/log.ts';
 import type { Store } from '../store/store.ts';
+import type { NodeSettings, Suspect } from './peers.ts';
 import type { CompiledQuery } from './planner.ts';
 import type { Phase } from './lifecycle.ts';
 import type { StartProgress } from './replica.ts';
@@ -36,6 +37,10 @@ export interface ReplicaDependencies {
   readonly onProblem?: (error: Error) => void;
   /** After each revision, also while catching up. `digest` is worked out when it is called. */
   readonly onRevision?: (revision: number, digest: () => string) => void;
+  /** This replica differs from the others: it is to be closed, and built anew with `suspect`. */
+  readonly onDiverged?: (suspect: Suspect) => void;
+  /** Other replicas use the same log and store; absent: it is alone. */
+  readonly node?: NodeSettings;
   readonly settings?: Partial<ReplicaSettings>;
 }
 
@@ -47,8 +52,6 @@ export interface ReplicaSettings {
    * memory is no function of the state, so others could decide otherwise.
    */
   readonly memoryFailsPolicies: boolean;
-  /** Other replicas and writers use the same log and store. */
-  readonly hasPeers: boolean;
   /** About how large the records of a batch are made. */
   readonly recordBytes: number;
 }

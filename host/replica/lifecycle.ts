@@ -11,6 +11,8 @@ export type LifecycleEvent =
   | 'append-failed'
   | 'append-worked'
   | 'stalled'
+  | 'diverged'
+  | 'agreed'
   | 'close'
   | 'drained';
 
@@ -22,10 +24,17 @@ export const TRANSITIONS: Readonly<Record<Phase, Partial<Record<LifecycleEvent, 
     'caught-up': 'live',
     'append-failed': 'read-only',
     stalled: 'read-only',
+    diverged: 'quarantined',
     close: 'draining',
   },
-  live: { 'append-failed': 'read-only', stalled: 'read-only', close: 'draining' },
-  'read-only': { 'append-worked': 'live', close: 'draining' },
+  live: {
+    'append-failed': 'read-only',
+    stalled: 'read-only',
+    diverged: 'quarantined',
+    close: 'draining',
+  },
+  'read-only': { 'append-worked': 'live', diverged: 'quarantined', close: 'draining' },
+  quarantined: { agreed: 'live', close: 'draining' },
   draining: { drained: 'stopped' },
   stopped: {},
 };
@@ -34,10 +43,11 @@ export class Lifecycle {
   #phase: Phase = 'starting';
   /** Why nothing can be applied any more; `append-worked` does not heal it. */
   #stall: CaucusError | undefined;
-  readonly #onPhase: (phase: Phase) => void;
+  readonly #listeners: ((phase: Phase) => void)[] = [];
 
-  constructor(onPhase: (phase: Phase) => void) {
-    this.#onPhase = onPhase;
+  /** Called after each change. */
+  onPhase(listener: (phase: Phase) => void): void {
+    this.#listeners.push(listener);
   }
 
   get phase(): Phase {
@@ -86,6 +96,6 @@ export class Lifecycle {
     const next = TRANSITIONS[this.#phase][event];
     if (next === undefined || next === this.#phase) return;
     this.#phase = next;
-    this.#onPhase(next);
+    for (const listener of this.#listeners) listener(next);
   }
 }

@@ -5,8 +5,7 @@
 import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
-import { DISK_PROBE_MS, POLICY_REPAIR_MS, UNCUT_MS_MAX, UNCUT_MS_MIN } from '../limits.ts';
-import type { LogRecord } from '../log/log.ts';
+import { DISK_PROBE_MS } from '../limits.ts';
 import { decodeRecord, encodeRecord, recordChecksum } from '../log/records.ts';
 import type { CutRecord, PolicyRecord, Vector } from '../log/records.ts';
 import { compareStrings } from '../value/value.ts';
@@ -20,6 +19,7 @@ import { Fold, FoldStalled } from './fold.ts';
 import type { FoldCommit } from './fold.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { LiveEngine } from './live-engine.ts';
+import { Peers } from './peers.ts';
 import { PolicyWriter, unknownPolicy } from './policy-writer.ts';
 import { QueryRunner } from './query-runner.ts';
 import type {
@@ -37,7 +37,7 @@ import type {
   View,
 } from './replica.ts';
 import type { ReplicatedState } from './replicated-state.ts';
-import { readRecord } from './restore.ts';
+import { readRecord, SEMANTICS_LEVEL } from './restore.ts';
 import type { Restored } from './restore.ts';
 import { RevisionWaiters } from './revision-waiters.ts';
 import { Sequencer } from './sequencer.ts';
@@ -45,7 +45,6 @@ import type { TopicEnd } from './sequencer.ts';
 import { encodePolicyToken, encodeToken } from './token.ts';
 import { ReadingStopped, TopicReader } from './topic-reader.ts';
 import { CUTS_TOPIC, POLICY_TOPIC, sourceTopic } from './topics.ts';
-import { UncutWatch } from './uncut-watch.ts';
 import { ViewOpener } from './view-opener.ts';
 import type { OpenRequest } from './view-opener.ts';
 import { ViewRegistry } from './view-registry.ts';
@@ -71,10 +70,8 @@ export class LocalReplica implements Replica {
   readonly #waiters: RevisionWaiters;
   /** For policy versions. */
   readonly #versionWaiters: RevisionWaiters;
-  /** Only where others write as well. */
-  readonly #uncut: UncutWatch | undefined;
+  readonly #peers: Peers | undefined;
   readonly #followed = new Set<string>();
-  #cancelRepair: (() => void) | undefined;
   readonly #batches: BatchWriter;
   readonly #policies: PolicyWriter;
   readonly #queries: QueryRunner;
@@ -96,7 +93,9 @@ export class LocalReplica implements Replica {
     this.#position = this.#positionAt(state.revision);
     this.#waiters = new RevisionWaiters(deps.setTimer);
     this.#versionWaiters = new RevisionWaiters(deps.setTimer);
-    this.#uncut = settings.hasPeers ? this.#watchUncut() : undefined;
+    const owner = deps.randomId();
+    this.#peers = this.#createPeers(owner);
+    lifecycle.onPhase(() => this.#peers?.phaseOnChange());
     this.#fold = new Fold(
       {
         state,
@@ -111,13 +110,13 @@ export class LocalReplica implements Replica {
     this.#cutReader = new CutReader({
       log: deps.log,
       setTimer: deps.setTimer,
-      onSeen: (topic, end) => this.#uncut?.topicOnSeen(topic, end),
+      onSeen: (topic, end) => this.#peers?.topicOnSeen(topic, end),
     });
     this.#cuts = new TopicReader({
       log: deps.log,
       topic: CUTS_TOPIC,
       from: state.revision + 1,
-      onSeen: (_reader, records) => this.#cutsOnSeen(records),
+      onSeen: (_reader, records) => this.#peers?.cutsOnSeen(records),
     });
     this.#sequencer = new Sequencer({
       log: deps.log,
@@ -135,14 +134,14 @@ export class LocalReplica implements Replica {
       readPolicyRecords: () => this.#readPolicyRecords(),
       versionReached: (version, waitMs) => this.#versionReached(version, waitMs),
       setTimer: deps.setTimer,
-      isAlone: !settings.hasPeers,
+      isAlone: deps.node === undefined,
     });
     this.#batches = new BatchWriter({
       state,
       compiled: () => this.#fold.compiled,
       submit,
       addSource: (name) => this.#policies.addSource(name),
-      owner: deps.randomId(),
+      owner,
       recordBytes: settings.recordBytes,
     });
     this.#queries = new QueryRunner({
@@ -197,10 +196,14 @@ export class LocalReplica implements Replica {
       if (!(error instanceof CaucusError) || error.code !== 'disk_full') throw error;
       this.#lifecycle.on('append-failed');
     }
-    if (this.#uncut !== undefined) {
-      await this.#followTopics();
-      this.#repairLater();
+    if (this.#peers === undefined) {
+      this.#lifecycle.on('caught-up');
+      return;
     }
+    await this.#followTopics();
+    // Until the others confirm it.
+    if (this.#peers.isSuspect) this.#lifecycle.on('diverged');
+    await this.#peers.start();
     this.#lifecycle.on('caught-up');
   }
 
@@ -308,10 +311,8 @@ export class LocalReplica implements Replica {
 
   async #close(): Promise<void> {
     this.#lifecycle.on('close');
-    this.#cancelRepair?.();
     // What was accepted is answered; the last cut is applied before the state is saved.
     await this.#sequencer.drain();
-    this.#uncut?.close();
     this.#cuts.close();
     this.#cutReader.close();
     await this.#folding;
@@ -324,6 +325,7 @@ export class LocalReplica implements Replica {
     this.#versionWaiters.fail(stopped);
     this.#sequencer.fail(stopped);
     this.#lifecycle.on('drained');
+    await this.#peers?.close();
   }
 
   /** Folds for ever; an error stops it and everything that waits for it. */
@@ -415,30 +417,36 @@ export class LocalReplica implements Replica {
     return records;
   }
 
-  /** What no writer has named after a while is named by this replica. */
-  #watchUncut(): UncutWatch {
-    const { setTimer, random } = this.#deps;
-    return new UncutWatch(
-      {
-        setTimer,
-        random,
-        delayMsMin: UNCUT_MS_MIN,
-        delayMsMax: UNCUT_MS_MAX,
-        propose: async (ends) => {
-          for (const [topic, end] of ends) this.#sequencer.adoptEnd(topic, end);
-          await this.#sequencer.requestCut();
-        },
+  #createPeers(owner: string): Peers | undefined {
+    const { log, node, now, setTimer, random, onProblem, onDiverged } = this.#deps;
+    if (node === undefined) return undefined;
+    return new Peers({
+      log,
+      node,
+      owner,
+      semantics: SEMANTICS_LEVEL,
+      now,
+      setTimer,
+      random,
+      applied: this.#state.ends,
+      presence: () => ({
+        phase: this.#lifecycle.phase,
+        revision: this.#state.revision,
+        checkpointRevision: this.#checkpointer.savedRevision,
+      }),
+      propose: async (ends) => {
+        for (const [topic, end] of ends) this.#sequencer.adoptEnd(topic, end);
+        await this.#sequencer.requestCut();
       },
-      this.#state.ends,
-    );
-  }
-
-  #cutsOnSeen(records: readonly LogRecord[]): void {
-    if (this.#uncut === undefined) return;
-    for (const { bytes } of records) {
-      const record = decodeRecord(bytes);
-      if (record.kind === 'cut') this.#uncut.cutOnSeen(record);
-    }
+      repair: () => this.#policies.repair(),
+      onDiverged: (suspect, error) => {
+        onProblem?.(error);
+        this.#lifecycle.on('diverged');
+        onDiverged?.(suspect);
+      },
+      onAgreed: () => this.#lifecycle.on('agreed'),
+      onProblem: (error) => onProblem?.(error),
+    });
   }
 
   /** Reads ahead of the cuts what any writer may append to. */
@@ -448,24 +456,6 @@ export class LocalReplica implements Replica {
       this.#followed.add(topic);
       await this.#cutReader.follow(topic, this.#state.ends.get(topic)?.end ?? 0);
     }
-  }
-
-  /** Proposals whose writer is gone are published by whoever looks next. */
-  #repairLater(): void {
-    const { setTimer, random, onProblem } = this.#deps;
-    this.#cancelRepair = setTimer(
-      () => {
-        void this.#policies
-          .repair()
-          .catch((error: unknown) => {
-            if (error instanceof Error && this.#closing === undefined) onProblem?.(error);
-          })
-          .finally(() => {
-            if (this.#closing === undefined) this.#repairLater();
-          });
-      },
-      POLICY_REPAIR_MS * (0.5 + random()),
-    );
   }
 
   async #versionReached(version: number, waitMs: number): Promise<void> {
@@ -516,7 +506,8 @@ export class LocalReplica implements Replica {
     this.#sequencer.cutApplied(revision, verdicts);
     this.#waiters.reached(revision);
     this.#versionWaiters.reached(this.#state.policyVersion);
-    if (this.#uncut !== undefined && this.#followed.size <= this.#state.sources.size) {
+    this.#peers?.revisionOnCommit(revision, () => this.#digest());
+    if (this.#peers !== undefined && this.#followed.size <= this.#state.sources.size) {
       this.#followTopics().catch((error: unknown) => {
         if (error instanceof Error) this.#deps.onProblem?.(error);
       });

@@ -122,6 +122,7 @@ export interface ReplicaStatus extends Position {
     | 'catching-up'
     | 'live'
     | 'read-only'
+    | 'quarantined'
     | 'draining'
     | 'stopped';
   readonly ready: boolean;

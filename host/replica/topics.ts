@@ -4,6 +4,8 @@ import { CaucusError } from '../errors.ts';
 
 export const POLICY_TOPIC = 'policy';
 export const CUTS_TOPIC = 'cuts';
+/** Announcements of replicas; no cut names it. */
+export const REPLICAS_TOPIC = 'replicas';
 
 export function sourceTopic(name: string, incarnation: number): string {
   return `source.${name}.${incarnation}`;

@@ -41,6 +41,7 @@ const WAYS: Readonly<Record<Phase, readonly Exclude<LifecycleEvent, 'stalled'>[]
   'catching-up': ['genesis-read', 'restored'],
   live: ['genesis-read', 'restored', 'caught-up'],
   'read-only': ['genesis-read', 'restored', 'caught-up', 'append-failed'],
+  quarantined: ['genesis-read', 'restored', 'caught-up', 'diverged'],
   draining: ['close'],
   stopped: ['close', 'drained'],
 };
@@ -50,7 +51,7 @@ test('the table of phases in SPEC.md is the one in the code', async () => {
   assert.deepEqual([...table.keys()], Object.keys(TRANSITIONS));
   for (const [phase, row] of table) {
     assert.deepEqual(row.transitions, TRANSITIONS[phase as Phase], phase);
-    const lifecycle = new Lifecycle(() => undefined);
+    const lifecycle = new Lifecycle();
     for (const event of WAYS[phase as Phase]) lifecycle.on(event);
     assert.equal(lifecycle.phase, phase);
     assert.equal(lifecycle.ready, row.ready, `${phase}: ready`);
@@ -78,7 +79,8 @@ test('the table of phases in SPEC.md is the one in the code', async () => {
 
 test('a stalled replica is not healed by an append that works, and says why', () => {
   const phases: Phase[] = [];
-  const lifecycle = new Lifecycle((phase) => phases.push(phase));
+  const lifecycle = new Lifecycle();
+  lifecycle.onPhase((phase) => phases.push(phase));
   for (const event of WAYS.live) lifecycle.on(event);
   lifecycle.stallWith(new CaucusError('out_of_memory', 'no memory'));
   lifecycle.on('append-worked');

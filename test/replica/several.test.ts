@@ -16,15 +16,17 @@ import {
 } from '../support/replica-world.ts';
 import type { Node, NodeOptions, World } from '../support/replica-world.ts';
 
-const PEERS = { settings: { hasPeers: true } } as const;
+const peer = (nodeId: string): NodeOptions => ({
+  node: { nodeId, url: '', digestRevisions: 5 },
+});
 
 async function startThree(
   world: World,
   options: (index: number) => NodeOptions = () => ({}),
 ): Promise<Node[]> {
-  const first = await startNode(world, { ...PEERS, ...options(0) });
+  const first = await startNode(world, { ...peer('pe0'), ...options(0) });
   const others = await Promise.all(
-    [1, 2].map((index) => joinNode(world, first, { ...PEERS, ...options(index) })),
+    [1, 2].map((index) => joinNode(world, first, { ...peer(`pe${index}`), ...options(index) })),
   );
   return [first, ...others];
 }
@@ -125,7 +127,8 @@ for (const hasPeers of [true, false]) {
   replicaTest(
     `a record that its writer left without a cut ${hasPeers ? 'gets one' : 'waits (control)'}`,
     async () => {
-      const nodes = await startThree(await newWorld(), () => ({ settings: { hasPeers } }));
+      const world = await newWorld();
+      const nodes = hasPeers ? await startThree(world) : [await startNode(world)];
       const { replica, log } = nodes[0] as Node;
       const first = await replica.writeBatch({
         source: 's',
@@ -216,7 +219,7 @@ replicaTest(
       source: 's',
       changes: [{ table: 't', insert: ints(1, 2, 3) }],
     });
-    const again = await joinNode(world, first, PEERS);
+    const again = await joinNode(world, first, peer('pe2'));
     assert.deepEqual(await answer(again.replica, 'p:big(x)', token), [[2n], [3n]]);
     await expectEqual([first, nodes[1] as Node, again]);
     await stopAll([first, nodes[1] as Node, again]);
