@@ -3,24 +3,33 @@
  * one.
  *
  * Node 20 knows no globs and no TypeScript, so the list is made here, from the sources: what an old
- * build left behind does not run. The closing lines are node's own count.
+ * build left behind does not run. Real components start beside the first tests, if a file of the list
+ * needs them, and end with this process. The closing lines are node's own count.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
+import { COMPONENTS, missingComponents, missingText } from '../deploy/loopback/components.ts';
+import { skippedText } from './support/components.ts';
+import { HANDOVER_VARIABLE, startAndHandOver } from './support/shared-components.ts';
 
 const words = process.argv.slice(2);
-const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
+const sources = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.ts'))
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
-  .sort()
-  .map((file) => path.join('build/js/test', file.replace(/\.ts$/, '.js')));
+  .sort();
+const files = sources.map((file) => path.join('build/js/test', file.replace(/\.ts$/, '.js')));
 
 if (files.length === 0) {
   console.error(`no test file has \`${words.join(' ')}\` in its path`);
   process.exit(2);
 }
+
+const needsComponents = sources.some((file) =>
+  readFileSync(path.join('test', file), 'utf8').includes('/components.ts'),
+);
+const handover = needsComponents ? startComponents() : {};
 
 // The tree for people; for machines TAP, whose counts come after the failures.
 const reporter = process.stdout.isTTY && !process.env['CI'] ? 'spec' : 'tap';
@@ -33,8 +42,26 @@ const runner = spawn(
     `--test-reporter=${reporter}`,
     ...files,
   ],
-  { stdio: 'inherit' },
+  { stdio: 'inherit', env: { ...process.env, ...handover } },
 );
+// Ctrl-C reaches the runner too; it reports, then we end, and with us the components.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => runner.kill(signal));
+}
 runner.on('exit', (code) => {
-  process.exitCode = code ?? 1;
+  process.exit(code ?? 1);
 });
+
+/** Does not wait: who needs them does. */
+function startComponents(): Record<string, string> {
+  const directory = mkdtempSync(path.join(tmpdir(), 'caucus-test-'));
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  const file = path.join(directory, 'components.json');
+  const missing = missingComponents(COMPONENTS);
+  if (missing.length > 0) console.error(skippedText([missingText(missing)]));
+  void startAndHandOver(file).then((outcomes) => {
+    const failed = outcomes.flatMap((outcome) => ('absent' in outcome ? [outcome.absent] : []));
+    if (failed.length > 0 && missing.length === 0) console.error(skippedText(failed));
+  });
+  return { [HANDOVER_VARIABLE]: file };
+}

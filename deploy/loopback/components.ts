@@ -19,7 +19,7 @@ export interface Missing {
 
 export const COMPONENTS: readonly Component[] = ['kafka', 'mariadb', 'galera', 'haproxy'];
 
-export const GALERA_LIBRARIES = [
+const GALERA_LIBRARIES = [
   '/usr/lib/galera/libgalera_smm.so',
   '/usr/lib64/galera-4/libgalera_smm.so',
 ];
@@ -57,19 +57,30 @@ const NEEDS: Readonly<Record<Component, readonly Need[]>> = {
   haproxy: [program('haproxy', 'haproxy')],
 };
 
-/** Empty if everything asked for can be started. */
+/** Empty if everything asked for runs elsewhere or can be started. */
 export function missingComponents(components: readonly Component[] = COMPONENTS): Missing[] {
-  return components
-    .filter((component) => !isGiven(component))
-    .flatMap((component) =>
-      NEEDS[component]
-        .filter((need) => !need.isPresent())
-        .map(({ what, packageName }) => ({
-          component,
-          what,
-          remedy: `apt-get install --no-install-recommends ${packageName}`,
-        })),
-    );
+  return missingPrograms(components.filter((component) => !isGiven(component)));
+}
+
+/** Empty if everything asked for can be started here, whatever runs elsewhere. */
+export function missingPrograms(components: readonly Component[]): Missing[] {
+  return components.flatMap((component) =>
+    NEEDS[component]
+      .filter((need) => !need.isPresent())
+      .map(({ what, packageName }) => ({
+        component,
+        what,
+        remedy: `apt-get install --no-install-recommends ${packageName}`,
+      })),
+  );
+}
+
+/** One line a reader cannot misunderstand. */
+export function missingText(missing: readonly Missing[]): string {
+  const packages = new Set(missing.map(({ remedy }) => remedy.split(' ').at(-1)));
+  const what = new Set(missing.map(({ component, what }) => `\`${what}\` for ${component}`));
+  const remedy = `apt-get install --no-install-recommends ${[...packages].join(' ')}`;
+  return `missing: ${[...what].join(', ')}; to get it: ${remedy}`;
 }
 
 /** `KAFKA_BROKERS` as addresses. */

@@ -127,12 +127,12 @@ class Node implements KafkaNode {
     return this.#process.stop();
   }
 
-  pause(): void {
-    this.#process.pause();
+  pause(): Promise<void> {
+    return this.#process.pause();
   }
 
-  resume(): void {
-    this.#process.resume();
+  resume(): Promise<void> {
+    return this.#process.resume();
   }
 }
 

@@ -111,12 +111,12 @@ export class MariadbServer implements Controls {
     return this.#process.stop();
   }
 
-  pause(): void {
-    this.#process.pause();
+  pause(): Promise<void> {
+    return this.#process.pause();
   }
 
-  resume(): void {
-    this.#process.resume();
+  resume(): Promise<void> {
+    return this.#process.resume();
   }
 
   get #settingsFile(): string {

@@ -7,7 +7,17 @@
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { accessSync, closeSync, constants, mkdirSync, openSync, readSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -58,10 +68,10 @@ export interface Controls {
   kill(): Promise<void>;
   /** SIGTERM, and SIGKILL if that does not help; resolves when it is gone. */
   stop(): Promise<void>;
-  /** SIGSTOP: it keeps its connections and answers nothing. */
-  pause(): void;
+  /** SIGSTOP: it keeps its connections and answers nothing. Resolves when it stands still. */
+  pause(): Promise<void>;
   /** SIGCONT. */
-  resume(): void;
+  resume(): Promise<void>;
 }
 
 interface Run {
@@ -127,7 +137,7 @@ export class ComponentProcess implements Controls {
   async stop(): Promise<void> {
     const run = this.#run;
     if (run === undefined || run.exit !== undefined) return;
-    this.resume();
+    await this.resume();
     const limit = new AbortController();
     const overdue = delay(this.#spec.stopLimitMs ?? STOP_LIMIT_MS, undefined, limit).then(
       () => run.child.kill('SIGKILL'),
@@ -138,19 +148,23 @@ export class ComponentProcess implements Controls {
     await overdue;
   }
 
-  pause(): void {
-    this.#setPaused(true);
+  async pause(): Promise<void> {
+    await this.#setPaused(true);
   }
 
-  resume(): void {
-    this.#setPaused(false);
+  async resume(): Promise<void> {
+    await this.#setPaused(false);
   }
 
-  #setPaused(isPaused: boolean): void {
+  async #setPaused(isPaused: boolean): Promise<void> {
     const run = this.#run;
     if (run === undefined || run.exit !== undefined) return;
     run.child.kill(isPaused ? 'SIGSTOP' : 'SIGCONT');
     run.isPaused = isPaused;
+    // A thread of it must run once more to take the signal, and the others go on until then.
+    while (isPaused && run.isPaused && run.exit === undefined && runs(run.child.pid ?? 0)) {
+      await delay(1);
+    }
   }
 
   async #signal(signal: NodeJS.Signals): Promise<void> {
@@ -235,6 +249,25 @@ function launch(program: Program, directory: string, log: number): Run {
     }),
   };
   return run;
+}
+
+/** Whether a thread of it is not stopped; false where the system does not tell. */
+function runs(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).some((thread) => threadRuns(pid, thread));
+  } catch {
+    return false;
+  }
+}
+
+function threadRuns(pid: number, thread: string): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+    // `id (name) state …`; a name may hold anything.
+    return !/[TtZX]/.test(stat.charAt(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
 }
 
 /** Runs a program to its end; rejects with what it printed if it fails. */
