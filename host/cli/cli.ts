@@ -8,6 +8,7 @@ import { ConfigError, parseServeConfig, SERVE_SETTINGS } from '../config.ts';
 import type { ServeFlags } from '../config.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
 import { CaucusError } from '../errors.ts';
+import { ROWS_PER_TABLE_MAX } from '../limits.ts';
 import { packageVersion } from './core-wasm.ts';
 import {
   EXIT_BAD_INPUT,
@@ -174,6 +175,11 @@ class Cli {
       .option('--updates <file>', 'batches of `+table` and `-table` lines, ended by blank lines')
       .option('--stats', 'print sizes and times; JSON with `--json`')
       .option('--batch-only', 'keep nothing that only updates need; not together with `--updates`')
+      .option(
+        '--max-rows <number>',
+        `rows that any table may have (default: ${ROWS_PER_TABLE_MAX} where a recursion makes new values)`,
+        rowsMax,
+      )
       .addHelpText(
         'after',
         examples([
@@ -390,6 +396,7 @@ interface RunFlags {
   readonly updates?: string;
   readonly stats?: boolean;
   readonly batchOnly?: boolean;
+  readonly maxRows?: number;
 }
 interface ClientFlags {
   readonly url?: string;
@@ -423,6 +430,12 @@ function tableList(text: string): string[] {
     );
   }
   return names;
+}
+
+function rowsMax(text: string): number {
+  const rows = Number(text);
+  if (/^[1-9][0-9]*$/.test(text) && Number.isSafeInteger(rows)) return rows;
+  throw new InvalidArgumentError('give a number of rows from 1, such as `100000000`');
 }
 
 function consistency(text: string): Consistency {

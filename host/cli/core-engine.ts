@@ -1,10 +1,15 @@
 /** An engine over the packaged core, for the commands that run without a server. */
 import { createWasmEngine } from '../engine/wasm-engine.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { WasmEngineOptions } from '../engine/engine-options.ts';
+import { ROWS_PER_TABLE_MAX } from '../limits.ts';
 import { readCoreWasm } from './core-wasm.ts';
 
-export async function createEngine(): Promise<Engine> {
+export async function createEngine(
+  rowsPerTableMax: WasmEngineOptions['rowsPerTableMax'] & {} = ROWS_PER_TABLE_MAX,
+): Promise<Engine> {
   return createWasmEngine(await readCoreWasm(), {
+    rowsPerTableMax,
     yield: yieldToEventLoop,
     now: () => performance.now(),
   });

@@ -6,6 +6,7 @@ import { lower, lowerQuery } from '../compiler/lower.ts';
 import { compileQuery } from '../compiler/query.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
 import type { Engine, TableChange } from '../engine/engine.ts';
+import { ROWS_PER_TABLE_MAX } from '../limits.ts';
 import { stringifyJson } from '../value/json.ts';
 import { decodeRows } from '../value/row-block.ts';
 import type { Value } from '../value/value.ts';
@@ -15,8 +16,9 @@ import { createEngine } from './core-engine.ts';
 import { readFactsFile } from './facts-file.ts';
 import { readPolicyText } from './policy-file.ts';
 import type { PolicyText } from './policy-file.ts';
-import { inputError, ProblemsError } from './problem.ts';
+import { ProblemsError } from './problem.ts';
 import { answerOf, ask } from './query.ts';
+import { expectSuccess } from './run-failure.ts';
 import { externalTables, FACTS_SUFFIX } from './run-facts.ts';
 import { TableNames } from './table-names.ts';
 import { renderTable } from './terminal.ts';
@@ -177,7 +179,7 @@ class LocalSession implements ReplSession {
       changes.push({ table: table.key, replace: true, insert: read.content });
     }
     const result = await this.engine.transact({ plan: lower(program, {}), changes });
-    if (!result.ok) throw inputError(result.code.replaceAll('_', '-'), result.message);
+    expectSuccess(result, { names, rowsMax: () => ROWS_PER_TABLE_MAX });
     this.texts = texts;
     this.program = program;
   }

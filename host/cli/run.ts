@@ -6,16 +6,18 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { lower } from '../compiler/lower.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
-import { tableKey } from '../compiler/stratified.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
-import type { Engine, EngineStats, TableChange, TransactionResult } from '../engine/engine.ts';
+import type { Engine, EngineStats, TableChange, TableDelta } from '../engine/engine.ts';
 import { compileProgram } from './compile-files.ts';
 import { readPolicyText } from './policy-file.ts';
 import { createEngine } from './core-engine.ts';
 import { readFactsFile } from './facts-file.ts';
-import { inputError, ProblemsError, UsageError } from './problem.ts';
+import { ProblemsError, UsageError } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { externalTables, FACTS_SUFFIX, listFacts } from './run-facts.ts';
+import { expectSuccess } from './run-failure.ts';
+import { rowsMaxOf, showGrowth } from './run-limits.ts';
+import type { RowsMaxOf } from './run-limits.ts';
 import { OutputDirectory, writeDeltas, writeTable } from './run-output.ts';
 import { renderRunStats, runStatsJson } from './run-stats.ts';
 import { TableNames } from './table-names.ts';
@@ -32,6 +34,8 @@ export interface RunOptions {
   readonly updates?: string;
   readonly stats?: boolean;
   readonly batchOnly?: boolean;
+  /** Rows that any table may have. Absent: see `run-limits.ts`. */
+  readonly maxRows?: number;
 }
 
 export interface RunResult {
@@ -44,7 +48,7 @@ export interface RunResult {
 }
 
 /** Makes the engine; replaced in tests. */
-export type EngineFactory = () => Promise<Engine>;
+export type EngineFactory = (rowsPerTableMax: RowsMaxOf) => Promise<Engine>;
 
 export async function run(
   programFile: string,
@@ -92,7 +96,7 @@ class Run {
 
     const facts = await this.readFacts(files, names);
     const batches = await this.readUpdates(names);
-    const engine = await engineFactory();
+    const engine = await engineFactory(rowsMaxOf(names.program, options.maxRows));
     const abandon = (): void => output?.discardNow();
     process.once('exit', abandon);
     try {
@@ -121,17 +125,20 @@ class Run {
     output: OutputDirectory | undefined,
   ): Promise<RunResult> {
     const { program } = names;
+    const rowsMax = rowsMaxOf(program, this.options.maxRows);
     const watched = new Set(
       this.options.updates === undefined ? [] : shown.map((table) => table.key),
     );
     const sizes = new Map(facts.map(({ table, insert }) => [table, insert?.count ?? 0]));
     const batchOnly = this.options.batchOnly === true;
     const plan = lower(program, { watched, sizes, batchOnly });
-    this.progress.update('evaluating');
+    const stopShowing = showGrowth(this.progress, engine, 'evaluating');
     const start = performance.now();
-    const first = await engine.transact({ plan, changes: facts, withoutDeltas: true });
+    const first = await engine
+      .transact({ plan, changes: facts, withoutDeltas: true })
+      .finally(stopShowing);
     const evaluateMs = performance.now() - start;
-    expectSuccess(first, this.programFile, names);
+    expectSuccess(first, { file: this.programFile, names, rowsMax });
     const { strata } = engine.stats();
 
     const deltas =
@@ -140,11 +147,17 @@ class Run {
     try {
       for (const [index, changes] of batches.entries()) {
         const batch = index + 1;
-        this.progress.update(`batch ${batch} of ${batches.length}`);
+        const what = `batch ${batch} of ${batches.length}`;
+        const stopShowingBatch = showGrowth(this.progress, engine, what);
         const startMs = performance.now();
-        const result = await engine.transact({ changes });
+        const result = await engine.transact({ changes }).finally(stopShowingBatch);
         updateMs.push(performance.now() - startMs);
-        const changed = expectSuccess(result, this.options.updates ?? '', names, batch);
+        const changed = expectSuccess(result, {
+          file: this.options.updates ?? '',
+          names,
+          rowsMax,
+          batch,
+        });
         if (deltas !== undefined) await writeDeltas(deltas, batch, inNameOrder(changed, shown));
       }
     } finally {
@@ -269,50 +282,15 @@ function inPrintedOrder(tables: NamedTable[]): NamedTable[] {
   return tables.sort((a, b) => Buffer.compare(Buffer.from(a.printed), Buffer.from(b.printed)));
 }
 
-type Deltas = (TransactionResult & { readonly ok: true })['deltas'];
-
 function inNameOrder(
-  deltas: Deltas,
+  deltas: readonly TableDelta[],
   shown: readonly NamedTable[],
-): { readonly printed: string; readonly delta: Deltas[number] }[] {
+): { readonly printed: string; readonly delta: TableDelta }[] {
   const byKey = new Map(deltas.map((delta) => [delta.table, delta]));
   return shown.flatMap((table) => {
     const delta = byKey.get(table.key);
     return delta === undefined ? [] : [{ printed: table.printed, delta }];
   });
-}
-
-function expectSuccess(
-  result: TransactionResult,
-  file: string,
-  names: TableNames,
-  batch?: number,
-): Deltas {
-  if (result.ok) return result.deltas;
-  if (result.code === 'bad_program') throw new Error(result.message);
-  const where = batch === undefined ? '' : ` in batch ${batch}`;
-  const table = result.table ?? result.during;
-  const printed = table === undefined ? undefined : (names.find(table)?.printed ?? table);
-  const part = result.code === 'rows_per_table' ? 'it is' : 'it was evaluating';
-  const what = printed === undefined ? '' : `; ${part} \`${printed}\``;
-  throw inputError(result.code.replaceAll('_', '-'), `${result.message}${where}${what}`, {
-    file,
-    note: growthNote(names.program, table) ?? 'evaluate fewer rows, or split the program',
-  });
-}
-
-/** Why a recursion may never end: a rule of it computes a value for its own head. */
-function growthNote(program: StratifiedProgram, key: TableKey | undefined): string | undefined {
-  const table = program.tables.findIndex((one) => tableKey(one) === key);
-  const stratum = program.strata.find((one) => one.recursive && one.tables.includes(table));
-  for (const index of stratum?.rules ?? []) {
-    const rule = program.rules[index];
-    const calls = rule?.body.filter((literal) => literal.kind === 'compute') ?? [];
-    if (rule === undefined || calls.length === 0) continue;
-    const text = rule.text.replace(/\.$/, '');
-    return `\`${text}\` may make new values for ever; bound them with a comparison such as \`x < 1000\``;
-  }
-  return undefined;
 }
 
 function shapeOf(table: NamedTable): {

@@ -1,11 +1,13 @@
+import type { TableKey } from '../compiler/stratified.ts';
+
 /** What an engine is given: its turns of the event loop, and its limits. */
 export interface WasmEngineOptions {
   /** A turn of the event loop. */
   readonly yield: () => Promise<void>;
   /** Milliseconds of a monotone clock, for statistics only. */
   readonly now?: () => number;
-  /** Rows of one table at most; absent: 2^28. */
-  readonly rowsPerTableMax?: number;
+  /** Rows of one table at most, of all or of each; absent or undefined: 2^28. */
+  readonly rowsPerTableMax?: number | ((table: TableKey) => number | undefined);
   /** Rows of one view at most; absent: as of a table. */
   readonly viewRowsMax?: number;
   /** Engine steps that one view may take in one transaction; absent: no limit. */

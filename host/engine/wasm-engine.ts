@@ -196,10 +196,13 @@ export class WasmEngine implements Engine {
   }
 
   #bind(plan: Plan, former: Binding | undefined): Binding {
-    const { rowsPerTableMax: rowsMax = 0, viewRowsMax = rowsMax } = this.#options;
-    return bindRelations(this.core, plan, former, this.#demand.take(), ({ name }) =>
-      isView(name) ? viewRowsMax : rowsMax,
-    );
+    const { rowsPerTableMax, viewRowsMax } = this.#options;
+    return bindRelations(this.core, plan, former, this.#demand.take(), ({ name, table }) => {
+      const rowsMax =
+        typeof rowsPerTableMax === 'function' ? rowsPerTableMax(table) : rowsPerTableMax;
+      // 0: as many as a relation of the core can have.
+      return (isView(name) ? viewRowsMax : undefined) ?? rowsMax ?? 0;
+    });
   }
 
   async #install(binding: Binding, former: Binding | undefined): Promise<void> {
