@@ -80,6 +80,11 @@ export const ERROR_KINDS = {
     retry: 'after',
     meaning: 'the policy database cannot be reached',
   },
+  store_refused: {
+    status: 500,
+    retry: 'never',
+    meaning: 'the policy database refuses: rights, settings or version of its server',
+  },
   not_ready: { status: 503, retry: 'after', meaning: 'the replica is starting or draining' },
   replica_behind: {
     status: 503,

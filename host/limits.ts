@@ -12,6 +12,8 @@ export const BATCH_ID_MS_MIN = 24 * 60 * 60 * 1000;
 export const BATCH_ID_COUNT_MIN = 100_000;
 /** A batch whose last record has not come within this span of append time is dropped. */
 export const UNFINISHED_BATCH_MS_MAX = 24 * 60 * 60 * 1000;
+/** A source of whose driver nothing was heard for so long, by the time in force, is stale. */
+export const SOURCE_SILENT_MS = 15_000;
 /** Versions of rejected policy records that are remembered. */
 export const REJECTED_VERSIONS_MAX = 1_000;
 
@@ -271,3 +273,24 @@ export const KAFKA_RETRY_MS_MIN = 20;
 export const KAFKA_RETRY_MS_MAX = 1_000;
 /** Appends under way get so long to finish when the log is closed. */
 export const KAFKA_CLOSE_MS_MAX = 3_000;
+
+// --- store: MariaDB ---
+
+/** Connections of one server. */
+export const STORE_CONNECTIONS_MAX = 4;
+/** From the first packet to a session; also how long a request waits for a free connection. */
+export const STORE_CONNECT_MS_MAX = 5_000;
+/** A statement that takes longer is given up, and its transaction is tried again. */
+export const STORE_STATEMENT_MS_MAX = 10_000;
+/** A transaction that others overtook, or whose connection was lost, is tried so often… */
+export const STORE_TRIES_MAX = 10;
+/** …after a wait that doubles each time, from about here… */
+export const STORE_RETRY_MS_MIN = 10;
+/** …to here. */
+export const STORE_RETRY_MS_MAX = 1_000;
+/** A silent connection is probed this often. */
+export const STORE_KEEP_ALIVE_MS = 30_000;
+/** What a server must take at least in one packet: a policy text and what goes with it. */
+export const STORE_PACKET_BYTES_MIN = 16 * 1024 * 1024;
+/** Of a packet, for what is not the texts in it. */
+export const STORE_PACKET_SPARE_BYTES = 1024;

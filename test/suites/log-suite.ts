@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { CaucusError } from '../../host/errors.ts';
 import type { Log, LogRecord } from '../../host/log/log.ts';
 import { randomFrom } from '../support/random.ts';
@@ -57,10 +58,15 @@ export async function readAll(log: Log, topic: string): Promise<LogRecord[]> {
   return readRange(log, topic, start, end);
 }
 
-export function logSuite(name: string, make: () => Promise<LogHarness>): void {
+/** `make` answers undefined where it has skipped the test. */
+export function logSuite(
+  name: string,
+  make: (t: TestContext) => Promise<LogHarness | undefined>,
+): void {
   const check = (title: string, body: (harness: LogHarness) => Promise<void>): void => {
-    test(`${name}: ${title}`, async () => {
-      const harness = await make();
+    test(`${name}: ${title}`, async (t) => {
+      const harness = await make(t);
+      if (harness === undefined) return;
       try {
         await body(harness);
       } finally {

@@ -55,6 +55,9 @@ const FORBIDDEN: Readonly<Record<string, SourceTree>> = {
     'host/subscriptions/a.ts': "import { type Engine, create } from '../engine/engine.ts';",
   }),
   'ws outside its file': treeOf({ 'host/api/routes.ts': "import { WebSocket } from 'ws';" }),
+  'a file of kafkajs outside its file': treeOf({
+    'host/log/kafka-log.ts': "import Cluster from 'kafkajs/src/cluster/index.js';",
+  }),
   'an unknown package': treeOf({ 'host/api/a.ts': "import express from 'express';" }),
   'a re-export counts': treeOf({ 'host/log/a.ts': "export { b } from '../replica/b.ts';" }),
   'a folder of no layer': treeOf({ 'host/misc/a.ts': "import { b } from './b.ts';" }),

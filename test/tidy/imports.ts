@@ -72,7 +72,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'cli-table3': ['host/cli'],
   commander: ['host/cli'],
   'csv-parse': ['drivers/file'],
-  kafkajs: ['host/log/kafka-log.ts'],
+  kafkajs: ['host/log/kafka/broker-connection.ts'],
   mariadb: ['host/store/mariadb-store.ts', 'drivers/sql'],
   'node-sqlite3-wasm': ['host/store'],
   picocolors: ['host/cli'],
@@ -170,8 +170,8 @@ export function forbiddenImports(tree: SourceTree): Findings {
     }
     if (to.startsWith('node:')) {
       if (!layer.node) findings.push(`${from} imports ${to}, but ${layer.place} does no I/O`);
-    } else if (to in PACKAGES || !/^[\w.-]+\/.*\.ts$/.test(to)) {
-      const places = PACKAGES[to];
+    } else if (packageOf(to) in PACKAGES || !/^[\w.-]+\/.*\.ts$/.test(to)) {
+      const places = PACKAGES[packageOf(to)];
       const free = isInside(from, 'test') || isInside(from, 'bench');
       if (places === undefined) findings.push(`${from} imports ${to}, a package of no table`);
       else if (!free && !places.some((place) => isInside(from, place))) {
@@ -184,6 +184,11 @@ export function forbiddenImports(tree: SourceTree): Findings {
     }
   }
   return findings;
+}
+
+/** Of a file inside a package, too. */
+function packageOf(specifier: string): string {
+  return /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
 }
 
 function mayImport(layer: Layer, to: string, typeOnly: boolean): boolean {

@@ -71,7 +71,9 @@ function badFileNames(tree: SourceTree): Findings {
     .filter(
       (file) => /^(engine-as|host|drivers|deploy|test|bench)\//.test(file) && file.endsWith('.ts'),
     )
-    .filter((file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.as)?\.ts$/.test(path.posix.basename(file)))
+    .filter(
+      (file) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.as|\.d)?\.ts$/.test(path.posix.basename(file)),
+    )
     .map((file) => `${file} is not in kebab-case`);
 }
 
