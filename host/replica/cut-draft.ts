@@ -16,7 +16,7 @@ import type { PolicyRecord, PushRecord } from '../log/records.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import type { CutContent, LoggedRecord } from './cut-reader.ts';
 import type { FailureRoot } from './failures.ts';
-import { retryRevision } from './failures.ts';
+import { retryRevision, touchesInputs } from './failures.ts';
 import { compilePolicies, compiledProgram, invalidPolicy } from './program.ts';
 import type { Compiled } from './program.ts';
 import { newSource } from './replicated-state.ts';
@@ -99,13 +99,27 @@ export class CutDraft {
     for (const logged of this.content.policies) {
       this.verdicts.set(keyOf(logged), await this.#decidePolicy(logged.record));
     }
-    for (const root of this.roots.values()) {
-      if (retryRevision(root) > this.revision) continue;
-      this.roots.delete(root.policy);
-      this.#retried.set(root.policy, root);
-    }
     this.#decidePushes();
+    this.#decideRetries();
     if (this.arities.size > 0 || [...this.#retried.values()].some(isInvalid)) this.#recompile();
+  }
+
+  /** Failed policies are tried when their time has come and what they read has changed. */
+  #decideRetries(): void {
+    const changes = this.batches.flatMap((batch) => batch.changes);
+    const hasDeletes = changes.some((one) => one.replace === true || (one.delete?.count ?? 0) > 0);
+    const tables = new Set(changes.map((one) => one.table));
+    const changed = { policies: this.written, tables, hasDeletes };
+    for (const root of this.roots.values()) {
+      const inputsChanged =
+        root.inputsChanged === true || touchesInputs(root, this.compiled.program, changed);
+      if (inputsChanged && retryRevision(root) <= this.revision) {
+        this.roots.delete(root.policy);
+        this.#retried.set(root.policy, root);
+      } else if (inputsChanged !== (root.inputsChanged === true)) {
+        this.roots.set(root.policy, { ...root, inputsChanged });
+      }
+    }
   }
 
   /** The policy cannot be kept at this revision. */
@@ -116,7 +130,7 @@ export class CutDraft {
       this.roots.set(policy, { policy, table, code, message, failedAt, retries: 0 });
       return;
     }
-    let root: FailureRoot = { ...before, table, code, message };
+    let root: FailureRoot = { ...before, table, code, message, inputsChanged: false };
     while (retryRevision(root) <= this.revision) root = { ...root, retries: root.retries + 1 };
     this.roots.set(policy, root);
   }

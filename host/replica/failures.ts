@@ -16,8 +16,13 @@ export interface FailureRoot {
   readonly code: string;
   readonly message: string;
   readonly failedAt: number;
-  /** Retries that failed so far: the next is at `failedAt + 2^retries`. */
+  /** Retries that failed so far: the next is at `failedAt + 2^retries`, or at a change after it. */
   readonly retries: number;
+  /**
+   * What it reads has changed since it was tried last. Without a change it would fail again, and
+   * every try delays what else the cut has.
+   */
+  readonly inputsChanged?: boolean;
 }
 
 export type FailureRoots = ReadonlyMap<string, FailureRoot>;
@@ -37,6 +42,72 @@ export interface Failures {
 
 export function retryRevision(root: FailureRoot): number {
   return root.failedAt + 2 ** root.retries;
+}
+
+/** What a cut changes, as far as it can be known before the engine has computed it. */
+export interface InputChanges {
+  /** Policies that were written or deleted. */
+  readonly policies: ReadonlySet<string>;
+  /** Base tables of accepted batches. */
+  readonly tables: ReadonlySet<TableKey>;
+  /** Some batch takes rows away. */
+  readonly hasDeletes: boolean;
+}
+
+/** Failures of what all policies share: any policy that goes and any row that goes may help. */
+const SHARED_LIMITS: ReadonlySet<string> = new Set(['out_of_memory', 'values']);
+
+/** Whether `changes` may let the policy succeed. `program` has the failed policies, too. */
+export function touchesInputs(
+  root: FailureRoot,
+  program: StratifiedProgram,
+  changes: InputChanges,
+): boolean {
+  if (changes.policies.size === 0 && changes.tables.size === 0) return false;
+  // It is not in the program: what made it wrong is not known.
+  if (root.code === 'invalid_policy') return true;
+  if (SHARED_LIMITS.has(root.code) && (changes.policies.size > 0 || changes.hasDeletes)) {
+    return true;
+  }
+  const inputs = inputsOf(program, root.policy);
+  return (
+    inputs.readsSystem ||
+    [...changes.policies].some((policy) => inputs.owners.has(policy)) ||
+    [...changes.tables].some((table) => inputs.tables.has(table))
+  );
+}
+
+interface Inputs {
+  readonly tables: ReadonlySet<TableKey>;
+  /** Owners of these tables. */
+  readonly owners: ReadonlySet<string>;
+  /** A table of the engine itself, which anything may change. */
+  readonly readsSystem: boolean;
+}
+
+/** All that the rules of `policy` read, through the rules of other policies as well. */
+function inputsOf(program: StratifiedProgram, policy: string): Inputs {
+  const bodies = new Map<number, Rule[]>();
+  for (const rule of program.rules) {
+    const rules = bodies.get(rule.head);
+    if (rules === undefined) bodies.set(rule.head, [rule]);
+    else rules.push(rule);
+  }
+  const seen = new Set<number>();
+  const rules = program.rules.filter((rule) => rule.policy === policy);
+  for (let rule = rules.pop(); rule !== undefined; rule = rules.pop()) {
+    for (const literal of rule.body) {
+      if (literal.kind !== 'atom' || seen.has(literal.table)) continue;
+      seen.add(literal.table);
+      rules.push(...(bodies.get(literal.table) ?? []));
+    }
+  }
+  const tables = [...seen].flatMap((table) => program.tables[table] ?? []);
+  return {
+    tables: new Set(tables.map(tableKey)),
+    owners: new Set(tables.map((table) => table.owner)),
+    readsSystem: tables.some((table) => table.kind === 'system'),
+  };
 }
 
 /** The failed policies and tables of `program`, transitively. */

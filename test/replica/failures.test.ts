@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Batch } from '../../host/replica/replica.ts';
 import {
   code,
   commits,
@@ -101,27 +102,93 @@ replicaTest(
   },
 );
 
-replicaTest('retries become rarer: at 1, 2, 4, 8 revisions after the failure', async () => {
-  const node = await startNode(await newWorld(), { rowsPerTableMax: 10 });
-  await node.replica.writeBatch({
-    source: 's',
-    changes: [{ table: 't', insert: ints(1, 2, 3, 4) }],
-  });
-  await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
+/** Revisions after `failedAt` at which a batch of `change(round)` was tried more than once. */
+async function triesOf(
+  node: Awaited<ReturnType<typeof startNode>>,
+  rounds: number,
+  change: (round: number) => Batch['changes'][number],
+): Promise<number[]> {
   const failedAt = node.replica.status().revision;
   const tries: number[] = [];
-  for (let round = 0; round < 17; round++) {
+  for (let round = 0; round < rounds; round++) {
     const before = node.engine.transactions;
-    await node.replica.writeBatch({
-      source: 's',
-      changes: [{ table: 'u', insert: ints(round % 2) }],
-    });
+    await node.replica.writeBatch({ source: 's', changes: [change(round)] });
     if (node.engine.transactions - before > 1)
       tries.push(node.replica.status().revision - failedAt);
   }
+  return tries;
+}
+
+replicaTest('retries become rarer: at 1, 2, 4, 8 revisions after the failure', async () => {
+  const node = await startNode(await newWorld(), { rowsPerTableMax: 10 });
+  const four = [{ table: 't', insert: ints(1, 2, 3, 4) }];
+  await node.replica.writeBatch({ source: 's', changes: four });
+  await node.replica.writePolicies([{ name: 'big', text: PAIRS }]);
+  const tries = await triesOf(node, 17, (round) => ({ table: 't', insert: ints(5 + (round % 2)) }));
   assert.deepEqual(tries, [1, 2, 4, 8, 16]);
   await node.stop();
 });
+
+replicaTest('what a failed policy does not read is no reason to try it again', async () => {
+  const world = await newWorld();
+  const limits = { rowsPerTableMax: 10 };
+  let node = await startNode(world, limits);
+  const four = [{ table: 't', insert: ints(1, 2, 3, 4) }];
+  await node.replica.writeBatch({ source: 's', changes: four });
+  await node.replica.writePolicies([
+    { name: 'input', text: 'q(x) :- s:t(x)\n' },
+    { name: 'big', text: 'pair(x, y) :- input:q(x), input:q(y)\n' },
+  ]);
+  const unrelated = (round: number) => ({ table: 'u', insert: ints(round % 2) });
+  assert.deepEqual(await triesOf(node, 9, unrelated), []);
+  await node.replica.writePolicies([{ name: 'other', text: 'a(x) :- s:u(x)\n' }]);
+  assert.deepEqual(await triesOf(node, 2, unrelated), []);
+  // Through the rule of another policy, at once: its time has come long ago.
+  assert.deepEqual(await triesOf(node, 1, () => ({ table: 't', insert: ints(5) })), [1]);
+  // Too early; that it is wanted is kept, over a restart as well.
+  assert.deepEqual(await triesOf(node, 1, () => ({ table: 't', insert: ints(6) })), []);
+  const { digest, policies } = node.replica.status();
+  await node.stop();
+  node = await startNode(world, limits);
+  assert.deepEqual(
+    { digest: node.replica.status().digest, policies: node.replica.status().policies },
+    { digest, policies },
+  );
+  const tries = await triesOf(node, 40, unrelated);
+  assert.equal(tries.length, 1, 'the change is tried once');
+  // A policy that it reads is an input, too.
+  await node.replica.writePolicies([{ name: 'input', text: 'q(x) :- s:t(x), x < 3\n' }]);
+  await triesOf(node, 40, unrelated);
+  assert.deepEqual(
+    node.replica.status().policies.map(({ name, failed }) => [name, failed]),
+    [
+      ['big', null],
+      ['input', null],
+      ['other', null],
+    ],
+  );
+  await node.stop();
+});
+
+replicaTest(
+  'without memory any row that goes and any policy that changes is a reason to try again',
+  async () => {
+    for (const helps of [false, true]) {
+      const node = await startNode(await newWorld(), { settings: { memoryFailsPolicies: true } });
+      await node.replica.writeBatch({ source: 's', changes: [{ table: 'u', insert: ints(1, 2) }] });
+      node.engine.failWith = 'out_of_memory';
+      node.engine.failures = 1;
+      await node.replica.writePolicies([{ name: 'big', text: 'b(x) :- s:t(x)\n' }]);
+      assert.equal(node.replica.status().policies[0]?.failed, 'out_of_memory');
+      const change = helps ? { delete: ints(1) } : { insert: ints(3) };
+      await node.replica.writeBatch({ source: 's', changes: [{ table: 'u', ...change }] });
+      assert.equal(node.replica.status().policies[0]?.failed, helps ? null : 'out_of_memory');
+      await node.replica.writePolicies([{ name: 'small', text: 'c(1)\n' }]);
+      assert.equal(node.replica.status().policies[0]?.failed, null);
+      await node.stop();
+    }
+  },
+);
 
 replicaTest(
   'a base table over its limit refuses the batch and leaves the policies alone',
