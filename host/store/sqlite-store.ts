@@ -1,24 +1,17 @@
 /** The policy database of a single process. */
 import { CaucusError } from '../errors.ts';
-import { NO_HASH, policyHash } from '../log/policy-hash.ts';
 import type { PolicyChange, PolicyOp, PolicyRecord } from '../log/records.ts';
+import { LeaseTable } from './lease-table.ts';
+import type { Lease, Leases } from './leases.ts';
+import { Proposals } from './proposals.ts';
+import type { ProposalDialect } from './proposals.ts';
 import { openSqlite, storeError } from './sqlite.ts';
-import type { Sqlite, SqliteKind, SqliteRow, SqliteValue } from './sqlite.ts';
-import type {
-  PolicyHead,
-  Proposal,
-  ProposalState,
-  ProposeResult,
-  Store,
-  StoredPolicy,
-  Verdict,
-} from './store.ts';
+import type { Sqlite, SqliteKind } from './sqlite.ts';
+import { all, numberOf, run, textOf } from './steps.ts';
+import type { Outcome, Statement, Steps } from './steps.ts';
+import type { PolicyHead, Proposal, ProposeResult, Store, StoredPolicy, Verdict } from './store.ts';
 
-/**
- * Only ever added to: entry n brings a database from schema n to n + 1. `live_version` is the
- * version of a proposal that counts and null for a superseded one, so that its uniqueness is the
- * compare-and-swap.
- */
+/** Only ever added to: entry n brings a database from schema n to n + 1. */
 const MIGRATIONS: readonly (readonly string[])[] = [
   [
     `CREATE TABLE proposals (
@@ -39,6 +32,16 @@ const MIGRATIONS: readonly (readonly string[])[] = [
       version INTEGER NOT NULL
     )`,
   ],
+  [
+    `CREATE TABLE IF NOT EXISTS leases (
+      name TEXT NOT NULL PRIMARY KEY,
+      owner TEXT NOT NULL,
+      holder TEXT NOT NULL,
+      generation INTEGER NOT NULL,
+      edit INTEGER NOT NULL,
+      ends_at_ms INTEGER NOT NULL
+    )`,
+  ],
 ];
 
 export interface SqliteStoreOptions {
@@ -46,12 +49,14 @@ export interface SqliteStoreOptions {
   readonly file: string;
   /** Default: what the runtime has. */
   readonly kind?: SqliteKind;
+  /** The clock of leases, ms since the epoch. Default: that of this machine. */
+  readonly now?: () => number;
 }
 
 /** Opens, or makes and migrates. Throws `unsupported_record` for a database of a later version. */
-export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store & Leases> {
   const database = await openSqlite(options.file, options.kind);
-  const store = new SqliteStore(database, options.file);
+  const store = new SqliteStore(database, options);
   try {
     store.migrate();
   } catch (error) {
@@ -61,19 +66,27 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   return store;
 }
 
-class SqliteStore implements Store {
+class SqliteStore implements Store, Leases {
   readonly #database: Sqlite;
   readonly #file: string;
+  readonly #proposals: Proposals;
+  readonly #leases: LeaseTable;
 
-  constructor(database: Sqlite, file: string) {
+  constructor(database: Sqlite, { file, now = Date.now }: SqliteStoreOptions) {
     this.#database = database;
     this.#file = file;
+    this.#proposals = new Proposals(dialectOf(file));
+    this.#leases = new LeaseTable({
+      leases: 'leases',
+      now: () => String(Math.trunc(now())),
+      insertIgnore: 'INSERT OR IGNORE',
+    });
   }
 
   migrate(): void {
     this.#write(() => {
       this.#database.exec('CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)');
-      const [row] = this.#all('SELECT version FROM schema_version');
+      const [row] = this.#database.all('SELECT version FROM schema_version', []);
       const from = row === undefined ? 0 : numberOf(row, 'version');
       if (from > MIGRATIONS.length) {
         throw new CaucusError('unsupported_record', `\`${this.#file}\` has schema ${from}`, {
@@ -84,14 +97,15 @@ class SqliteStore implements Store {
       for (const statements of MIGRATIONS.slice(from)) {
         for (const sql of statements) this.#database.exec(sql);
       }
-      if (row === undefined) this.#run('INSERT INTO schema_version VALUES (?)', MIGRATIONS.length);
+      const values = [MIGRATIONS.length];
+      if (row === undefined) this.#database.run('INSERT INTO schema_version VALUES (?)', values);
       else if (from < MIGRATIONS.length)
-        this.#run('UPDATE schema_version SET version = ?', MIGRATIONS.length);
+        this.#database.run('UPDATE schema_version SET version = ?', values);
     });
   }
 
   async head(): Promise<PolicyHead> {
-    return this.#read(() => this.#head());
+    return this.#read(this.#proposals.head());
   }
 
   async propose(
@@ -100,189 +114,73 @@ class SqliteStore implements Store {
     op: PolicyOp,
     changes: readonly PolicyChange[],
   ): Promise<ProposeResult> {
-    return this.#write(() => {
-      const head = this.#head();
-      if (head.version !== previousVersion || head.hash !== previousHash)
-        return { ok: false, head };
-      const version = previousVersion + 1;
-      const hash = policyHash({ version, previousHash, op, changes });
-      this.#insert({ kind: 'policy', version, previousHash, hash, op, changes }, 'pending');
-      return { ok: true, version, hash };
-    });
+    return this.#change(this.#proposals.propose(previousVersion, previousHash, op, changes));
   }
 
   async pending(): Promise<Proposal[]> {
-    return this.#read(() => this.#proposals("state = 'pending' ORDER BY version"));
+    return this.#read(this.#proposals.pending());
   }
 
   async markPublished(version: number): Promise<void> {
-    this.#write(() => {
-      this.#existing(version);
-      this.#run(
-        "UPDATE proposals SET state = 'published' WHERE live_version = ? AND state = 'pending'",
-        version,
-      );
-    });
+    this.#change(this.#proposals.markPublished(version));
   }
 
   async setVerdict(version: number, verdict: Verdict, detail: string | null): Promise<void> {
-    this.#write(() => {
-      const proposal = this.#existing(version);
-      if (proposal.state === 'accepted' || proposal.state === 'rejected') {
-        if (proposal.state === verdict) return;
-        throw new Error(`proposal ${version} is ${proposal.state} and cannot become ${verdict}`);
-      }
-      this.#run(
-        'UPDATE proposals SET state = ?, verdict = ? WHERE live_version = ?',
-        verdict,
-        detail === null ? null : JSON.stringify(detail),
-        version,
-      );
-      if (verdict === 'accepted' && proposal.op !== 'source')
-        this.#applyTexts(version, proposal.changes);
-    });
+    this.#change(this.#proposals.setVerdict(version, verdict, detail));
   }
 
   async copyBack(record: PolicyRecord): Promise<void> {
-    this.#write(() => {
-      const [present] = this.#proposals('live_version = ?', record.version);
-      if (present?.hash !== record.hash) {
-        if (present !== undefined) this.#supersede(present);
-        this.#reviveOrInsert(record);
-      }
-      this.#run(
-        "UPDATE proposals SET state = 'published' WHERE live_version = ? AND state = 'pending'",
-        record.version,
-      );
-      let { hash } = record;
-      for (const later of this.#proposals('live_version > ? ORDER BY version', record.version)) {
-        if (later.previousHash === hash) hash = later.hash;
-        else this.#supersede(later);
-      }
-    });
+    this.#change(this.#proposals.copyBack(record));
   }
 
   async proposal(version: number): Promise<Proposal | undefined> {
-    return this.#read(() => this.#proposals('live_version = ?', version)[0]);
+    return this.#read(this.#proposals.proposal(version));
   }
 
   async superseded(): Promise<Proposal[]> {
-    return this.#read(() => this.#proposals("state = 'superseded' ORDER BY version, hash"));
+    return this.#read(this.#proposals.superseded());
   }
 
   async policies(): Promise<StoredPolicy[]> {
-    const sql = 'SELECT name, text, version FROM policies WHERE text IS NOT NULL ORDER BY name';
-    return this.#read(() =>
-      this.#all(sql).map((row) => ({
-        name: textOf(row, 'name'),
-        text: fromJson(textOf(row, 'text')),
-        version: numberOf(row, 'version'),
-      })),
-    );
+    return this.#read(this.#proposals.policies());
+  }
+
+  async takeLease(name: string, owner: string, holder: string, ttlMs: number): Promise<Lease> {
+    return this.#change(this.#leases.takeLease(name, owner, holder, ttlMs));
+  }
+
+  async releaseLease(name: string, owner: string, generation: number): Promise<void> {
+    this.#change(this.#leases.releaseLease(name, owner, generation));
+  }
+
+  async leases(): Promise<Lease[]> {
+    return this.#read(this.#leases.leases());
   }
 
   async close(): Promise<void> {
     this.#database.close();
   }
 
-  #head(): PolicyHead {
-    const [row] = this.#all(
-      'SELECT version, hash FROM proposals WHERE live_version IS NOT NULL ORDER BY live_version DESC LIMIT 1',
-    );
-    if (row === undefined) return { version: 0, hash: NO_HASH };
-    return { version: numberOf(row, 'version'), hash: textOf(row, 'hash') };
+  #change<T>(steps: Steps<T>): T {
+    return this.#write(() => this.#run(steps));
   }
 
-  #existing(version: number): Proposal {
-    const [proposal] = this.#proposals('live_version = ?', version);
-    if (proposal === undefined) throw new Error(`there is no proposal ${version}`);
-    return proposal;
+  #read<T>(steps: Steps<T>): T {
+    return this.#guarded(() => this.#run(steps));
   }
 
-  #proposals(where: string, ...values: SqliteValue[]): Proposal[] {
-    return this.#all(`SELECT * FROM proposals WHERE ${where}`, ...values).map(proposalOf);
+  #run<T>(steps: Steps<T>): T {
+    let step = steps.next();
+    while (step.done !== true) step = steps.next(this.#outcomeOf(step.value));
+    return step.value;
   }
 
-  #insert(record: PolicyRecord, state: ProposalState): void {
-    this.#run(
-      `INSERT INTO proposals
-         (version, hash, previous_hash, live_version, op, changes, state, verdict)
-       VALUES (?, ?, ?, ?, ?, ?, ?, NULL)`,
-      record.version,
-      record.hash,
-      record.previousHash,
-      record.version,
-      record.op,
-      JSON.stringify(record.changes),
-      state,
-    );
+  #outcomeOf({ sql, values, writes }: Statement): Outcome {
+    if (writes) return { rows: [], changed: this.#database.run(sql, values) };
+    return { rows: this.#database.all(sql, values), changed: 0 };
   }
 
-  /**
-   * A proposal that was superseded by mistake of an older topic may be the one that counts after
-   * all.
-   */
-  #reviveOrInsert(record: PolicyRecord): void {
-    const revived = this.#run(
-      "UPDATE proposals SET state = 'published', live_version = ? WHERE version = ? AND hash = ?",
-      record.version,
-      record.version,
-      record.hash,
-    );
-    if (revived === 0) this.#insert(record, 'published');
-  }
-
-  #supersede(proposal: Proposal): void {
-    if (proposal.state === 'accepted') {
-      // Its text was in force here: another log than the one this database belongs to.
-      throw new CaucusError(
-        'log_damaged',
-        `the log and \`${this.#file}\` differ at policy version ${proposal.version}`,
-        {
-          remedy:
-            'restore the log and the policy database from one copy, or move the database away',
-          details: { file: this.#file, version: proposal.version },
-        },
-      );
-    }
-    this.#run(
-      "UPDATE proposals SET state = 'superseded', live_version = NULL WHERE live_version = ?",
-      proposal.version,
-    );
-  }
-
-  /**
-   * Verdicts may come in any order: the newest version of each text stays; null stands for a
-   * deleted one.
-   */
-  #applyTexts(version: number, changes: readonly PolicyChange[]): void {
-    for (const { name, text } of changes) {
-      const newer = this.#all(
-        'SELECT version FROM policies WHERE name = ? AND version > ?',
-        name,
-        version,
-      );
-      if (newer.length > 0) continue;
-      this.#run('DELETE FROM policies WHERE name = ?', name);
-      const stored = text === null ? null : JSON.stringify(text);
-      this.#run(
-        'INSERT INTO policies (name, text, version) VALUES (?, ?, ?)',
-        name,
-        stored,
-        version,
-      );
-    }
-  }
-
-  #all(sql: string, ...values: SqliteValue[]): SqliteRow[] {
-    return this.#database.all(sql, values);
-  }
-
-  #run(sql: string, ...values: SqliteValue[]): number {
-    return this.#database.run(sql, values);
-  }
-
-  #read<T>(action: () => T): T {
+  #guarded<T>(action: () => T): T {
     try {
       return action();
     } catch (error) {
@@ -292,7 +190,7 @@ class SqliteStore implements Store {
 
   /** One transaction: all of it is durable when this returns, or nothing is. */
   #write<T>(action: () => T): T {
-    return this.#read(() => {
+    return this.#guarded(() => {
       this.#database.exec('BEGIN IMMEDIATE');
       try {
         const result = action();
@@ -310,28 +208,34 @@ class SqliteStore implements Store {
   }
 }
 
-function proposalOf(row: SqliteRow): Proposal {
-  const verdict = row['verdict'];
-  return {
-    version: numberOf(row, 'version'),
-    hash: textOf(row, 'hash'),
-    previousHash: textOf(row, 'previous_hash'),
-    op: textOf(row, 'op') as PolicyOp,
-    changes: JSON.parse(textOf(row, 'changes')) as PolicyChange[],
-    state: textOf(row, 'state') as ProposalState,
-    verdict: typeof verdict === 'string' ? fromJson(verdict) : null,
-  };
-}
-
 /** Texts of users are stored as JSON strings: SQLite's own end at a NUL character. */
-function fromJson(text: string): string {
-  return JSON.parse(text) as string;
-}
-
-function numberOf(row: SqliteRow, column: string): number {
-  return Number(row[column]);
-}
-
-function textOf(row: SqliteRow, column: string): string {
-  return String(row[column]);
+function dialectOf(file: string): ProposalDialect {
+  return {
+    place: file,
+    proposals: 'proposals',
+    policies: 'policies',
+    encodeText: (text) => JSON.stringify(text),
+    decodeText: (text) => JSON.parse(text) as string,
+    *insert(record, state) {
+      yield* run(
+        `INSERT INTO proposals
+           (version, hash, previous_hash, live_version, op, changes, state, verdict)
+         VALUES (?, ?, ?, ?, ?, ?, ?, NULL)`,
+        record.version,
+        record.hash,
+        record.previousHash,
+        record.version,
+        record.op,
+        JSON.stringify(record.changes),
+        state,
+      );
+    },
+    *select(where, values) {
+      const rows = yield* all(`SELECT * FROM proposals WHERE ${where}`, ...values);
+      return rows.map((row) => ({
+        row,
+        changes: JSON.parse(textOf(row, 'changes')) as PolicyChange[],
+      }));
+    },
+  };
 }

@@ -7,6 +7,8 @@ import { test } from 'node:test';
 import { lockDataDirectory } from '../../host/log/data-lock.ts';
 import { openSqlite, sqliteKinds, storeError } from '../../host/store/sqlite.ts';
 import { openSqliteStore } from '../../host/store/sqlite-store.ts';
+import type { Store } from '../../host/store/store.ts';
+import { leaseSuite } from '../suites/lease-suite.ts';
 import { put, storeSuite } from '../suites/store-suite.ts';
 import { runAndKill } from '../support/killed-child.ts';
 import { randomFrom } from '../support/random.ts';
@@ -24,6 +26,28 @@ for (const kind of kinds) {
     return {
       open: () => openSqliteStore({ file: path.join(directory, 'policies.db'), kind }),
       close: () => rm(directory, { recursive: true }),
+    };
+  });
+
+  leaseSuite(`sqlite (${kind})`, async () => {
+    const directory = await makeDirectory();
+    const file = path.join(directory, 'policies.db');
+    let nowMs = 1_700_000_000_000;
+    let store: Store | undefined;
+    return {
+      open: async () => {
+        await store?.close();
+        const opened = await openSqliteStore({ file, kind, now: () => nowMs });
+        store = opened;
+        return opened;
+      },
+      advance: async (ms) => {
+        nowMs += ms;
+      },
+      close: async () => {
+        await store?.close();
+        await rm(directory, { recursive: true });
+      },
     };
   });
 

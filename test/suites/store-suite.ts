@@ -1,6 +1,7 @@
 /** What every policy database must do: run it with a harness that opens one, again and again. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { NO_HASH, policyHash } from '../../host/log/policy-hash.ts';
 import type { PolicyChange, PolicyRecord } from '../../host/log/records.ts';
 import type { PolicyHead, Store } from '../../host/store/store.ts';
@@ -40,10 +41,15 @@ async function statesOf(
   return proposals.map((proposal) => proposal?.state);
 }
 
-export function storeSuite(name: string, make: () => Promise<StoreHarness>): void {
+/** `make` returns undefined where it has skipped the test. */
+export function storeSuite(
+  name: string,
+  make: (t: TestContext) => Promise<StoreHarness | undefined>,
+): void {
   const check = (title: string, body: (harness: StoreHarness) => Promise<void>): void => {
-    test(`${name}: ${title}`, async () => {
-      const harness = await make();
+    test(`${name}: ${title}`, async (t) => {
+      const harness = await make(t);
+      if (harness === undefined) return;
       try {
         await body(harness);
       } finally {
