@@ -155,9 +155,9 @@ export class KafkaLog implements Log {
 
   async #writersIdle(): Promise<void> {
     const topics = await Promise.allSettled(this.#topics.values());
-    await Promise.all(
-      topics.map((topic) => (topic.status === 'fulfilled' ? topic.value.writer.idle() : undefined)),
-    );
+    for (const topic of topics) {
+      if (topic.status === 'fulfilled') await topic.value.writer.idle();
+    }
   }
 
   #open(topic: string, mayMake: boolean): Promise<OpenTopic> {

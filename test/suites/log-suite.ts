@@ -13,6 +13,8 @@ import type { Random } from '../support/random.ts';
 export interface LogHarness {
   /** Opens what is stored. The log opened before is closed, or was lost in a crash. */
   open(): Promise<Log>;
+  /** Opens it once more beside those that are open; absent: only one process can have it. */
+  openBeside?: () => Promise<Log>;
   close(): Promise<void>;
 }
 
@@ -166,6 +168,80 @@ export function logSuite(
     assert.deepEqual(await log.bounds('a'), { start: 4, end: 4 });
     assert.equal((await log.append('a', [bytesOf('4')])).first, 4);
     await log.close();
+  });
+
+  check(
+    'readers at the end of many topics wait, and each gets what is its own',
+    async (harness) => {
+      const log = await harness.open();
+      const topics = Array.from({ length: 40 }, (_, index) => `topic-${index}`);
+      await Promise.all(topics.map((topic) => log.ensureTopic(topic)));
+      await Promise.all(topics.map((topic) => log.append(topic, [bytesOf('before')])));
+      const readings = topics.map((topic) => readRange(log, topic, 1, 3));
+      for (const round of ['one', 'two']) {
+        await Promise.all(topics.map((topic) => log.append(topic, [bytesOf(`${round} ${topic}`)])));
+      }
+      for (const [index, reading] of readings.entries()) {
+        const topic = topics[index] as string;
+        assert.deepEqual(textsOf(await reading), [`one ${topic}`, `two ${topic}`]);
+      }
+      await log.close();
+    },
+  );
+
+  check('readers of one topic from different offsets, fast and slow', async (harness) => {
+    const log = await harness.open();
+    await log.ensureTopic('a');
+    await log.ensureTopic('b');
+    const texts = Array.from({ length: 30 }, (_, index) => `${index} ${'x'.repeat(400_000)}`);
+    for (const text of texts.slice(0, 20)) await log.append('a', [bytesOf(text)]);
+    // Takes one chunk and then nothing more: it must hold up nobody.
+    const stop = new AbortController();
+    const slow = log.read('a', 0, stop.signal)[Symbol.asyncIterator]();
+    await slow.next();
+    const froms = [0, 7, 7, 19, 20];
+    const readings = froms.map((from) => readRange(log, 'a', from, 30));
+    for (const text of texts.slice(20)) await log.append('a', [bytesOf(text)]);
+    for (const [index, reading] of readings.entries()) {
+      assert.deepEqual(textsOf(await reading), texts.slice(froms[index]));
+    }
+    const other = readRange(log, 'b', 0, 1);
+    await log.append('b', [bytesOf('b')]);
+    assert.deepEqual(textsOf(await other), ['b']);
+    stop.abort();
+    await slow.return?.();
+    await log.close();
+  });
+
+  check('two processes append to one topic: one order, each in its own', async (harness) => {
+    if (harness.openBeside === undefined) return;
+    const logs = [await harness.open(), await harness.openBeside()];
+    await Promise.all(logs.map((log) => log.ensureTopic('a')));
+    const reading = Promise.all(logs.map((log) => readRange(log, 'a', 0, 400)));
+    const offsets = new Map<number, string>();
+    await Promise.all(
+      logs.flatMap((log, writer) =>
+        Array.from({ length: 100 }, async (_, index) => {
+          const texts = [`${writer} ${2 * index}`, `${writer} ${2 * index + 1}`];
+          const { first } = await log.append('a', texts.map(bytesOf));
+          texts.forEach((text, at) => offsets.set(first + at, text));
+        }),
+      ),
+    );
+    assert.equal(offsets.size, 400);
+    const [one = [], two = []] = await reading;
+    assert.deepEqual(one, two);
+    for (const { offset, bytes } of one) {
+      assert.equal(offsets.get(offset), new TextDecoder().decode(bytes));
+    }
+    for (const writer of ['0 ', '1 ']) {
+      const own = textsOf(one).filter((text) => text.startsWith(writer));
+      assert.deepEqual(
+        own,
+        own.toSorted((a, b) => Number(a.slice(2)) - Number(b.slice(2))),
+      );
+    }
+    await Promise.all(logs.map((log) => log.close()));
   });
 
   check('append times never decrease', async (harness) => {

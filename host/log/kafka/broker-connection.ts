@@ -44,6 +44,8 @@ interface Answer<T> {
 
 const SASL_AUTHENTICATE_KEY = 36;
 const KEEP_ALIVE_MS = 30_000;
+/** What Node says when it does not trust a peer. */
+const CERTIFICATE_CODES = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ALTNAME/;
 
 export class BrokerConnection {
   readonly address: string;
@@ -59,7 +61,10 @@ export class BrokerConnection {
       host,
       port,
       clientId: settings.clientId,
-      logger: loggerOf(settings),
+      // What follows from our own cutting off is no news.
+      logger: loggerOf((level, message) => {
+        if (this.#failure === undefined) settings.onEvent(level, `${this.address}: ${message}`);
+      }),
       socketFactory: (target) => this.#connectSocket(target, settings),
       ssl: settings.ssl ?? null,
       sasl: saslOf(settings.sasl),
@@ -198,6 +203,12 @@ export class BrokerConnection {
     if (name === 'KafkaJSProtocolError' && typeof code === 'number') {
       return failureOf(code, `connecting to ${this.address}`, message);
     }
+    if (typeof code === 'string' && CERTIFICATE_CODES.test(code)) {
+      return misconfigured(
+        `the certificate of the broker ${this.address} is not trusted: ${code}`,
+        'give the certificate of its authority as `ca`, and connect by a name that it holds',
+      );
+    }
     if (name === 'KafkaJSConnectionError' || name === 'KafkaJSConnectionClosedError') {
       return new TransientFailure(`the broker ${this.address}: ${lowerFirst(message)}`);
     }
@@ -258,13 +269,13 @@ function lowerFirst(text: string): string {
   return /^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 }
 
-function loggerOf(settings: ConnectionSettings): ConnectionLogger {
+function loggerOf(say: (level: EventLevel, message: string) => void): ConnectionLogger {
   const logger = {
     namespace: () => logger,
     debug: () => undefined,
-    info: (message: string) => settings.onEvent('info', message),
-    warn: (message: string) => settings.onEvent('warn', message),
-    error: (message: string) => settings.onEvent('error', message),
+    info: (message: string) => say('info', message),
+    warn: (message: string) => say('warn', message),
+    error: (message: string) => say('error', message),
   };
   return logger;
 }

@@ -142,11 +142,11 @@ export class Fetcher {
     } catch (error) {
       const isSure = !(error instanceof CaucusError && error.code === 'log_damaged');
       if (isSure || cursor.failureCount >= BELIEVED_COUNT) {
-        cursor.fail(error as Error);
+        cursor.fail(error instanceof Error ? error : new Error(String(error)));
         polls.remove(cursor);
         return;
       }
-      this.#options.onProblem(error as Error);
+      this.#options.onProblem(error);
       this.#placeAgain(cursor);
     }
   }
