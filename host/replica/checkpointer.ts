@@ -8,7 +8,10 @@ import type { Checkpoints, ReplicaSettings } from './dependencies.ts';
 import { stateDigest } from './digest.ts';
 import type { LiveEngine } from './live-engine.ts';
 import type { ReplicatedState } from './replicated-state.ts';
-import { CUTS_TOPIC } from './topics.ts';
+import { CUTS_TOPIC, POLICY_TOPIC } from './topics.ts';
+
+/** Revisions that the log may be trimmed to once the other replicas are as far. */
+const TRIM_POINTS_MAX = 64;
 
 export interface CheckpointerOptions {
   readonly state: ReplicatedState;
@@ -16,7 +19,17 @@ export interface CheckpointerOptions {
   readonly log: Log;
   readonly checkpoints: Checkpoints;
   readonly settings: ReplicaSettings;
+  /** Absent: this replica is alone. */
+  readonly cluster?: ClusterCheckpoints;
   readonly onProblem: (error: Error) => void;
+}
+
+/** What several replicas have to agree on. */
+export interface ClusterCheckpoints {
+  /** Checkpoints are of revisions that this divides: those whose digests are published. */
+  readonly digestRevisions: number;
+  /** The newest revision that the log is not needed for any more; 0: all of it is. */
+  readonly trimRevision: () => number;
 }
 
 /** What the log may lose once the checkpoint of `revision` is the oldest that is kept. */
@@ -54,7 +67,9 @@ export class Checkpointer {
     const isDue =
       revisions >= settings.checkpointRevisions ||
       this.#recordBytes >= Math.max(settings.checkpointRecordBytes, this.#savedBytes / 2);
-    if (isDue && this.#saving === undefined) void this.save();
+    const { cluster } = this.#options;
+    const isShared = cluster === undefined || state.revision % cluster.digestRevisions === 0;
+    if (isDue && isShared && this.#saving === undefined) void this.save();
   }
 
   /** Saves the state as it is between two cuts. Never throws: the log still has everything. */
@@ -103,14 +118,20 @@ export class Checkpointer {
 
   /** Keeps the newest two; the log keeps what the older of them needs to be brought up to date. */
   async #dropOld(): Promise<void> {
-    const { checkpoints, log } = this.#options;
+    const { checkpoints, log, cluster } = this.#options;
     const kept = await checkpoints.prune(CHECKPOINTS_KEPT);
     const oldest = kept.at(-1);
-    this.#trimPoints = this.#trimPoints.filter((point) => kept.includes(point.revision));
-    const point = this.#trimPoints.find((candidate) => candidate.revision === oldest);
-    if (point === undefined || kept.length < CHECKPOINTS_KEPT) return;
-    // All topics share the log's files: one old record that stayed would keep all after it.
-    for (const [topic, end] of point.ends) await log.trim(topic, end);
+    if (oldest === undefined || kept.length < CHECKPOINTS_KEPT) return;
+    const limit = Math.min(oldest, cluster?.trimRevision() ?? oldest);
+    const points = this.#trimPoints.filter(({ revision }) => revision <= limit);
+    const point = points.at(-1);
+    if (point === undefined) return;
+    this.#trimPoints = this.#trimPoints.slice(points.length - 1).slice(-TRIM_POINTS_MAX);
+    // All topics of a file log share its files: one old record that stayed would keep all after it.
+    for (const [topic, end] of point.ends) {
+      // Datasource nodes learn from its beginning which sources there are.
+      if (cluster === undefined || topic !== POLICY_TOPIC) await log.trim(topic, end);
+    }
     await log.trim(CUTS_TOPIC, point.revision);
   }
 }

@@ -4,6 +4,7 @@ import type { StratifiedProgram } from '../compiler/stratified.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { CheckpointStore } from '../log/checkpoint-store.ts';
 import type { Log } from '../log/log.ts';
+import type { Leases } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
 import type { NodeSettings, Suspect } from './peers.ts';
 import type { CompiledQuery } from './planner.ts';
@@ -14,13 +15,26 @@ import type { Timer } from './revision-waiters.ts';
 /** Stored checkpoints: what the replica asks of a `CheckpointStore`. */
 export type Checkpoints = Pick<CheckpointStore, 'save' | 'loadNewest' | 'prune'>;
 
+export interface FetchedCheckpoint {
+  readonly revision: number;
+  /** As its checkpoint store gave them. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
 export interface ReplicaDependencies {
   readonly engine: Engine;
   readonly lower: (program: StratifiedProgram, options: PlanOptions) => Plan;
   readonly lowerQuery: (plan: Plan, query: CompiledQuery) => QueryPlan;
   readonly log: Log;
   readonly store: Store;
+  /** Who acts for what: only shown. */
+  readonly leases?: Pick<Leases, 'leases'>;
   readonly checkpoints: Checkpoints;
+  /**
+   * The newest checkpoint of another replica, by its `url`. Verified before it is used; the
+   * rejection is reported, and the next replica asked.
+   */
+  readonly fetchCheckpoint?: (url: string) => Promise<FetchedCheckpoint>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly setTimer: Timer;

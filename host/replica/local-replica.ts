@@ -11,6 +11,7 @@ import type { CutRecord, PolicyRecord, Vector } from '../log/records.ts';
 import { compareStrings } from '../value/value.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { Checkpointer } from './checkpointer.ts';
+import type { ClusterCheckpoints } from './checkpointer.ts';
 import { CutReader } from './cut-reader.ts';
 import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
 import { stateDigest } from './digest.ts';
@@ -172,6 +173,7 @@ export class LocalReplica implements Replica {
         log: deps.log,
         checkpoints: deps.checkpoints,
         settings,
+        ...(this.#peers === undefined ? {} : { cluster: clusterCheckpoints(deps, this.#peers) }),
         onProblem: (error) => deps.onProblem?.(error),
       },
       state.revision,
@@ -240,6 +242,7 @@ export class LocalReplica implements Replica {
         stale: false,
       })),
       digest: this.#digest(),
+      ...(this.#peers === undefined ? {} : { cluster: this.#peers.status() }),
       ...(retained === undefined ? {} : { retainFrom: this.#positionAt(retained).token }),
     };
   }
@@ -418,10 +421,11 @@ export class LocalReplica implements Replica {
   }
 
   #createPeers(owner: string): Peers | undefined {
-    const { log, node, now, setTimer, random, onProblem, onDiverged } = this.#deps;
+    const { log, leases, node, now, setTimer, random, onProblem, onDiverged } = this.#deps;
     if (node === undefined) return undefined;
     return new Peers({
       log,
+      leases,
       node,
       owner,
       semantics: SEMANTICS_LEVEL,
@@ -553,6 +557,13 @@ export class LocalReplica implements Replica {
   #positionAt(revision: number): Position {
     return { revision, token: encodeToken(this.#state.logId, revision) };
   }
+}
+
+function clusterCheckpoints({ node }: ReplicaDependencies, peers: Peers): ClusterCheckpoints {
+  return {
+    digestRevisions: node?.digestRevisions ?? 1,
+    trimRevision: () => peers.trimRevision(),
+  };
 }
 
 const EMPTY_CUT: CutRecord = { kind: 'cut', vector: [], timeMs: 0, asOf: null };

@@ -41,15 +41,13 @@ export interface MembersOptions {
 
 export class Members {
   readonly #options: MembersOptions;
-  readonly #members = new Map<string, Member>();
+  readonly #roll = new Roll();
   #reader: TopicReader | undefined;
   #cancel: (() => void) | undefined;
   #digests: DigestEntry[] = [];
   #announcing: Promise<void> | undefined;
   #isDue = false;
   #isClosed = false;
-  /** Records before it are of the past. */
-  #startedAt = 0;
 
   constructor(options: MembersOptions) {
     this.#options = options;
@@ -57,17 +55,14 @@ export class Members {
 
   /** Reads what was announced lately, then announces this node, and goes on with both. */
   async start(): Promise<void> {
-    const { log } = this.#options;
-    await log.ensureTopic(REPLICAS_TOPIC);
-    const { start, end } = await log.bounds(REPLICAS_TOPIC);
-    this.#startedAt = end;
-    this.#reader = new TopicReader({
-      log,
-      topic: REPLICAS_TOPIC,
-      from: Math.max(start, end - ANNOUNCEMENTS_KEPT),
-    });
-    for await (const record of this.#reader.readTo(end)) this.#take(record);
-    void this.#follow(this.#reader);
+    const { log, onNews, now } = this.#options;
+    const { reader, end } = await recentAnnouncements(log);
+    this.#reader = reader;
+    for await (const record of reader.readTo(end)) {
+      const member = this.#roll.take(record, Math.min(now(), record.appendTimeMs));
+      if (member !== undefined) onNews(member, true);
+    }
+    void this.#follow(reader);
     this.announce();
   }
 
@@ -90,7 +85,7 @@ export class Members {
   }
 
   list(): readonly Member[] {
-    return [...this.#members.values()].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+    return this.#roll.list();
   }
 
   /** Those that were heard of lately. */
@@ -138,37 +133,59 @@ export class Members {
   }
 
   async #follow(reader: TopicReader): Promise<void> {
+    const { now, onNews, onProblem } = this.#options;
     try {
-      for await (const record of reader.readTo(Infinity)) this.#take(record);
+      for await (const record of reader.readTo(Infinity)) {
+        const member = this.#roll.take(record, now());
+        if (member !== undefined) onNews(member, false);
+      }
     } catch (error) {
-      if (!this.#isClosed && error instanceof Error) this.#options.onProblem(error);
+      if (!this.#isClosed && error instanceof Error) onProblem(error);
     }
   }
+}
 
-  #take({ offset, bytes, appendTimeMs }: LogRecord): void {
-    const { now, onNews } = this.#options;
+/** The newest announcement of each node. */
+class Roll {
+  readonly #members = new Map<string, Member>();
+
+  list(): readonly Member[] {
+    return [...this.#members.values()].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+  }
+
+  take({ bytes }: LogRecord, seenMs: number): Member | undefined {
     const record = decodeRecord(bytes);
-    if (record.kind !== 'announce') return;
-    const isPast = offset < this.#startedAt;
-    const before = this.#members.get(record.nodeId);
-    const digests = new Map(before?.digests);
+    if (record.kind !== 'announce') return undefined;
+    const digests = new Map(this.#members.get(record.nodeId)?.digests);
     for (const { revision, digest } of record.digests) {
       digests.delete(revision);
       digests.set(revision, digest);
     }
     for (const revision of [...digests.keys()].slice(0, -DIGESTS_KEPT)) digests.delete(revision);
-    const member: Member = {
-      nodeId: record.nodeId,
-      owner: record.owner,
-      url: record.url,
-      semantics: record.semantics,
-      phase: record.phase,
-      revision: record.revision,
-      checkpointRevision: record.checkpointRevision,
-      seenMs: isPast ? Math.min(now(), appendTimeMs) : now(),
-      digests,
-    };
+    const { kind: _kind, ...announced } = record;
+    const member: Member = { ...announced, seenMs, digests };
     this.#members.set(record.nodeId, member);
-    onNews(member, isPast);
+    return member;
   }
+}
+
+/** Who announced themselves lately, for a node that has not started yet. */
+export async function pastMembers(log: Log): Promise<readonly Member[]> {
+  const roll = new Roll();
+  const { reader, end } = await recentAnnouncements(log);
+  try {
+    for await (const record of reader.readTo(end)) roll.take(record, record.appendTimeMs);
+  } finally {
+    reader.close();
+  }
+  return roll.list();
+}
+
+async function recentAnnouncements(
+  log: Log,
+): Promise<{ readonly reader: TopicReader; readonly end: number }> {
+  await log.ensureTopic(REPLICAS_TOPIC);
+  const { start, end } = await log.bounds(REPLICAS_TOPIC);
+  const from = Math.max(start, end - ANNOUNCEMENTS_KEPT);
+  return { reader: new TopicReader({ log, topic: REPLICAS_TOPIC, from }), end };
 }

@@ -13,6 +13,8 @@ import {
 } from '../limits.ts';
 import type { Log, LogRecord } from '../log/log.ts';
 import { decodeRecord } from '../log/records.ts';
+import type { Lease, Leases } from '../store/leases.ts';
+import type { ClusterStatus } from './cluster-status.ts';
 import { judge } from './judgement.ts';
 import { Members } from './members.ts';
 import type { Member, Presence } from './members.ts';
@@ -42,6 +44,7 @@ export interface Suspect {
 
 export interface PeersOptions {
   readonly log: Log;
+  readonly leases: Pick<Leases, 'leases'> | undefined;
   readonly node: NodeSettings;
   readonly owner: string;
   readonly semantics: number;
@@ -64,6 +67,7 @@ export class Peers {
   readonly members: Members;
   readonly #options: PeersOptions;
   readonly #uncut: UncutWatch;
+  #leases: { readonly leases: readonly Lease[]; readonly atMs: number } = { leases: [], atMs: 0 };
   /** Digests of this replica, the newest `DIGESTS_KEPT`. */
   readonly #own = new Map<number, string>();
   #agreedRevision = 0;
@@ -110,12 +114,49 @@ export class Peers {
     return this.#suspect !== undefined;
   }
 
+  /** What is known of all nodes, this one included. */
+  status(): ClusterStatus {
+    const nowMs = this.#options.now();
+    const replicas = this.members.list().map((member) => {
+      const { nodeId, phase, revision, checkpointRevision, url, seenMs, digests } = member;
+      const [digestRevision, digest] = [...digests].at(-1) ?? [0, ''];
+      const silentMs = Math.max(0, nowMs - seenMs);
+      return {
+        nodeId,
+        phase,
+        revision,
+        digest,
+        digestRevision,
+        checkpointRevision,
+        url,
+        seenMs,
+        silentMs,
+      };
+    });
+    const { leases, atMs } = this.#leases;
+    const agedLeases = leases.map((lease) => ({
+      ...lease,
+      remainingMs: lease.remainingMs - (nowMs - atMs),
+    }));
+    return { replicas, leases: agedLeases };
+  }
+
   async start(): Promise<void> {
     this.#isStarted = true;
     const digests = [...this.#own];
     await this.members.start();
     for (const [revision, digest] of digests) this.members.addDigest(revision, digest);
     this.#repairLater();
+  }
+
+  /**
+   * Two replicas have a checkpoint of this revision or a later one, and no live one is behind it:
+   * the log below is not needed any more. 0: all of it is.
+   */
+  trimRevision(): number {
+    const saved = this.members.list().map(({ checkpointRevision }) => checkpointRevision);
+    const second = saved.sort((a, b) => b - a)[1] ?? 0;
+    return Math.min(second, ...this.members.live().map(({ revision }) => revision));
   }
 
   topicOnSeen(topic: string, end: TopicEnd): void {
@@ -226,13 +267,18 @@ export class Peers {
     return silent;
   }
 
+  async #readLeases(): Promise<void> {
+    const { leases, now } = this.#options;
+    if (leases !== undefined) this.#leases = { leases: await leases.leases(), atMs: now() };
+  }
+
   /** Proposals whose writer is gone are published by whoever looks next. */
   #repairLater(): void {
     const { setTimer, random, repair, onProblem } = this.#options;
     const cancel = setTimer(
       () => {
         this.#cancels.delete(cancel);
-        void repair()
+        void Promise.all([repair(), this.#readLeases()])
           .catch((error: unknown) => {
             if (error instanceof Error && !this.#isClosed) onProblem(error);
           })

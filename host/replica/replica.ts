@@ -5,6 +5,7 @@
 import type { Diagnostic } from '../compiler/diagnostic.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { TableChange, TableDelta } from '../engine/engine.ts';
+import type { ClusterStatus } from './cluster-status.ts';
 import type { RowBlock } from '../value/row-block.ts';
 
 export type Consistency =
@@ -134,6 +135,8 @@ export interface ReplicaStatus extends Position {
   }[];
   readonly sources: readonly SourceStatus[];
   readonly digest: string;
+  /** Of a replica that is not alone. */
+  readonly cluster?: ClusterStatus;
   /** While the replica starts. */
   readonly progress?: StartProgress;
   /**

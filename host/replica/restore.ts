@@ -20,6 +20,9 @@ import type { LiveEngine } from './live-engine.ts';
 import { planProgram } from './planner.ts';
 import { compilePolicies } from './program.ts';
 import type { Compiled } from './program.ts';
+import { pastMembers } from './members.ts';
+import type { Member } from './members.ts';
+import { PeerCheckpoints } from './peer-checkpoints.ts';
 import { initialState } from './replicated-state.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { LOG_REMEDY, TopicReader } from './topic-reader.ts';
@@ -96,17 +99,29 @@ export async function restore(
   genesis: GenesisRecord | undefined,
 ): Promise<Restored> {
   const loaded = new Set<TableKey>();
-  let revisionMax = Number.MAX_SAFE_INTEGER;
+  const { node } = deps;
+  const announced = node === undefined ? [] : await pastMembers(deps.log);
+  // What was saved after the replicas parted may be wrong.
+  let revisionMax = node?.suspect?.agreedRevision ?? Number.MAX_SAFE_INTEGER;
+  const peers = new PeerCheckpoints(deps, announced);
   for (;;) {
     const { checkpoint: file, damaged } = await deps.checkpoints.loadNewest(revisionMax);
     for (const { file: name, reason } of damaged) deps.onProblem?.(unusable(name, reason));
-    if (file === undefined) break;
+    if (file === undefined) {
+      const fetched = await peers.fetchNext();
+      if (fetched === undefined) break;
+      revisionMax = Math.max(revisionMax, fetched);
+      continue;
+    }
     try {
       const checkpoint = decodeCheckpoint(await collect(file.chunks));
       const { state } = checkpoint;
       if (state.revision !== file.revision) throw unusable(file.file, 'it is of another revision');
       if (genesis !== undefined && state.logId !== genesis.logId) {
         throw unusable(file.file, 'it belongs to another log');
+      }
+      if (isContradicted(checkpoint, announced, node?.nodeId)) {
+        throw unusable(file.file, 'other replicas had another state at its revision');
       }
       await verifyEnds(deps.log, state);
       return await load(deps, live, checkpoint, loaded);
@@ -125,6 +140,19 @@ export async function restore(
   }
   const state = initialState(genesis.logId);
   return await load(deps, live, { state, base: new Map(), digest: '' }, loaded);
+}
+
+/** Others have published a digest of this revision, and none is that of the checkpoint. */
+function isContradicted(
+  { state, digest }: Checkpoint,
+  announced: readonly Member[],
+  nodeId: string | undefined,
+): boolean {
+  const published = announced
+    .filter((member) => member.nodeId !== nodeId)
+    .map(({ digests }) => digests.get(state.revision))
+    .filter((text) => text !== undefined);
+  return published.length > 0 && !published.includes(digest);
 }
 
 async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { CaucusError } from '../../host/errors.ts';
 import { encodePushBatch } from '../../host/log/batch-parts.ts';
 import type { Log } from '../../host/log/log.ts';
+import type { FetchedCheckpoint } from '../../host/replica/dependencies.ts';
 import type { LocalReplica } from '../../host/replica/local-replica.ts';
 import {
   code,
@@ -225,3 +226,92 @@ replicaTest(
     await stopAll([first, nodes[1] as Node, again]);
   },
 );
+
+/** A checkpoint as the other replica has it, or with one byte of the rows changed. */
+async function checkpointOf(node: Node): Promise<FetchedCheckpoint> {
+  const { checkpoint } = await node.checkpoints.loadNewest();
+  assert.ok(checkpoint !== undefined);
+  return checkpoint;
+}
+
+replicaTest('a new replica gets its state from another where the log was trimmed', async () => {
+  const world = await newWorld();
+  const settings = { checkpointRevisions: 6 };
+  const at = (index: number): NodeOptions => ({
+    settings,
+    segmentBytes: 2000,
+    node: { nodeId: `pe${index}`, url: `http://pe${index}`, digestRevisions: 3 },
+  });
+  const nodes = await startThree(world, at);
+  const [first, second, third] = nodes as [Node, Node, Node];
+  await first.replica.writePolicies([{ name: 'p', text: 'big(x) :- s:t(x), x > 1\n' }]);
+  let token = '';
+  for (let n = 0; n < 60 || (await first.log.bounds('cuts')).start === 0; n++) {
+    assert.ok(n < 1000, 'the log is never trimmed');
+    const changes = [{ table: 't', insert: ints(n) }];
+    ({ token } = await first.replica.writeBatch({ source: 's', changes }));
+  }
+  await third.stop();
+  const asked: string[] = [];
+  const fourth = await joinNode(world, first, {
+    ...at(3),
+    fetchCheckpoint: async (url) => {
+      asked.push(url);
+      if (asked.length === 1) throw new Error('the link is cut');
+      return await checkpointOf(url === 'http://pe0' ? first : second);
+    },
+  });
+  assert.equal(asked.length, 2, 'the next one is asked when the first cannot be reached');
+  const { rows } = await fourth.replica.query({
+    query: 'p:big(x)',
+    consistency: { atLeast: token },
+  });
+  assert.ok(rows.count > 50);
+  await expectEqual([first, second, fourth]);
+  // Without anybody to ask it does not begin with half a log.
+  await assert.rejects(joinNode(world, first, at(4)), code('log_damaged'));
+  await stopAll([first, second, fourth]);
+});
+
+replicaTest('state of another replica that no third one confirms is not used', async () => {
+  const world = await newWorld();
+  const at = (index: number): NodeOptions => ({
+    settings: { checkpointRevisions: 6 },
+    node: { nodeId: `pe${index}`, url: `http://pe${index}`, digestRevisions: 3 },
+  });
+  const nodes = await startThree(world, at);
+  const [first] = nodes as [Node];
+  for (let n = 0; n < 30; n++) {
+    const changes = [{ table: 't', insert: ints(n) }];
+    await first.replica.writeBatch({ source: 's', changes });
+  }
+  await expectEqual(nodes);
+  // Whole and well-formed, of this log, and of another state.
+  const other = await newWorld();
+  const forger = await startNode(other, {
+    randomId: () => first.replica.status().logId,
+    settings: { checkpointRevisions: 1 },
+  });
+  const newest = await checkpointOf(first);
+  while (forger.replica.status().revision < newest.revision) {
+    const { revision } = forger.replica.status();
+    const changes = [{ table: 't', insert: ints(1000 + revision) }];
+    await forger.replica.writeBatch({ source: 's', changes });
+  }
+  await forger.stop();
+  const forged = await checkpointOf(forger);
+  assert.equal(forged.revision, newest.revision);
+  world.problems.length = 0;
+  let asked = 0;
+  const fourth = await joinNode(world, first, {
+    ...at(3),
+    fetchCheckpoint: async () => {
+      if (asked++ === 0) return forged;
+      return await checkpointOf(first);
+    },
+  });
+  assert.equal(asked, 2);
+  assert.match(world.problems.map(String).join('\n'), /other replicas had another state/);
+  await expectEqual([...nodes, fourth]);
+  await stopAll([...nodes, fourth]);
+});

@@ -176,6 +176,7 @@ export interface Node {
   readonly replica: LocalReplica;
   readonly engine: TestEngine;
   readonly log: FileLog;
+  readonly checkpoints: ReplicaDependencies['checkpoints'];
   readonly stop: () => Promise<void>;
 }
 
@@ -242,7 +243,7 @@ async function startOn(
     await closeLog();
     engine.close();
   };
-  return { replica, engine, log, stop };
+  return { replica, engine, log, checkpoints: options.checkpoints, stop };
 }
 
 /** For `assert.rejects`: an operating error with this code. */
