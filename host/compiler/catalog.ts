@@ -51,6 +51,18 @@ export const SYSTEM_TABLES: readonly CatalogTable[] = [
       { name: 'code', type: 'string' },
     ],
   },
+  {
+    name: 'sources',
+    arity: 6,
+    columns: [
+      { name: 'name', type: 'string' },
+      { name: 'kind', type: 'string' },
+      { name: 'generation', type: 'int' },
+      { name: 'owner', type: 'string' },
+      { name: 'stale', type: 'bool' },
+      { name: 'reason', type: 'string' },
+    ],
+  },
 ];
 
 /** Why a policy or source cannot have this name; undefined if it can. */

@@ -17,3 +17,18 @@ export function policyHash(record: Omit<PolicyRecord, 'kind' | 'hash'>): string 
   writePolicyBody(writer, record);
   return createHash('sha256').update(writer.finish()).digest('hex');
 }
+
+/** The last record of the chain so far; version 0 with `NO_HASH` before the first one. */
+export interface ChainEnd {
+  readonly version: number;
+  readonly hash: string;
+}
+
+/** Whether the record is the next of the chain: otherwise it counts for nothing. */
+export function continuesChain(end: ChainEnd, record: PolicyRecord): boolean {
+  return (
+    record.version === end.version + 1 &&
+    record.previousHash === end.hash &&
+    record.hash === policyHash(record)
+  );
+}

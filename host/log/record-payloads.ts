@@ -77,6 +77,12 @@ export function writePayload(writer: ByteWriter, record: CaucusRecord): void {
       writer.text(record.owner);
       writer.u64(record.sequence);
       return;
+    case 'stale':
+      writer.u64(record.generation);
+      writer.text(record.owner);
+      writer.u64(record.sequence);
+      writer.text(record.reason);
+      return;
     case 'push':
       writePush(writer, record);
       return;
@@ -112,6 +118,12 @@ export function readPayload(reader: ByteReader, kind: RecordKind): CaucusRecord 
       const generation = reader.u64();
       const owner = reader.text();
       return { kind, generation, owner, sequence: reader.u64() };
+    }
+    case 'stale': {
+      const generation = reader.u64();
+      const owner = reader.text();
+      const sequence = reader.u64();
+      return { kind, generation, owner, sequence, reason: reader.text() };
     }
     case 'push':
       return readPush(reader);

@@ -65,13 +65,31 @@ export interface DeltaRecord extends SourcePart {
   readonly kind: 'delta';
 }
 
-/** The writer lives and has nothing new. */
+/** The writer lives, and the rows of all tables are those of the outside. */
 export interface HeartbeatRecord {
   readonly kind: 'heartbeat';
   readonly generation: number;
   readonly owner: string;
   readonly sequence: number;
 }
+
+/** The writer lives and cannot read the outside, or not all of it: the rows are the last good. */
+export interface StaleRecord {
+  readonly kind: 'stale';
+  readonly generation: number;
+  readonly owner: string;
+  readonly sequence: number;
+  /** In the words of error texts. */
+  readonly reason: string;
+}
+
+/** What a source with one writer at a time is made of. */
+export type FencedRecord =
+  | OpenRecord
+  | SnapshotRecord
+  | DeltaRecord
+  | HeartbeatRecord
+  | StaleRecord;
 
 /**
  * A part of a batch of a push source. Its writers share the topic, so parts of several batches may
@@ -178,10 +196,7 @@ export interface AnnounceRecord {
 }
 
 export type CaucusRecord =
-  | OpenRecord
-  | SnapshotRecord
-  | DeltaRecord
-  | HeartbeatRecord
+  | FencedRecord
   | PushRecord
   | PolicyRecord
   | GenesisRecord
@@ -197,6 +212,7 @@ export const RECORD_KINDS: Readonly<Record<RecordKind, number>> = {
   delta: 3,
   heartbeat: 4,
   push: 5,
+  stale: 6,
   policy: 16,
   genesis: 32,
   cut: 33,

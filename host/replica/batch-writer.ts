@@ -5,6 +5,7 @@ import { BATCH_BYTES_MAX, BATCH_ID_BYTES_MAX } from '../limits.ts';
 import { encodePushBatch } from '../log/batch-parts.ts';
 import { idConflict, nameTaken } from './cut-draft.ts';
 import type { Compiled } from './program.ts';
+import { kindTaken } from './registration.ts';
 import type { ReplicatedState, SourceState } from './replicated-state.ts';
 import type { Batch } from './replica.ts';
 import { checkRows } from './row-check.ts';
@@ -74,7 +75,9 @@ export class BatchWriter {
   async #writeOnce(batch: Batch): Promise<number> {
     const { state, submit, addSource, owner, recordBytes } = this.#options;
     if (state.policies.has(batch.source)) throw nameTaken('source', batch.source, 'policy');
-    this.#check(batch, state.sources.get(batch.source));
+    const known = state.sources.get(batch.source);
+    if (known?.kind === 'fenced') throw kindTaken(batch.source, known.kind);
+    this.#check(batch, known);
     const records = encodePushBatch(
       {
         owner,
@@ -86,7 +89,7 @@ export class BatchWriter {
       },
       recordBytes,
     );
-    if (!state.sources.has(batch.source)) await addSource(batch.source);
+    if (known === undefined) await addSource(batch.source);
     const source = state.sources.get(batch.source);
     if (source === undefined) throw new Error(`source ${batch.source} was added and is not there`);
     const verdict = await submit(sourceTopic(source.name, source.incarnation), records);

@@ -13,6 +13,8 @@ import type { PolicyRecord } from '../log/records.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { Births } from './births.ts';
 import type { FailureRoot } from './failures.ts';
+import type { FencedBatch, FencedState } from './fenced-source.ts';
+import type { SourceKind } from './registration.ts';
 import { newSource } from './replicated-state.ts';
 import type {
   PolicyState,
@@ -23,7 +25,9 @@ import type {
 import type { BatchIdEntry } from './batch-ids.ts';
 import type { TopicEnd } from './sequencer.ts';
 
-export const CHECKPOINT_FORMAT = 1;
+export const CHECKPOINT_FORMAT = 2;
+/** Without sources of one writer. What is in it can be loaded, its digest is made otherwise. */
+const FORMAT_OF_PUSHES = 1;
 
 export interface Checkpoint {
   readonly state: ReplicatedState;
@@ -43,9 +47,25 @@ interface UnfinishedHeader {
 interface SourceHeader {
   readonly name: string;
   readonly incarnation: number;
+  readonly kind?: SourceKind;
   readonly tables: readonly (readonly [string, number])[];
   readonly batchIds: readonly (readonly [string, string, number, number])[];
   readonly unfinished: readonly UnfinishedHeader[];
+  readonly fenced?: FencedHeader;
+}
+
+interface FencedHeader {
+  /** Without what stands behind the header. */
+  readonly state: Omit<FencedState, 'unfinished' | 'broken' | 'trouble'> & {
+    readonly broken: FencedState['broken'] | null;
+    readonly trouble: string | null;
+  };
+  readonly unfinished: {
+    readonly first: number;
+    readonly kind: FencedBatch['kind'];
+    /** Lengths of its records, each with one change. */
+    readonly records: readonly number[];
+  } | null;
 }
 interface Header {
   readonly format: number;
@@ -59,7 +79,11 @@ interface Header {
   readonly policies: readonly PolicyState[];
   readonly sources: readonly SourceHeader[];
   readonly failures: readonly FailureRoot[];
-  readonly counters: readonly [ignoredPolicyRecords: number, rejectedBatches: number];
+  readonly counters: readonly [
+    ignoredPolicyRecords: number,
+    rejectedBatches: number,
+    ignoredRecords?: number,
+  ];
   readonly rejectedPolicyVersions: readonly number[];
   readonly digest: string;
   readonly base: readonly {
@@ -104,7 +128,7 @@ export function encodeCheckpoint({ state, base, digest }: Checkpoint): Uint8Arra
     policies: [...state.policies.values()],
     sources,
     failures: [...state.failures.values()],
-    counters: [state.ignoredPolicyRecords, state.rejectedBatches],
+    counters: [state.ignoredPolicyRecords, state.rejectedBatches, state.ignoredRecords],
     rejectedPolicyVersions: state.rejectedPolicyVersions,
     digest,
     base: baseHeaders,
@@ -126,7 +150,8 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   } catch {
     throw damaged('unreadable header');
   }
-  if (header.format !== CHECKPOINT_FORMAT) throw damaged(`format ${header.format} is not known`);
+  if (header.format !== CHECKPOINT_FORMAT && header.format !== FORMAT_OF_PUSHES)
+    throw damaged(`format ${header.format} is not known`);
   let offset = 4 + headerLength;
   const take = (length: number): Uint8Array => {
     if (offset + length > bytes.length) throw damaged('cut short');
@@ -146,7 +171,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     );
   }
   if (offset !== bytes.length) throw damaged('bytes after the end');
-  const [ignoredPolicyRecords, rejectedBatches] = header.counters;
+  const [ignoredPolicyRecords, rejectedBatches, ignoredRecords = 0] = header.counters;
   const state: ReplicatedState = {
     logId: header.logId,
     revision: header.revision,
@@ -162,8 +187,9 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     ignoredPolicyRecords,
     rejectedPolicyVersions: header.rejectedPolicyVersions,
     rejectedBatches,
+    ignoredRecords,
   };
-  return { state, base, digest: header.digest };
+  return { state, base, digest: header.format === FORMAT_OF_PUSHES ? '' : header.digest };
 }
 
 function encodeSource(source: SourceState, blobs: Uint8Array[]): SourceHeader {
@@ -180,17 +206,45 @@ function encodeSource(source: SourceState, blobs: Uint8Array[]): SourceHeader {
   return {
     name: source.name,
     incarnation: source.incarnation,
+    kind: source.kind,
     tables: [...source.tables],
     batchIds: [...source.batchIds.entries()].map(
       ({ key, bodyDigest, revision, appendTimeMs }) =>
         [key, bodyDigest, revision, appendTimeMs] as const,
     ),
     unfinished,
+    ...(source.kind === 'fenced' ? { fenced: encodeFenced(source.fenced, blobs) } : {}),
   };
 }
 
+function encodeFenced(fenced: FencedState, blobs: Uint8Array[]): FencedHeader {
+  const { unfinished, broken, trouble, ...rest } = fenced;
+  const state = { ...rest, broken: broken ?? null, trouble: trouble ?? null };
+  if (unfinished === undefined) return { state, unfinished: null };
+  const { first, kind, changes } = unfinished;
+  const { generation, owner, sequence, batch } = fenced;
+  const head = { kind, generation, owner, sequence, batch, lastOfBatch: false };
+  const records = changes.map((change) => encodeRecord({ ...head, changes: [change] }));
+  blobs.push(...records);
+  return { state, unfinished: { first, kind, records: records.map((record) => record.length) } };
+}
+
+function decodeFenced(header: FencedHeader, take: (length: number) => Uint8Array): FencedState {
+  const { broken, trouble, ...rest } = header.state;
+  const state = { ...rest, broken: broken ?? undefined, trouble: trouble ?? undefined };
+  if (header.unfinished === null) return { ...state, unfinished: undefined };
+  const { first, kind, records } = header.unfinished;
+  const changes = records.flatMap((length) => {
+    const record = decodeRecord(take(length));
+    if (record.kind !== kind) throw damaged(`\`${record.kind}\` record in an unfinished ${kind}`);
+    return record.changes;
+  });
+  return { ...state, unfinished: { first, kind, changes } };
+}
+
 function decodeSource(header: SourceHeader, take: (length: number) => Uint8Array): SourceState {
-  const source = newSource(header.name, header.incarnation);
+  const { incarnation, kind = 'push' } = header;
+  const source = newSource(header.name, { incarnation, kind });
   for (const [table, arity] of header.tables) source.tables.set(table, arity);
   for (const [key, bodyDigest, revision, appendTimeMs] of header.batchIds) {
     const entry: BatchIdEntry = { key, bodyDigest, revision, appendTimeMs };
@@ -208,6 +262,7 @@ function decodeSource(header: SourceHeader, take: (length: number) => Uint8Array
     const batch: UnfinishedBatch = { first, head, parts, changes, appendTimeMs };
     source.unfinished.set(owner, batch);
   }
+  if (header.fenced !== undefined) source.fenced = decodeFenced(header.fenced, take);
   return source;
 }
 

@@ -11,14 +11,18 @@ import type { TableChange } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
 import { ARITY_MAX, UNFINISHED_BATCH_MS_MAX } from '../limits.ts';
 import { joinChanges } from '../log/batch-parts.ts';
-import { policyHash } from '../log/policy-hash.ts';
-import type { PolicyRecord, PushRecord } from '../log/records.ts';
+import { continuesChain } from '../log/policy-hash.ts';
+import type { FencedRecord, PolicyRecord, PushRecord, RecordChange } from '../log/records.ts';
 import type { RowBlock } from '../value/row-block.ts';
+import type { Row } from '../value/value.ts';
 import type { CutContent, LoggedRecord } from './cut-reader.ts';
 import type { FailureRoot } from './failures.ts';
 import { retryRevision, touchesInputs } from './failures.ts';
+import { fencedOnMisfit, fencedOnRecord } from './fenced-source.ts';
+import type { FencedBatch, FencedState } from './fenced-source.ts';
 import { compilePolicies, compiledProgram, invalidPolicy } from './program.ts';
 import type { Compiled } from './program.ts';
+import { kindTaken, parseRegistration } from './registration.ts';
 import { newSource } from './replicated-state.ts';
 import type {
   PolicyState,
@@ -29,6 +33,7 @@ import type {
 import { checkRows, findMisfit } from './row-check.ts';
 import type { TableShape } from './row-check.ts';
 import type { Verdict } from './sequencer.ts';
+import { sourceRows } from './source-rows.ts';
 import { sourceTopic } from './topics.ts';
 
 export interface AcceptedBatch {
@@ -36,8 +41,10 @@ export interface AcceptedBatch {
   readonly key: string;
   readonly source: string;
   readonly changes: readonly TableChange[];
-  readonly id: { readonly key: string; readonly bodyDigest: string } | undefined;
-  readonly appendTimeMs: number;
+  /** Of a push source. */
+  readonly id:
+    | { readonly key: string; readonly bodyDigest: string; readonly appendTimeMs: number }
+    | undefined;
 }
 
 export interface DraftInput {
@@ -61,6 +68,8 @@ export class CutDraft {
   readonly arities = new Map<string, Map<string, number>>();
   /** By topic and writer; only topics that this cut reads. */
   readonly unfinished = new Map<string, Map<string, UnfinishedBatch>>();
+  /** By source; only those that this cut reads. */
+  readonly fenced = new Map<string, FencedState>();
   readonly verdicts = new Map<string, Verdict>();
   batches: AcceptedBatch[] = [];
   policyVersion: number;
@@ -69,6 +78,7 @@ export class CutDraft {
   ignoredPolicyRecords = 0;
   readonly rejectedPolicyVersions: number[] = [];
   rejectedBatches = 0;
+  ignoredRecords = 0;
   compiled: Compiled;
   /** Policies that this cut wrote: blamed first when the engine cannot say whom to blame. */
   readonly written = new Set<string>();
@@ -79,6 +89,10 @@ export class CutDraft {
   readonly #ids = new Map<string, { readonly key: string; readonly bodyDigest: string }>();
   /** Repeats inside this cut: they get the verdict of the first. */
   readonly #repeats: { readonly key: string; readonly firstKey: string }[] = [];
+  /** Of fenced sources, by name. */
+  readonly #fencedRecords = new Map<string, LoggedRecord<FencedRecord>[]>();
+  /** Batches of fenced sources that the engine did not take, with the reason. */
+  readonly #misfits = new Map<string, string>();
 
   constructor(input: DraftInput) {
     const { state } = input;
@@ -99,7 +113,9 @@ export class CutDraft {
     for (const logged of this.content.policies) {
       this.verdicts.set(keyOf(logged), await this.#decidePolicy(logged.record));
     }
-    this.#decidePushes();
+    const byTopic = this.#sourcesByTopic();
+    this.#decidePushes(byTopic);
+    this.#decideFenced(byTopic);
     this.#decideRetries();
     if (this.arities.size > 0 || [...this.#retried.values()].some(isInvalid)) this.#recompile();
   }
@@ -137,9 +153,23 @@ export class CutDraft {
 
   /** Leaves a batch out: it does not fit, whatever policies are left out. */
   reject(batch: AcceptedBatch, error: CaucusError): void {
+    const source = this.sources.get(batch.source);
+    if (source?.kind === 'fenced') {
+      this.#rejectFenced(source, batch, error);
+      return;
+    }
     this.batches = this.batches.filter((other) => other !== batch);
     this.verdicts.set(batch.key, { kind: 'rejected', error });
     this.rejectedBatches++;
+  }
+
+  /** The rows of `system:sources` after this cut. */
+  sourceRows(): Row[] {
+    const sources = [...this.sources.values()].map((source) => ({
+      ...source,
+      fenced: this.fenced.get(source.name) ?? source.fenced,
+    }));
+    return sourceRows(sources, this.timeMs);
   }
 
   /** The verdict of every record that a writer may wait for. */
@@ -152,11 +182,7 @@ export class CutDraft {
   }
 
   async #decidePolicy(record: PolicyRecord): Promise<Verdict> {
-    const follows =
-      record.version === this.policyVersion + 1 &&
-      record.previousHash === this.policyHash &&
-      record.hash === policyHash(record);
-    if (!follows) {
+    if (!continuesChain({ version: this.policyVersion, hash: this.policyHash }, record)) {
       this.ignoredPolicyRecords++;
       return { kind: 'superseded' };
     }
@@ -169,17 +195,23 @@ export class CutDraft {
       else await this.#changePolicies(record);
       return this.#applied();
     } catch (error) {
-      if (!(error instanceof CaucusError)) throw error;
+      if (!(error instanceof CaucusError) || error.code === 'unsupported_record') throw error;
       this.rejectedPolicyVersions.push(record.version);
       return { kind: 'rejected', error };
     }
   }
 
   #addSources(record: PolicyRecord): void {
-    for (const { name, text } of record.changes) {
+    const added = record.changes.map(({ name, text }) => {
+      const registration = parseRegistration(name, text);
       if (this.policies.has(name)) throw nameTaken('source', name, 'policy');
-      if (!this.sources.has(name)) this.sources.set(name, newSource(name, Number(text)));
-    }
+      const before = this.sources.get(name);
+      if (before !== undefined && before.kind !== registration.kind) {
+        throw kindTaken(name, before.kind);
+      }
+      return before ?? newSource(name, registration);
+    });
+    for (const source of added) this.sources.set(source.name, source);
   }
 
   async #changePolicies(record: PolicyRecord): Promise<void> {
@@ -218,17 +250,27 @@ export class CutDraft {
     }
   }
 
-  #decidePushes(): void {
+  #sourcesByTopic(): Map<string, SourceState> {
     const byTopic = new Map<string, SourceState>();
     for (const source of this.sources.values()) {
       byTopic.set(sourceTopic(source.name, source.incarnation), source);
     }
+    return byTopic;
+  }
+
+  #decidePushes(byTopic: ReadonlyMap<string, SourceState>): void {
     for (const logged of this.content.pushes) {
       const source = byTopic.get(logged.topic);
       if (source === undefined) {
         throw new CaucusError('log_damaged', `topic \`${logged.topic}\` is of no known source`, {
           remedy: 'restore the data directory from a copy',
         });
+      }
+      if (source.kind !== 'push') {
+        const error = kindTaken(source.name, source.kind);
+        this.verdicts.set(keyOf(logged), { kind: 'rejected', error });
+        this.ignoredRecords++;
+        continue;
       }
       const complete = this.#collect(source, logged);
       if (complete !== undefined) this.#decideBatch(source, complete, logged);
@@ -270,14 +312,16 @@ export class CutDraft {
   ): void {
     const key = `${topic}@${first}`;
     const id =
-      head.batchId === null ? undefined : { key: head.batchId, bodyDigest: head.bodyDigest ?? '' };
+      head.batchId === null
+        ? undefined
+        : { key: head.batchId, bodyDigest: head.bodyDigest ?? '', appendTimeMs };
     try {
       if (id !== undefined && this.#isRepeat(source, key, id)) return;
       const joined = joinChanges(changes);
       const arities = this.#checkChanges(source, joined);
       for (const [table, arity] of arities) this.#fixArity(source, table, arity);
       const tables = this.#engineChanges(source, joined, head.snapshot);
-      this.batches.push({ key, source: source.name, changes: tables, id, appendTimeMs });
+      this.batches.push({ key, source: source.name, changes: tables, id });
       if (id !== undefined)
         this.#ids.set(`${source.name}\n${id.key}`, { key, bodyDigest: id.bodyDigest });
     } catch (error) {
@@ -303,6 +347,59 @@ export class CutDraft {
       this.#repeats.push({ key, firstKey: inCut.key });
     }
     return true;
+  }
+
+  #decideFenced(byTopic: ReadonlyMap<string, SourceState>): void {
+    const records = new Map<string, LoggedRecord<FencedRecord>[]>();
+    for (const logged of this.content.fenced) {
+      const source = byTopic.get(logged.topic);
+      // Its registration was rejected, or made it a push source: the writer should have looked.
+      if (source?.kind !== 'fenced') this.ignoredRecords++;
+      else records.set(source.name, [...(records.get(source.name) ?? []), logged]);
+    }
+    for (const [name, logged] of records) {
+      this.#fencedRecords.set(name, logged);
+      this.#foldFenced(this.sources.get(name) as SourceState);
+    }
+  }
+
+  /** From the state before this cut on. */
+  #foldFenced(source: SourceState): void {
+    let state = source.fenced;
+    for (const { topic, offset, appendTimeMs, record } of this.#fencedRecords.get(source.name) ??
+      []) {
+      const step = fencedOnRecord(state, record, { offset, appendTimeMs });
+      state = step.state;
+      if (step.batch === undefined) continue;
+      const key = `${topic}@${step.batch.first}`;
+      const reason = this.#misfits.get(key) ?? this.#addFenced(source, key, step.batch);
+      if (reason !== undefined) state = fencedOnMisfit(state, reason);
+    }
+    this.fenced.set(source.name, state);
+  }
+
+  /** Undefined when it fits, else why not. */
+  #addFenced(source: SourceState, key: string, { kind, changes }: FencedBatch): string | undefined {
+    try {
+      const joined = joinChanges(kind === 'snapshot' ? replacing(changes) : changes);
+      const arities = this.#checkChanges(source, joined);
+      for (const [table, arity] of arities) this.#fixArity(source, table, arity);
+      const tables = this.#engineChanges(source, joined, kind === 'snapshot');
+      this.batches.push({ key, source: source.name, changes: tables, id: undefined });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof CaucusError)) throw error;
+      return error.message;
+    }
+  }
+
+  /** Decides again what follows from the batch: a later generation may have repaired it. */
+  #rejectFenced(source: SourceState, batch: AcceptedBatch, error: CaucusError): void {
+    // Decided again since it was blamed.
+    if (!this.batches.includes(batch)) return;
+    this.#misfits.set(batch.key, error.message);
+    this.batches = this.batches.filter((other) => other.source !== batch.source);
+    this.#foldFenced(source);
   }
 
   /** The arities that the batch fixes; throws `invalid_row` where it does not fit. */
@@ -398,6 +495,16 @@ export function catalogOf(
         .sort(byName),
     })),
   };
+}
+
+/** A snapshot tells all rows of the tables that it names. */
+function replacing(changes: readonly RecordChange[]): RecordChange[] {
+  const named = new Set<string>();
+  return changes.map((change) => {
+    if (named.has(change.table)) return change;
+    named.add(change.table);
+    return { ...change, replace: true };
+  });
 }
 
 function isInvalid(root: FailureRoot): boolean {

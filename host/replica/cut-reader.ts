@@ -2,7 +2,14 @@
 import { CaucusError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { decodeRecord, recordChecksum } from '../log/records.ts';
-import type { CutRecord, PolicyRecord, PushRecord, Vector } from '../log/records.ts';
+import type {
+  CaucusRecord,
+  CutRecord,
+  FencedRecord,
+  PolicyRecord,
+  PushRecord,
+  Vector,
+} from '../log/records.ts';
 import { compareStrings } from '../value/value.ts';
 import type { Timer } from './revision-waiters.ts';
 import type { TopicEnd } from './sequencer.ts';
@@ -20,6 +27,8 @@ export interface CutContent {
   readonly policies: readonly LoggedRecord<PolicyRecord>[];
   /** By topic name, then by offset: an order that does not depend on arrival. */
   readonly pushes: readonly LoggedRecord<PushRecord>[];
+  /** Of sources with one writer, in the same order. */
+  readonly fenced: readonly LoggedRecord<FencedRecord>[];
   /** Topics that moved. */
   readonly ends: ReadonlyMap<string, TopicEnd>;
   readonly recordBytes: number;
@@ -49,6 +58,7 @@ export class CutReader {
   async read(cut: CutRecord, applied: ReadonlyMap<string, TopicEnd>): Promise<CutContent> {
     const policies: LoggedRecord<PolicyRecord>[] = [];
     const pushes: LoggedRecord<PushRecord>[] = [];
+    const fenced: LoggedRecord<FencedRecord>[] = [];
     const ends = new Map<string, TopicEnd>();
     let recordBytes = 0;
     for (const [topic, wanted] of inForce(cut)) {
@@ -65,6 +75,8 @@ export class CutReader {
           policies.push({ topic, offset, appendTimeMs, record });
         } else if (topic !== POLICY_TOPIC && record.kind === 'push') {
           pushes.push({ topic, offset, appendTimeMs, record });
+        } else if (topic !== POLICY_TOPIC && isFenced(record)) {
+          fenced.push({ topic, offset, appendTimeMs, record });
         } else {
           throw unexpectedRecord(topic, offset, record.kind);
         }
@@ -72,7 +84,7 @@ export class CutReader {
       if (checksum !== wanted.checksum) throw diverged(topic, wanted.end - 1);
       ends.set(topic, wanted);
     }
-    return { policies, pushes, ends, recordBytes };
+    return { policies, pushes, fenced, ends, recordBytes };
   }
 
   close(): void {
@@ -99,6 +111,18 @@ export class CutReader {
     }
     return reader;
   }
+}
+
+const FENCED_KINDS: ReadonlySet<string> = new Set<FencedRecord['kind']>([
+  'open',
+  'snapshot',
+  'delta',
+  'heartbeat',
+  'stale',
+]);
+
+function isFenced(record: CaucusRecord): record is FencedRecord {
+  return FENCED_KINDS.has(record.kind);
 }
 
 /** The ends that a cut names, sorted by topic: the larger of what it saw and what it adds. */

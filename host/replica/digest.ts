@@ -3,7 +3,7 @@
  * the rows; here comes what is not in the engine.
  */
 import { crc32c } from '../log/crc32c.ts';
-import type { ReplicatedState } from './replicated-state.ts';
+import type { ReplicatedState, SourceState } from './replicated-state.ts';
 
 export function stateDigest(state: ReplicatedState, engineDigest: string): string {
   const parts = [
@@ -11,10 +11,16 @@ export function stateDigest(state: ReplicatedState, engineDigest: string): strin
     state.policyVersion,
     state.policyHash,
     [...state.policies.keys()].sort(),
-    [...state.sources.values()].map((source) => [source.name, ...source.tables]).sort(),
+    [...state.sources.values()].map(sourceParts).sort(),
     [...state.failures.values()].sort((a, b) => (a.policy < b.policy ? -1 : 1)),
     state.births.digest(),
   ];
   const rest = crc32c(new TextEncoder().encode(JSON.stringify(parts)));
   return `${engineDigest}-${rest.toString(16).padStart(8, '0')}`;
+}
+
+function sourceParts({ name, kind, tables, fenced }: SourceState): unknown[] {
+  if (kind === 'push') return [name, ...tables];
+  const { unfinished, ...rest } = fenced;
+  return [name, ...tables, [kind, rest, unfinished?.first ?? null]];
 }

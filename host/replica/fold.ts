@@ -18,6 +18,7 @@ import { CaucusError } from '../errors.ts';
 import { REJECTED_VERSIONS_MAX } from '../limits.ts';
 import type { CutRecord } from '../log/records.ts';
 import { encodeRows } from '../value/row-block.ts';
+import type { Row } from '../value/value.ts';
 import { CutDraft } from './cut-draft.ts';
 import type { AcceptedBatch } from './cut-draft.ts';
 import type { CutContent } from './cut-reader.ts';
@@ -30,6 +31,7 @@ import type { Compiled } from './program.ts';
 import { invalidPolicy } from './program.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import type { Verdict } from './sequencer.ts';
+import { sameRows, sourceRows, sourcesTableChange } from './source-rows.ts';
 import { isViewTable } from './view-registry.ts';
 import type { ViewEntry, ViewRegistry } from './view-registry.ts';
 
@@ -75,11 +77,14 @@ export class Fold {
   readonly #options: FoldOptions;
   #compiled: Compiled;
   #generation = 0;
+  /** Rows of `system:sources` that the engine holds. */
+  #sources: readonly Row[];
 
   constructor(options: FoldOptions, compiled: Compiled) {
     this.state = options.state;
     this.#options = options;
     this.#compiled = compiled;
+    this.#sources = sourceRows(options.state.sources.values(), options.state.timeMs);
   }
 
   get compiled(): Compiled {
@@ -162,8 +167,10 @@ export class Fold {
 
   #changes(draft: CutDraft, failures: Failures | undefined): TableChange[] {
     const changes = draft.batches.flatMap((batch) => batch.changes);
-    if (failures === undefined) return changes;
-    return [...changes, failedTableChange(failures)];
+    const sources = draft.sourceRows();
+    if (!sameRows(sources, this.#sources)) changes.push(sourcesTableChange(sources));
+    if (failures !== undefined) changes.push(failedTableChange(failures));
+    return changes;
   }
 
   /** Leaves out whoever is to blame; local views before anything replicated. */
@@ -233,6 +240,7 @@ export class Fold {
   ): void {
     const { live, views, onCommit } = this.#options;
     const verdicts = draft.finalVerdicts();
+    this.#sources = draft.sourceRows();
     commitDraft(this.state, draft);
     const deltas = new Map((result?.deltas ?? []).map((delta) => [delta.table, delta]));
     for (const delta of deltas.values()) {
@@ -274,13 +282,14 @@ function commitDraft(state: ReplicatedState, draft: CutDraft): void {
     const source = state.sources.get(name);
     for (const [table, arity] of tables) source?.tables.set(table, arity);
   }
-  for (const { source, id, appendTimeMs } of draft.batches) {
+  for (const { source, id } of draft.batches) {
     if (id === undefined) continue;
-    state.sources.get(source)?.batchIds.add({ ...id, revision: draft.revision, appendTimeMs });
+    state.sources.get(source)?.batchIds.add({ ...id, revision: draft.revision });
   }
   for (const source of state.sources.values()) {
     const unfinished = draft.unfinished.get(`source.${source.name}.${source.incarnation}`);
     if (unfinished !== undefined) replaceAll(source.unfinished, unfinished);
+    source.fenced = draft.fenced.get(source.name) ?? source.fenced;
   }
   state.ignoredPolicyRecords += draft.ignoredPolicyRecords;
   state.rejectedPolicyVersions = [
@@ -288,6 +297,7 @@ function commitDraft(state: ReplicatedState, draft: CutDraft): void {
     ...draft.rejectedPolicyVersions,
   ].slice(-REJECTED_VERSIONS_MAX);
   state.rejectedBatches += draft.rejectedBatches;
+  state.ignoredRecords += draft.ignoredRecords;
 }
 
 function replaceAll<K, V>(target: Map<K, V>, source: ReadonlyMap<K, V>): void {

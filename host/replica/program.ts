@@ -53,7 +53,7 @@ function withBaseTables(catalog: Catalog, program: StratifiedProgram): Stratifie
   const add = (table: Table): void => {
     if (!keys.has(tableKey(table))) missing.push(table);
   };
-  add(FAILED);
+  for (const table of SYSTEM_KEPT) add(table);
   for (const source of catalog.sources) {
     for (const { name, arity } of source.tables) {
       add({ owner: source.name, name, arity, kind: 'source' });
@@ -62,7 +62,11 @@ function withBaseTables(catalog: Catalog, program: StratifiedProgram): Stratifie
   return missing.length === 0 ? program : { ...program, tables: [...program.tables, ...missing] };
 }
 
-const FAILED: Table = { owner: 'system', name: 'failed', arity: 3, kind: 'system' };
+/** Rows of the state itself: kept whether a rule names them or not. */
+const SYSTEM_KEPT: readonly Table[] = [
+  { owner: 'system', name: 'failed', arity: 3, kind: 'system' },
+  { owner: 'system', name: 'sources', arity: 6, kind: 'system' },
+];
 
 export function errorsOf(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   return diagnostics.filter((diagnostic) => diagnostic.severity === 'error');

@@ -9,6 +9,9 @@ import { BatchIds } from './batch-ids.ts';
 import type { BatchIdLimits } from './batch-ids.ts';
 import { Births } from './births.ts';
 import type { FailureRoot } from './failures.ts';
+import { UNOPENED } from './fenced-source.ts';
+import type { FencedState } from './fenced-source.ts';
+import type { Registration, SourceKind } from './registration.ts';
 import type { TopicEnd } from './sequencer.ts';
 
 export interface PolicyState {
@@ -29,11 +32,14 @@ export interface UnfinishedBatch {
 export interface SourceState {
   readonly name: string;
   readonly incarnation: number;
+  readonly kind: SourceKind;
   /** Arity of each table that rows were pushed to, in the order in which they came. */
   readonly tables: Map<string, number>;
   readonly batchIds: BatchIds;
-  /** By the writer's id. */
+  /** Of a push source, by the writer's id. */
   readonly unfinished: Map<string, UnfinishedBatch>;
+  /** Of a fenced source. */
+  fenced: FencedState;
 }
 
 export interface ReplicatedState {
@@ -59,6 +65,8 @@ export interface ReplicatedState {
   /** Versions whose record was rejected, the newest `REJECTED_VERSIONS_MAX`. */
   rejectedPolicyVersions: readonly number[];
   rejectedBatches: number;
+  /** Records in a topic that is not for them: of a source that is filled in another way. */
+  ignoredRecords: number;
 }
 
 export const BATCH_ID_LIMITS: BatchIdLimits = {
@@ -82,19 +90,22 @@ export function initialState(logId: string): ReplicatedState {
     ignoredPolicyRecords: 0,
     rejectedPolicyVersions: [],
     rejectedBatches: 0,
+    ignoredRecords: 0,
   };
 }
 
 export function newSource(
   name: string,
-  incarnation: number,
+  { incarnation, kind }: Registration,
   limits: BatchIdLimits = BATCH_ID_LIMITS,
 ): SourceState {
   return {
     name,
     incarnation,
+    kind,
     tables: new Map(),
     batchIds: new BatchIds(limits),
     unfinished: new Map(),
+    fenced: UNOPENED,
   };
 }

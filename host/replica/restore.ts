@@ -25,6 +25,7 @@ import type { Member } from './members.ts';
 import { PeerCheckpoints } from './peer-checkpoints.ts';
 import { initialState } from './replicated-state.ts';
 import type { ReplicatedState } from './replicated-state.ts';
+import { sourceRows, sourcesTableChange } from './source-rows.ts';
 import { LOG_REMEDY, TopicReader } from './topic-reader.ts';
 import { CUTS_TOPIC, POLICY_TOPIC } from './topics.ts';
 
@@ -207,7 +208,10 @@ async function load(
     },
   });
   const known = new Set(compiled.program.tables.map(tableKey));
-  const changes: TableChange[] = [failedTableChange(planned.failures)];
+  const changes: TableChange[] = [
+    failedTableChange(planned.failures),
+    sourcesTableChange(sourceRows(state.sources.values(), state.timeMs)),
+  ];
   for (const [table, insert] of base) changes.push({ table, replace: true, insert });
   // What a checkpoint before this one left in the engine.
   for (const table of loaded) {
