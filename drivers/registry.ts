@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path';
 import type { Driver, DriverColumn, DriverMode } from './driver.ts';
+import type { DriverSettings } from './driver-options.ts';
 import { fileDriver } from './file/file-driver.ts';
 import { packagesDriver } from './packages/packages-driver.ts';
 import { PushDriver } from './push/push-driver.ts';
@@ -16,10 +17,9 @@ export interface DriverKind {
   create(options: SourceOptions): Driver;
 }
 
-export interface SourceOptions {
+/** Each driver takes what it knows of the settings. */
+export interface SourceOptions extends DriverSettings {
   readonly source: string;
-  /** File or directory, for the drivers that read one. */
-  readonly path?: string;
   readonly declared?: (table: string) => readonly DriverColumn[] | undefined;
 }
 
@@ -28,10 +28,12 @@ export const DRIVER_KINDS: readonly DriverKind[] = [
     name: 'file',
     mode: 'poll',
     about: 'rows of a CSV, TSV, JSON or NDJSON file, or of a directory of them, kept up to date',
-    create: ({ source, path, declared }) =>
+    create: ({ source, path, header, pollMs, declared }) =>
       fileDriver({
         source,
         path: resolve(path ?? '.'),
+        ...(header === undefined ? {} : { header: header === 'auto' ? header : header === 'true' }),
+        ...(pollMs === undefined ? {} : { pollMs }),
         ...(declared === undefined ? {} : { declared }),
       }),
   },
@@ -39,8 +41,13 @@ export const DRIVER_KINDS: readonly DriverKind[] = [
     name: 'packages',
     mode: 'poll',
     about: 'the package index of this machine (Debian), or of a package-lock.json',
-    create: ({ source, path }) =>
-      packagesDriver({ source, ...(path === undefined ? {} : { path }) }),
+    create: ({ source, path, lockFile, pollMs }) =>
+      packagesDriver({
+        source,
+        ...(path === undefined ? {} : { path }),
+        ...(lockFile === undefined ? {} : { lockFile }),
+        ...(pollMs === undefined ? {} : { pollMs }),
+      }),
   },
   {
     name: 'push',
@@ -49,3 +56,17 @@ export const DRIVER_KINDS: readonly DriverKind[] = [
     create: ({ source }) => new PushDriver({ source }),
   },
 ];
+
+/** The driver of a source as the configuration has it. */
+export function createDriver(
+  source: { readonly name: string; readonly driver: string; readonly settings: DriverSettings },
+  declared?: SourceOptions['declared'],
+): Driver {
+  const kind = DRIVER_KINDS.find(({ name }) => name === source.driver);
+  if (kind === undefined) throw new Error(`no driver is called ${source.driver}`);
+  return kind.create({
+    ...source.settings,
+    source: source.name,
+    ...(declared === undefined ? {} : { declared }),
+  });
+}

@@ -1,275 +1,368 @@
 /**
- * The settings of `caucus serve`: one table of names, defaults and meanings, and the check of what
- * a person wrote. A setting comes from its flag, else from its variable of the environment, else
- * from the default. `docs/CLI.md` is held against the table by a test.
+ * The configuration of `caucus serve`: flags, environment and file → what one process is to be. The
+ * options are `config/options.ts`; this puts them together and refuses what does not fit together.
+ * docs/CONFIGURATION.md is held against the table by a test.
  */
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { isLoopback } from './config/address-kinds.ts';
+import { readConfigText } from './config/config-file.ts';
+import type { ConfigFile } from './config/config-file.ts';
+import {
+  isSqlite,
+  readClusterSecret,
+  readDatabase,
+  readKafka,
+  readSqliteFile,
+} from './config/connections.ts';
+import type { DatabaseConfig, KafkaConfig } from './config/connections.ts';
+import { bareFlag, flagName, isOfShape, SHAPE_NAMES } from './config/option.ts';
+import type { Option, Shape } from './config/option.ts';
+import { CONFIG_FLAG, CONFIG_VARIABLE, OPTION_LIST, OPTIONS } from './config/options.ts';
+import { Report, subjectOf } from './config/problem.ts';
+import type { Place } from './config/problem.ts';
+import { NOWHERE, Settings } from './config/settings.ts';
+import type { Environment, ServeFlags } from './config/settings.ts';
+import { namePolicies, readDatasources } from './config/sources.ts';
+import type { DatasourceConfig, PolicyFile } from './config/sources.ts';
+import { CONFIG_BYTES_MAX } from './limits.ts';
 
-/** Congress' port. */
-export const PORT_DEFAULT = 1789;
-export const HOST_DEFAULT = '127.0.0.1';
-export const DATA_DEFAULT = 'caucus-data';
-
-export interface ServeConfig {
-  /** Directory of the log, the store and the checkpoints. */
-  readonly dataDirectory: string;
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-  readonly policies: readonly PolicyFile[];
-  readonly sources: readonly SourcePath[];
-  /** Origins that pages may come from; without one, every request with an `Origin` is refused. */
-  readonly allowOrigins: readonly string[];
-  /** Values of `Host` besides the address listened on. */
-  readonly allowHosts: readonly string[];
-}
-export interface PolicyFile {
-  readonly name: string;
-  readonly file: string;
-}
 export interface SourcePath {
   readonly name: string;
   /** A file or a directory of files. */
   readonly path: string;
 }
 
-/** What a person wrote; each absent where nothing was. */
-export interface ServeFlags {
-  readonly data?: string | undefined;
-  readonly host?: string | undefined;
-  readonly port?: string | undefined;
-  readonly policy?: readonly string[] | undefined;
-  readonly source?: readonly string[] | undefined;
-  readonly allowOrigin?: readonly string[] | undefined;
-  readonly allowHost?: readonly string[] | undefined;
-  readonly insecureListen?: boolean | undefined;
+export type LogLevelName = 'debug' | 'info' | 'warn' | 'error';
+
+/** What processes of all shapes have. */
+export interface NodeConfig {
+  readonly nodeId: string;
+  /** Directory of the log, the store and the checkpoints. */
+  readonly dataDirectory: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Under which others reach this node, without `/` at its end; absent: where it listens. */
+  readonly publicUrl?: string;
+  /** Origins that pages may come from; without one, every request with an `Origin` is refused. */
+  readonly allowOrigins: readonly string[];
+  /** Values of `Host` besides the address listened on. */
+  readonly allowHosts: readonly string[];
+  readonly authStrategy: 'noauth';
+  /** Empty for a datasource node. */
+  readonly policies: readonly PolicyFile[];
+  /** Empty for a replica of a cluster. */
+  readonly datasources: readonly DatasourceConfig[];
+  /** Those of `datasources` that are files. */
+  readonly sources: readonly SourcePath[];
+  readonly executeActions: boolean;
+  readonly timeStepMs: number;
+  readonly checkpointRevisions: number;
+  readonly checkpointRecordBytes: number;
+  readonly log: {
+    readonly level: LogLevelName;
+    /** Absent: as the command line says. */
+    readonly format?: 'text' | 'json';
+  };
 }
 
-export interface Setting {
-  /** As in `ServeFlags`. */
-  readonly key: keyof ServeFlags;
-  /** As the argument parser wants it. */
-  readonly flag: string;
-  /** Variable of the environment; lists are separated by commas. */
-  readonly variable?: string;
-  readonly defaultText?: string;
-  readonly meaning: string;
+export interface SingleConfig extends NodeConfig {
+  readonly shape: 'single';
+  /** Absent: in the data directory. */
+  readonly databaseFile?: string;
 }
 
-export const SERVE_SETTINGS: readonly Setting[] = [
-  {
-    key: 'data',
-    flag: '--data <dir>',
-    variable: 'CAUCUS_DATA',
-    defaultText: DATA_DEFAULT,
-    meaning: 'directory of the log, the store and the checkpoints; made where it does not exist',
-  },
-  {
-    key: 'policy',
-    flag: '--policy <file...>',
-    meaning: 'policy files; each replaces the policy of its base name where the text differs',
-  },
-  {
-    key: 'source',
-    flag: '--source <name=path...>',
-    meaning: 'files or directories (CSV, TSV, JSON, NDJSON) that fill a source and are watched',
-  },
-  {
-    key: 'host',
-    flag: '--host <address>',
-    variable: 'CAUCUS_HOST',
-    defaultText: HOST_DEFAULT,
-    meaning: 'address to listen on',
-  },
-  {
-    key: 'port',
-    flag: '--port <number>',
-    variable: 'CAUCUS_PORT',
-    defaultText: String(PORT_DEFAULT),
-    meaning: 'port to listen on; 0 takes a free one',
-  },
-  {
-    key: 'allowOrigin',
-    flag: '--allow-origin <origin...>',
-    variable: 'CAUCUS_ALLOW_ORIGIN',
-    meaning: 'origins of web pages that may connect, such as `https://app.example`',
-  },
-  {
-    key: 'allowHost',
-    flag: '--allow-host <host...>',
-    variable: 'CAUCUS_ALLOW_HOST',
-    meaning: 'names that clients may call this server by, besides the loopback ones',
-  },
-  {
-    key: 'insecureListen',
-    flag: '--insecure-listen',
-    meaning: 'allow an address that other machines reach, although nobody has to log in',
-  },
-];
-
-/** A setting that cannot be used: bad usage. */
-export class ConfigError extends Error {
-  readonly remedy: string;
-
-  constructor(message: string, remedy: string) {
-    super(message);
-    this.name = 'ConfigError';
-    this.remedy = remedy;
-  }
+interface ClusterConfig extends NodeConfig {
+  readonly kafka: KafkaConfig;
+  readonly database: DatabaseConfig;
+  /** Between two looks into the database for what was not published. */
+  readonly syncPeriodMs: number;
+  readonly digestRevisions: number;
 }
 
+export interface ReplicaConfig extends ClusterConfig {
+  readonly shape: 'replica';
+  readonly clusterSecret: string;
+}
+
+export interface DatasourceNodeConfig extends ClusterConfig {
+  readonly shape: 'datasources';
+  readonly clusterSecret?: string;
+  readonly leaseTtlMs: number;
+}
+
+export type ServeConfig = SingleConfig | ReplicaConfig | DatasourceNodeConfig;
+
+/** What is read besides flags and environment. */
+export interface ConfigSurroundings {
+  readonly hostName?: string;
+}
+
+/** With the settings that it came from, for `config show`. */
+export interface ResolvedConfig {
+  readonly config: ServeConfig;
+  readonly settings: Settings;
+}
+
+/** Throws `ConfigError` with everything that is wrong. */
 export function parseServeConfig(
   flags: ServeFlags,
-  env: Readonly<Record<string, string | undefined>> = {},
+  env: Environment = {},
+  surroundings: ConfigSurroundings = {},
 ): ServeConfig {
-  const merged = withEnvironment(flags, env);
-  const host = parseHost(merged.host ?? HOST_DEFAULT, merged.insecureListen === true);
-  return {
-    dataDirectory: nonEmpty('--data', merged.data ?? DATA_DEFAULT),
-    host,
-    port: parsePort(merged.port ?? String(PORT_DEFAULT)),
-    policies: parsePolicies(merged.policy ?? []),
-    sources: parseSources(merged.source ?? []),
-    allowOrigins: (merged.allowOrigin ?? []).map(parseOrigin),
-    allowHosts: (merged.allowHost ?? []).map(parseAllowedHost),
-  };
+  return resolveServeConfig(flags, env, surroundings).config;
 }
 
-/** `localhost`, `127.0.0.0/8` and `::1`: addresses that no other machine reaches. */
-export function isLoopback(host: string): boolean {
-  return (
-    host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
-  );
-}
-
-/** Names of policies and sources: a letter or `_`, then letters, digits, `_`, `-` and `.`. */
-export function isOwnerName(name: string): boolean {
-  return /^[\p{L}_][\p{L}\p{N}_.-]*$/u.test(name);
-}
-
-function withEnvironment(
+export function resolveServeConfig(
   flags: ServeFlags,
-  env: Readonly<Record<string, string | undefined>>,
-): ServeFlags {
-  const variable = (name: string): string | undefined => {
-    const value = env[name];
-    return value === undefined || value === '' ? undefined : value;
+  env: Environment = {},
+  { hostName = hostname() }: ConfigSurroundings = {},
+): ResolvedConfig {
+  refuseUnknownFlags(flags);
+  const report = new Report();
+  const file = readNamedFile(flags, env, report);
+  const settings = new Settings({ flags, env, ...(file === undefined ? {} : { file }) }, report);
+  const shape = shapeOf(settings);
+  if (shape !== undefined) refuseForeignFlags(settings, shape);
+  const config = buildConfig(settings, shape ?? 'single', hostName);
+  report.throwIfAny();
+  if (config === undefined) throw new Error('a configuration without problems is complete');
+  return { config, settings };
+}
+
+/**
+ * What is wrong with a file by itself: roles, nodes and secrets may come from elsewhere, so nothing
+ * is missing. Returns the number of options that it sets.
+ */
+export function checkConfigText(
+  name: string,
+  text: string,
+): { readonly report: Report; readonly optionCount: number } {
+  const report = new Report();
+  const file = readConfigText(name, text, report);
+  const settings = new Settings({ flags: {}, env: {}, file }, report);
+  checkHost(settings);
+  namePolicies(settings.list(OPTIONS.policies), report);
+  readDatasources(settings);
+  if (settings.isGiven(OPTIONS.roles)) shapeOf(settings);
+  readKafka(settings, 'node');
+  if (isSqlite(settings)) readSqliteFile(settings);
+  else readDatabase(settings);
+  readClusterSecret(settings);
+  return { report, optionCount: file.settings.size + file.records.size };
+}
+
+function readNamedFile(
+  flags: ServeFlags,
+  env: Environment,
+  report: Report,
+): ConfigFile | undefined {
+  const flag = flags[flagName(CONFIG_FLAG)];
+  const variable = env[CONFIG_VARIABLE];
+  const name = typeof flag === 'string' ? flag : variable;
+  if (name === undefined || (name === '' && flag === undefined)) return undefined;
+  const place: Place =
+    typeof flag === 'string'
+      ? { kind: 'flag', flag: bareFlag(CONFIG_FLAG) }
+      : { kind: 'variable', name: CONFIG_VARIABLE };
+  const text = readConfigFile(name, place, report);
+  return text === undefined ? undefined : readConfigText(name, text, report);
+}
+
+/** Undefined where it cannot be read, which is reported. */
+export function readConfigFile(name: string, place: Place, report: Report): string | undefined {
+  try {
+    const bytes = readFileSync(name);
+    if (bytes.length <= CONFIG_BYTES_MAX) {
+      return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    }
+    report.add(
+      place,
+      'config-syntax',
+      `\`${name}\` has more than ${CONFIG_BYTES_MAX} bytes`,
+      'name a YAML file of options',
+    );
+  } catch (error) {
+    if (!(error instanceof TypeError))
+      report.addUnreadable(place, bareFlag(CONFIG_FLAG), name, error);
+    else
+      report.add(
+        place,
+        'config-syntax',
+        `\`${name}\` is no UTF-8 text`,
+        'name a YAML file of options',
+      );
+  }
+  return undefined;
+}
+
+/** Undefined where the roles do not fit together, which is reported. */
+function shapeOf(settings: Settings): Shape | undefined {
+  const roles = new Set(settings.list(OPTIONS.roles).map(({ value }) => value));
+  const isApi = roles.has('api');
+  const isEngine = roles.has('policy-engine');
+  const isSources = roles.has('datasources');
+  if (isApi === isEngine && isApi === isSources) return 'single';
+  if (isApi && isEngine && !isSources) return 'replica';
+  if (!isApi && !isEngine) return 'datasources';
+  const [message, remedy] = isSources
+    ? [
+        'the datasource node of a cluster is a process of its own',
+        'start two processes, or leave all roles out for everything in one process without Kafka',
+      ]
+    : [
+        `\`${isApi ? 'api' : 'policy-engine'}\` works only together with \`${isApi ? 'policy-engine' : 'api'}\``,
+        'a replica needs both: `--api --policy-engine`',
+      ];
+  settings.problemAt(OPTIONS.roles, 'conflicting-options', message, remedy);
+  return undefined;
+}
+
+/** In a file or the environment, which several nodes may share, they are just not used. */
+function refuseForeignFlags(settings: Settings, shape: Shape): void {
+  for (const option of OPTION_LIST) {
+    if (isOfShape(option, shape) || settings.origin(option) !== 'flag') continue;
+    const shapes = (option.shapes ?? []).map((one) => SHAPE_NAMES[one]).join(', ');
+    settings.problemAt(
+      option,
+      'conflicting-options',
+      `not an option of ${SHAPE_NAMES[shape]}`,
+      `it is for ${shapes}`,
+    );
+  }
+}
+
+/** Undefined only where something was reported. */
+function buildConfig(settings: Settings, shape: Shape, hostName: string): ServeConfig | undefined {
+  const node = nodeConfig(settings, shape, hostName);
+  if (shape === 'single') {
+    refuseCluster(settings);
+    const databaseFile = isSqlite(settings) ? readSqliteFile(settings) : undefined;
+    return { shape, ...node, ...(databaseFile === undefined ? {} : { databaseFile }) };
+  }
+  const kafka = readKafka(settings, node.nodeId);
+  const database = readDatabase(settings);
+  const clusterSecret = readClusterSecret(settings);
+  const missing = (what: string, options: readonly Option[], remedy: string): void => {
+    if (options.some((option) => settings.isGiven(option))) return;
+    settings.report.add(NOWHERE, 'missing-option', `${SHAPE_NAMES[shape]} needs ${what}`, remedy);
   };
-  const list = (name: string): readonly string[] | undefined => {
-    return variable(name)
-      ?.split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== '');
+  missing(
+    'Kafka',
+    [OPTIONS.brokers, OPTIONS.transportUrl],
+    'name brokers with `--kafka-brokers`, or `kafka.brokers` in the file',
+  );
+  missing(
+    'the database of the cluster',
+    [OPTIONS.connection],
+    'name it with `--database`, or `database.connection` in the file',
+  );
+  if (shape === 'replica') {
+    missing(
+      'the secret of the cluster',
+      [OPTIONS.clusterSecret, OPTIONS.clusterSecretFile],
+      'name a file with `--cluster-secret-file`; `openssl rand -hex 32` makes one',
+    );
+  }
+  if (kafka === undefined || database === undefined) return undefined;
+  const cluster = {
+    ...node,
+    kafka,
+    database,
+    syncPeriodMs: settings.get(OPTIONS.syncPeriod),
+    digestRevisions: settings.get(OPTIONS.digestInterval),
   };
+  if (shape === 'replica') {
+    return clusterSecret === undefined ? undefined : { shape, ...cluster, clusterSecret };
+  }
+  const leaseTtlMs = settings.get(OPTIONS.leaseTtl);
   return {
-    ...flags,
-    data: flags.data ?? variable('CAUCUS_DATA'),
-    host: flags.host ?? variable('CAUCUS_HOST'),
-    port: flags.port ?? variable('CAUCUS_PORT'),
-    allowOrigin: flags.allowOrigin ?? list('CAUCUS_ALLOW_ORIGIN'),
-    allowHost: flags.allowHost ?? list('CAUCUS_ALLOW_HOST'),
+    shape,
+    ...cluster,
+    leaseTtlMs,
+    ...(clusterSecret === undefined ? {} : { clusterSecret }),
   };
 }
 
-function nonEmpty(flag: string, value: string): string {
-  if (value === '') throw new ConfigError(`\`${flag}\` is empty`, 'name a directory');
-  return value;
+function nodeConfig(settings: Settings, shape: Shape, hostName: string): NodeConfig {
+  const nodeId = settings.get(OPTIONS.nodeId) ?? hostName;
+  settings.compute(OPTIONS.nodeId, nodeId);
+  const publicUrl = settings.get(OPTIONS.publicUrl);
+  const format = settings.get(OPTIONS.logFormat);
+  const policies = namePolicies(settings.list(OPTIONS.policies), settings.report);
+  const allSources = readDatasources(settings);
+  const datasources = isOfShape(OPTIONS.datasources, shape) ? allSources : [];
+  return {
+    nodeId,
+    dataDirectory: settings.get(OPTIONS.data),
+    host: checkHost(settings),
+    port: settings.get(OPTIONS.port),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    allowOrigins: settings.list(OPTIONS.allowOrigins).map(({ value }) => value),
+    allowHosts: settings.list(OPTIONS.allowHosts).map(({ value }) => value),
+    authStrategy: settings.get(OPTIONS.authStrategy),
+    policies: isOfShape(OPTIONS.policies, shape) ? policies : [],
+    datasources,
+    sources: datasources.flatMap(({ name, driver, settings: { path } }) =>
+      driver === 'file' && path !== undefined ? [{ name, path }] : [],
+    ),
+    executeActions: settings.get(OPTIONS.executeActions),
+    timeStepMs: settings.get(OPTIONS.timeStep),
+    checkpointRevisions: settings.get(OPTIONS.checkpointRevisions),
+    checkpointRecordBytes: settings.get(OPTIONS.checkpointBytes),
+    log: { level: logLevel(settings), ...(format === undefined ? {} : { format }) },
+  };
 }
 
-function parsePort(text: string): number {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : -1;
-  if (port < 0 || port > 65_535) {
-    throw new ConfigError(
-      `\`${text}\` is no port`,
-      'give a number from 0 to 65535; 0 takes a free port',
-    );
-  }
-  return port;
-}
-
-function parseHost(host: string, insecureListen: boolean): string {
-  if (!/^[\p{L}\p{N}._:[\]%-]+$/u.test(host)) {
-    throw new ConfigError(
-      `\`${host}\` is no address`,
-      'give an address such as `127.0.0.1` or `::1`',
-    );
-  }
-  if (!isLoopback(host) && !insecureListen) {
-    throw new ConfigError(
-      `\`${host}\` can be reached from other machines, and nobody has to log in`,
-      'listen on `127.0.0.1` behind a proxy that authenticates, or accept the risk with `--insecure-listen`',
+function checkHost(settings: Settings): string {
+  const host = settings.get(OPTIONS.host);
+  if (!isLoopback(host) && !settings.get(OPTIONS.insecureListen)) {
+    const place = settings.place(OPTIONS.host);
+    settings.report.add(
+      place,
+      'conflicting-options',
+      `${subjectOf(place, OPTIONS.host.key)}\`${host}\` can be reached from other machines, and nobody has to log in`,
+      'listen on `127.0.0.1` behind a proxy that authenticates, or accept the risk with `--insecure-listen` (`api.allow_noauth_on_network: true` in a file)',
     );
   }
   return host;
 }
 
-function parsePolicies(files: readonly string[]): PolicyFile[] {
-  const byName = new Map<string, string>();
-  return files.map((file) => {
-    const name = path.basename(file, path.extname(file));
-    if (!isOwnerName(name)) {
-      throw new ConfigError(
-        `\`${file}\` gives no name for a policy: \`${name}\``,
-        'rename the file; its base name is the name of the policy, such as `inventory.policy`',
-      );
-    }
-    const other = byName.get(name);
-    if (other !== undefined) {
-      throw new ConfigError(
-        `\`${other}\` and \`${file}\` are both the policy \`${name}\``,
-        'rename one of the files; the base name is the name of the policy',
-      );
-    }
-    byName.set(name, file);
-    return { name, file };
-  });
-}
-
-function parseSources(texts: readonly string[]): SourcePath[] {
-  const names = new Set<string>();
-  return texts.map((text) => {
-    const equals = text.indexOf('=');
-    const name = text.slice(0, Math.max(0, equals));
-    const target = text.slice(equals + 1);
-    if (equals <= 0 || target === '' || !isOwnerName(name)) {
-      throw new ConfigError(
-        `\`--source ${text}\` is not \`NAME=PATH\``,
-        'write for example `--source inv=data/`',
-      );
-    }
-    if (names.has(name)) {
-      throw new ConfigError(
-        `the source \`${name}\` is given twice`,
-        'put its files into one directory, or give the sources different names',
-      );
-    }
-    names.add(name);
-    return { name, path: target };
-  });
-}
-
-function parseOrigin(text: string): string {
-  let url: URL | undefined;
-  try {
-    url = new URL(text);
-  } catch {
-    // Said below.
-  }
-  if (url === undefined || url.origin === 'null' || url.origin !== text.replace(/\/$/, '')) {
-    throw new ConfigError(
-      `\`${text}\` is no origin`,
-      'give scheme, host and port without a path, such as `https://app.example`',
+/** One file without roles that names a cluster would start a world of its own. */
+function refuseCluster(settings: Settings): void {
+  for (const option of [OPTIONS.brokers, OPTIONS.transportUrl, OPTIONS.connection] as const) {
+    if (!settings.isGiven(option) || settings.origin(option) === 'flag') continue;
+    if (option === OPTIONS.connection && isSqlite(settings)) continue;
+    settings.problemAt(
+      option,
+      'conflicting-options',
+      `\`${option.key}\` is of a cluster, and this would be a process by itself`,
+      'say what it is to be: `--api --policy-engine` or `--datasources`',
     );
   }
-  return url.origin;
-}
-
-function parseAllowedHost(text: string): string {
-  if (!/^[\p{L}\p{N}.-]+(:\d{1,5})?$|^\[[0-9a-fA-F:]+\](:\d{1,5})?$/u.test(text)) {
-    throw new ConfigError(
-      `\`${text}\` is no host`,
-      'give a name as in the `Host` header, such as `caucus.example`',
+  if (settings.origin(OPTIONS.connection) === 'flag' && !isSqlite(settings)) {
+    settings.problemAt(
+      OPTIONS.connection,
+      'conflicting-options',
+      'the single process keeps its policies in SQLite',
+      'write `sqlite:///FILE`, or leave it out; a cluster begins with `--api --policy-engine`',
     );
   }
-  return text.toLowerCase();
+}
+
+function logLevel(settings: Settings): LogLevelName {
+  const level = settings.get(OPTIONS.logLevel);
+  if (settings.get(OPTIONS.debug)) return 'debug';
+  return settings.get(OPTIONS.verbose) && level !== 'debug' ? 'info' : level;
+}
+
+/** The argument parser lets no other flags through; this finds a slip in the code. */
+function refuseUnknownFlags(flags: ServeFlags): void {
+  const known = OPTION_LIST.flatMap(({ flag, switches = [] }) =>
+    [flag, ...switches.map((one) => one.flag)].filter((one) => one !== undefined),
+  );
+  const names = [...known, CONFIG_FLAG].map(flagName);
+  const unknown = Object.keys(flags).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new Error(`no flag is called ${unknown}`);
 }

@@ -107,6 +107,8 @@ export const ANNOUNCE_MS = 1_000;
 export const MEMBER_SILENT_MS = 5_000;
 /** Announcements that the log keeps, at least. */
 export const ANNOUNCEMENTS_KEPT = 2_000;
+/** Getting a checkpoint from another replica. */
+export const CHECKPOINT_FETCH_MS_MAX = 5 * 60_000;
 /** Digests that are remembered of each replica. */
 export const DIGESTS_KEPT = 64;
 /** Replicas compare their digests at each revision that this divides. */
@@ -294,3 +296,8 @@ export const STORE_KEEP_ALIVE_MS = 30_000;
 export const STORE_PACKET_BYTES_MIN = 16 * 1024 * 1024;
 /** Of a packet, for what is not the texts in it. */
 export const STORE_PACKET_SPARE_BYTES = 1024;
+
+// --- configuration ---
+
+/** A configuration file. */
+export const CONFIG_BYTES_MAX = 1024 * 1024;

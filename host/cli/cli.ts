@@ -4,8 +4,7 @@
  * 2.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { ConfigError, parseServeConfig, SERVE_SETTINGS } from '../config.ts';
-import type { ServeFlags } from '../config.ts';
+import { ConfigError } from '../config/problem.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
 import { CaucusError } from '../errors.ts';
 import { ROWS_PER_TABLE_MAX } from '../limits.ts';
@@ -18,12 +17,18 @@ import {
   EXIT_OK,
   EXIT_UNAVAILABLE,
 } from './exit-code.ts';
+import { examples } from './help-text.ts';
 import { problemsOfError, UnavailableError, UsageError } from './problem.ts';
+import { addServerCommands } from './server-commands.ts';
 import { Terminal } from './terminal.ts';
 
 /** Where clients look for a server without `--url`. */
 const URL_DEFAULT = 'http://127.0.0.1:1789';
 const URL_VARIABLE = 'CAUCUS_URL';
+/** Between two looks of `status --watch`. */
+const WATCH_MS = 1_000;
+const WATCH_SECONDS_MIN = 0.1;
+const WATCH_SECONDS_MAX = 3_600;
 
 /** What every command may be given. */
 interface GlobalFlags {
@@ -59,7 +64,12 @@ class Cli {
       .helpCommand('help [command]', 'show help for a command')
       .showHelpAfterError('(`caucus help` lists the commands)')
       .configureHelp({ sortSubcommands: false, showGlobalOptions: true });
-    this.serve();
+    addServerCommands(program, {
+      terminal: () => this.terminal,
+      end: (code) => {
+        this.exitCode = code;
+      },
+    });
     this.check();
     this.fmt();
     this.runProgram();
@@ -68,7 +78,7 @@ class Cli {
     this.load();
     this.repl();
     this.status();
-    for (const command of [program, ...program.commands]) {
+    for (const command of commandsOf(program)) {
       command.exitOverride();
       command.configureOutput({ outputError: (text, write) => write(this.usageText(text)) });
     }
@@ -82,7 +92,7 @@ class Cli {
     });
     if (this.terminal.json) {
       // Each line of stderr is JSON.
-      for (const command of [this.program, ...this.program.commands]) {
+      for (const command of commandsOf(this.program)) {
         command.showHelpAfterError(false);
       }
     }
@@ -106,33 +116,6 @@ class Cli {
       `unknown command \`${name}\``,
       nearest === undefined ? '`caucus help` lists the commands' : `did you mean \`${nearest}\`?`,
     );
-  }
-
-  private serve(): void {
-    const command = this.program
-      .command('serve')
-      .description('run the server: HTTP and WebSocket API, log, store, file sources');
-    for (const setting of SERVE_SETTINGS) {
-      const notes = [
-        setting.defaultText === undefined ? '' : `default: ${setting.defaultText}`,
-        setting.variable === undefined ? '' : `env: ${setting.variable}`,
-      ].filter((note) => note !== '');
-      const tail = notes.length === 0 ? '' : ` (${notes.join(', ')})`;
-      command.option(setting.flag, setting.meaning + tail);
-    }
-    command
-      .addHelpText(
-        'after',
-        examples([
-          'caucus serve --policy inventory.policy',
-          'caucus serve --data /var/lib/caucus --source inv=data/ --port 8080',
-        ]),
-      )
-      .action(async (flags: ServeFlags) => {
-        const config = parseServeConfig(flags, process.env);
-        const { serve } = await import('./serve.ts');
-        this.exitCode = await serve(config, this.terminal);
-      });
   }
 
   private check(): void {
@@ -336,12 +319,19 @@ A lost connection is taken up again where it ended.`,
   private status(): void {
     const command = this.program
       .command('status')
-      .description('show what a server serves and whether it is ready');
+      .description('show what a server and its cluster serve, and whether it is ready');
     this.clientOptions(command)
-      .addHelpText('after', examples(['caucus status', 'caucus status --json']))
-      .action(async (flags: ClientFlags) => {
+      .option('--watch [seconds]', 'show it again and again, until stopped (default: 1)', watchMs)
+      .addHelpText(
+        'after',
+        examples(['caucus status', 'caucus status --json', 'caucus status --watch']),
+      )
+      .action(async (flags: ClientFlags & { watch?: number | true }) => {
         const { status } = await import('./status.ts');
-        this.exitCode = await status({ url: serverUrl(flags) }, this.terminal);
+        const { watch } = flags;
+        const everyMs = watch === true ? WATCH_MS : watch;
+        const options = { url: serverUrl(flags), ...(everyMs === undefined ? {} : { everyMs }) };
+        this.exitCode = await status(options, this.terminal);
       });
   }
 
@@ -370,7 +360,11 @@ A lost connection is taken up again where it ended.`,
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? EXIT_OK : EXIT_BAD_USAGE;
     }
-    if (error instanceof UsageError || error instanceof ConfigError) {
+    if (error instanceof ConfigError) {
+      terminal.problems(error.problems);
+      return error.isUsage ? EXIT_BAD_USAGE : EXIT_BAD_INPUT;
+    }
+    if (error instanceof UsageError) {
       const note = error.remedy === undefined ? {} : { note: error.remedy };
       terminal.problems([{ severity: 'error', code: 'usage', message: error.message, ...note }]);
       return EXIT_BAD_USAGE;
@@ -438,6 +432,12 @@ function rowsMax(text: string): number {
   throw new InvalidArgumentError('give a number of rows from 1, such as `100000000`');
 }
 
+function watchMs(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+  if (seconds >= WATCH_SECONDS_MIN && seconds <= WATCH_SECONDS_MAX) return seconds * 1_000;
+  throw new InvalidArgumentError(`give seconds from ${WATCH_SECONDS_MIN} to ${WATCH_SECONDS_MAX}`);
+}
+
 function consistency(text: string): Consistency {
   if (text === 'any' || text === 'latest') return text;
   const colon = text.indexOf(':');
@@ -466,8 +466,9 @@ function serverUrl(flags: ClientFlags): string {
   return url.href.replace(/\/$/, '');
 }
 
-function examples(lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
+/** Commands below commands, too. */
+function commandsOf(command: Command): Command[] {
+  return [command, ...command.commands.flatMap((below) => commandsOf(below as Command))];
 }
 
 /**

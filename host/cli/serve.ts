@@ -10,7 +10,7 @@ import type { Terminal } from './terminal.ts';
 
 /** Resolves when the server has stopped. A second signal ends the process at once. */
 export async function serve(config: ServeConfig, terminal: Terminal): Promise<number> {
-  const logger = loggerOf(terminal);
+  const logger = loggerOf(config, terminal);
   const stop = stopSignal();
   const startAbort = new AbortController();
   void stop.received.then(() => startAbort.abort());
@@ -67,7 +67,7 @@ function stopSignal(): StopSignal {
   };
 }
 
-function loggerOf(terminal: Terminal): Logger {
+function loggerOf({ log }: ServeConfig, terminal: Terminal): Logger {
   const { err } = terminal;
   const paints: Readonly<Record<LogLevel, (text: string) => string>> = {
     debug: err.dim,
@@ -76,8 +76,8 @@ function loggerOf(terminal: Terminal): Logger {
     error: err.red,
   };
   return createLogger({
-    format: terminal.json ? 'json' : 'text',
-    level: 'info',
+    format: log.format ?? (terminal.json ? 'json' : 'text'),
+    level: log.level,
     // Machines read the log as the command's answer.
     write: (line) => (terminal.json ? process.stdout : process.stderr).write(line),
     now: Date.now,

@@ -10,8 +10,10 @@ import { parseArgs } from 'node:util';
 import { problemText } from '../../drivers/driver.ts';
 import { findPackageIndex, packagesDriver } from '../../drivers/packages/packages-driver.ts';
 import type { SourceHealth } from '../../drivers/runner.ts';
-import { ConfigError, HOST_DEFAULT, parseServeConfig, PORT_DEFAULT } from '../config.ts';
+import { parseServeConfig } from '../config.ts';
 import type { ServeConfig } from '../config.ts';
+import { HOST_DEFAULT, PORT_DEFAULT } from '../config/options.ts';
+import { ConfigError } from '../config/problem.ts';
 import { startServer } from '../main.ts';
 import type { RunningServer } from '../main.ts';
 import { createLogger } from '../observe/log.ts';
@@ -62,7 +64,11 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
     }
     return await demo(options, terminal);
   } catch (error) {
-    if (error instanceof UsageError || error instanceof ConfigError) {
+    if (error instanceof ConfigError) {
+      terminal.problems(error.problems);
+      return error.isUsage ? EXIT_BAD_USAGE : EXIT_BAD_INPUT;
+    }
+    if (error instanceof UsageError) {
       terminal.problems([problemOfUsage(error)]);
       return EXIT_BAD_USAGE;
     }
@@ -245,7 +251,7 @@ function withDemoNote(error: unknown): unknown {
   return new ProblemsError(problems);
 }
 
-function problemOfUsage(error: UsageError | ConfigError): Problem {
+function problemOfUsage(error: UsageError): Problem {
   const note = error.remedy === undefined ? {} : { note: error.remedy };
   return { severity: 'error', code: 'usage', message: error.message, ...note };
 }

@@ -57,7 +57,16 @@ export const LAYERS: readonly Layer[] = [
   // The parts meet here.
   { place: 'host/cli', imports: ANYTHING, node: true },
   { place: 'host/main.ts', imports: ANYTHING, node: true },
-  { place: 'host/config.ts', imports: [], node: true },
+  { place: 'host/config.ts', imports: ['host/config'], node: true },
+  {
+    place: 'host/config',
+    imports: [
+      'host/compiler/nearest-name.ts',
+      'host/compiler/source-text.ts',
+      'drivers/driver-options.ts',
+    ],
+    node: true,
+  },
   { place: 'host/index.ts', imports: ANYTHING, node: false },
   { place: 'drivers', imports: ['host/log', 'host/store', 'host/observe'], node: true },
   // Starts components and replicas as processes; knows of them what a user does.
@@ -78,6 +87,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   picocolors: ['host/cli'],
   'string-width': ['host/cli'],
   ws: ['host/api/websocket.ts', 'host/cli'],
+  yaml: ['host/config'],
   benny: [],
   typescript: [],
 };
