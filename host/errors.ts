@@ -95,6 +95,7 @@ export const ERROR_KINDS = {
   request_timeout: { status: 408, retry: 'same', meaning: 'a request did not arrive in time' },
   token_invalid: { status: 400, retry: 'never', meaning: 'the token cannot be read' },
   revision_expired: { status: 410, retry: 'never', meaning: 'the revision is no longer retained' },
+  unauthorized: { status: 401, retry: 'never', meaning: 'a secret is missing or wrong' },
   forbidden_origin: {
     status: 403,
     retry: 'never',

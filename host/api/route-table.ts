@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { CaucusError } from '../errors.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { ApiLimits } from './api-limits.ts';
+import type { ClusterAccess } from './cluster.ts';
 import type { RenderDiagnostic } from './json-text.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -21,6 +22,8 @@ export interface ApiContext {
   readonly isDraining: () => boolean;
   /** Throws `not_ready` while there is no state to answer from. */
   readonly expectStarted: () => void;
+  /** Absent: this server is alone. */
+  readonly cluster: ClusterAccess | undefined;
 }
 
 export interface ApiRequest {
@@ -34,7 +37,7 @@ export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON unless `headers` say otherwise; pieces are made as the network takes them. */
-  readonly body: string | Iterable<Uint8Array>;
+  readonly body: string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
 export interface Route {

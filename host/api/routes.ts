@@ -1,5 +1,6 @@
 /** Every HTTP route. docs/PROTOCOL.md lists the same ones; a test compares. */
 import { batchRoute } from './batches.ts';
+import { checkpointRoute } from './cluster.ts';
 import { liveRoute, readyRoute } from './health.ts';
 import {
   deletePolicyRoute,
@@ -24,4 +25,5 @@ export const ROUTES: readonly Route[] = [
   readPolicyRoute,
   putPolicyRoute,
   deletePolicyRoute,
+  checkpointRoute,
 ];

@@ -14,6 +14,7 @@ import type { Replica } from '../replica/replica.ts';
 import { Subscriptions } from '../subscriptions/subscriptions.ts';
 import { API_LIMITS } from './api-limits.ts';
 import type { ApiLimits } from './api-limits.ts';
+import type { ClusterAccess } from './cluster.ts';
 import { createGuard } from './guard.ts';
 import type { Guard } from './guard.ts';
 import { errorMembers, jsonOf } from './json-text.ts';
@@ -35,6 +36,8 @@ export interface ApiServerOptions {
   readonly allowedOrigins?: readonly string[];
   /** Throws `not_ready` while there is no state to answer from. */
   readonly expectStarted?: () => void;
+  /** What other nodes may ask for. */
+  readonly cluster?: ClusterAccess;
   readonly limits?: Partial<ApiLimits>;
   readonly log?: ApiLog;
   /** Shows a diagnostic with its line and carets. */
@@ -69,6 +72,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     renderDiagnostic: options.renderDiagnostic,
     isDraining: () => draining,
     expectStarted: options.expectStarted ?? (() => undefined),
+    cluster: options.cluster,
   };
   const subscriptions = new Subscriptions(options.replica, limits);
   const sockets = createSocketServer({ context, subscriptions, log });
@@ -181,7 +185,7 @@ async function send(
     return;
   }
   if (message.method !== 'HEAD') {
-    for (const piece of body) {
+    for await (const piece of body) {
       if (response.destroyed) return;
       if (!response.write(piece)) await drained(response);
     }
