@@ -36,7 +36,7 @@ export class ConnectionPool<C extends PooledConnection> {
     this.#options = options;
   }
 
-  /** What `action` leaves behind on the connection is the next one's; it destroys what it spoils. */
+  /** What `action` leaves on the connection is the next one's; it destroys what it spoils. */
   async use<T>(action: (connection: C) => Promise<T>): Promise<T> {
     await this.#turn();
     let connection: C | undefined;

@@ -5,8 +5,8 @@ import type { MariadbAddress } from './mariadb-address.ts';
 
 /**
  * `conflict`: another transaction was first; do it again. `lost`: the connection or the server is
- * gone or cannot take part; do it again over another connection. `refused`: rights, settings. `full`:
- * the server cannot store more. `other`: not an error of the database.
+ * gone or cannot take part; do it again over another connection. `refused`: rights, settings.
+ * `full`: the server cannot store more. `other`: not an error of the database, or a defect.
  */
 export type Trouble = 'conflict' | 'lost' | 'refused' | 'full' | 'other';
 

@@ -50,9 +50,9 @@ export interface MariadbStoreOptions extends MariadbAddressOptions {
 export type WrapConnection = (connection: StoreConnection) => StoreConnection;
 
 /**
- * Connects, checks the server, makes or migrates the tables. Throws `store_unavailable` if it
- * cannot be reached, `store_refused` with what to change if it does not let us, `unsupported_record`
- * for a database of a later version.
+ * Connects, checks the server, makes or migrates the tables. Throws `invalid_request` for a bad
+ * address, `store_unavailable` if nobody answers there, `store_refused` with what to change if the
+ * server does not let us, `unsupported_record` for a database of a later version.
  */
 export async function openMariadbStore(
   options: MariadbStoreOptions,
@@ -234,12 +234,10 @@ function changesOf(parts: readonly SqlRow[]): PolicyChange[] {
     }));
 }
 
-/** For sessions; the rights of any user suffice. Some servers do not have all of the second kind. */
+/** The rights of any user suffice for these. */
 const SESSION = [
   "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1",
   'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
-];
-const SESSION_IF_KNOWN = [
   // A write to a row that changed since the snapshot is an error instead of a surprise.
   'SET SESSION innodb_snapshot_isolation = ON',
   // On Galera: a read (or the begin of a transaction) waits for all that the cluster has committed.
@@ -291,7 +289,7 @@ class ServerConnection implements StoreConnection {
   /** Without values it is sent as it is, else prepared: no text is ever put into a statement. */
   async execute(sql: string, values: readonly SqlValue[]): Promise<Outcome> {
     this.#checkSize(values);
-    // Not the connector's own time limits: one cuts idle connections too, the other is the server's.
+    // The connector's own limits do not fit: one cuts idle connections, one is the server's.
     const limit = setTimeout(() => this.destroy(), this.#statementTimeoutMs);
     try {
       const result: unknown =
@@ -318,17 +316,17 @@ class ServerConnection implements StoreConnection {
 
   async #setUp(): Promise<void> {
     const seconds = this.#statementTimeoutMs / 1000;
-    const whole = Math.max(1, Math.floor(seconds / 2));
     const limits = [
-      `SET SESSION max_statement_time = ${seconds}, innodb_lock_wait_timeout = ${whole}`,
+      `SET SESSION max_statement_time = ${seconds}`,
+      `SET SESSION innodb_lock_wait_timeout = ${Math.ceil(seconds / 2)}`,
       // A server that vanished in a transaction must not keep its locks.
       `SET SESSION idle_transaction_timeout = ${Math.ceil(seconds)}`,
     ];
-    for (const sql of [...SESSION, ...limits]) await this.execute(sql, []);
-    for (const sql of SESSION_IF_KNOWN) {
+    for (const sql of [...SESSION, ...limits]) {
       try {
         await this.execute(sql, []);
       } catch (error) {
+        // A server without Galera, without InnoDB (refused later), or an older one.
         if (errnoOf(error) !== UNKNOWN_VARIABLE) throw error;
       }
     }

@@ -1,4 +1,5 @@
 /** A database of its own on a real server, and what tests do to it behind the store's back. */
+import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { createConnection } from 'mariadb';
 import type { Connection } from 'mariadb';
@@ -72,21 +73,32 @@ export async function databaseOrSkip(t: TestContext): Promise<TestDatabase | und
   return database;
 }
 
-/** For tests that kill it, or that need other settings; undefined: skipped. Ends with the test. */
+export interface OwnServer {
+  readonly server: MariadbServer;
+  /** Somebody who may do anything. */
+  root(): Promise<Connection>;
+}
+
+/**
+ * For tests that kill it, or that need other settings, which `args` names at each start; undefined:
+ * skipped. Ends with the test.
+ */
 export async function ownServerOrSkip(
   t: TestContext,
-  ...args: readonly string[]
-): Promise<MariadbServer | undefined> {
+  args: () => readonly string[] = () => [],
+): Promise<OwnServer | undefined> {
   if (!canStartOrSkip(t, ['mariadb'])) return undefined;
+  const directory = componentDirectory();
   const server = new MariadbServer({
     name: 'mariadb',
-    directory: componentDirectory(),
+    directory,
     port: await freePort(),
     account: newAccount(),
-    args: () => args,
+    args,
   });
   t.after(() => server.kill());
   await server.install();
   await server.start();
-  return server;
+  const socketPath = path.join(directory, 'data', 'mariadb.sock');
+  return { server, root: () => createConnection({ socketPath, user: 'root' }) };
 }
