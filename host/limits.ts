@@ -168,6 +168,8 @@ export const BATCH_TABLES_MAX = 10_000;
 export const HEADER_BYTES_MAX = 16 * 1024;
 /** From the first byte of a request to the end of its headers. */
 export const HEADERS_MS_MAX = 10_000;
+/** Between two looks for requests whose headers take longer. */
+export const HEADERS_CHECK_MS = 1_000;
 /** Between two pieces of a body. */
 export const BODY_IDLE_MS_MAX = 30_000;
 /** A whole request body. */

@@ -10,6 +10,12 @@ const MEDIA_TYPES: Readonly<Record<string, BodyKind>> = {
   'application/ndjson': 'ndjson',
   'text/plain': 'text',
 };
+/** What programs declare where nobody told them that a file is a text; curl does the last. */
+const UNDECLARED_TYPES: ReadonlySet<string> = new Set([
+  '',
+  'application/octet-stream',
+  'application/x-www-form-urlencoded',
+]);
 const NAMES: Readonly<Record<BodyKind, string>> = {
   json: 'application/json',
   ndjson: 'application/x-ndjson',
@@ -18,16 +24,21 @@ const NAMES: Readonly<Record<BodyKind, string>> = {
 
 /**
  * Throws `unsupported_media_type` unless the body is declared as one of `accepted`, in UTF-8, not
- * compressed.
+ * compressed. Where texts are accepted, they need no declaration: only PUT takes them, which no
+ * web page can send without asking first.
  */
 export function bodyKind(message: IncomingMessage, accepted: readonly BodyKind[]): BodyKind {
   const header = message.headers['content-type'] ?? '';
   const [type = '', ...parameters] = header.split(';').map((part) => part.trim().toLowerCase());
   const remedy = `send \`Content-Type: ${accepted.map((kind) => NAMES[kind]).join('` or `')}\``;
-  const kind = MEDIA_TYPES[type];
+  const isUndeclared = accepted.includes('text') && UNDECLARED_TYPES.has(type);
+  const kind = isUndeclared ? 'text' : MEDIA_TYPES[type];
   if (kind === undefined || !accepted.includes(kind)) {
-    const message = header === '' ? 'no content type' : `the content type \`${header}\``;
-    throw new CaucusError('unsupported_media_type', `${message} is not served here`, { remedy });
+    const what =
+      header === ''
+        ? 'the body has no content type'
+        : `the content type \`${header}\` is not served here`;
+    throw new CaucusError('unsupported_media_type', what, { remedy });
   }
   const charset = parameters.find((parameter) => parameter.startsWith('charset='));
   if (charset !== undefined && !/^charset="?utf-?8"?$/.test(charset)) {

@@ -19,7 +19,7 @@ const RETRY_AFTER_MS = 1_000;
 /**
  * Shows a diagnostic with its line and carets; given by the main program, which knows the compiler.
  */
-export type RenderDiagnostic = (diagnostic: Diagnostic, text: string) => string;
+export type RenderDiagnostic = (diagnostic: Diagnostic, text: string) => string | undefined;
 
 /**
  * Counts and revisions are whole numbers of JavaScript: they become ints, all else as in

@@ -1,11 +1,14 @@
 /** Policies as texts: list, read, replace, delete, and what a change would do. */
+import type { Diagnostic } from '../compiler/diagnostic.ts';
 import type { TableDelta } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
 import { POLICY_BYTES_MAX } from '../limits.ts';
+import type { PolicyWrite } from '../replica/replica.ts';
 import { blockToJson } from '../value/block-json.ts';
 import { RawJson, parseJson } from '../value/json.ts';
 import { bodyKind, readBody, textOfBody } from './body.ts';
 import { diagnosticsOf, jsonOf, withDiagnostics } from './json-text.ts';
+import type { RenderDiagnostic } from './json-text.ts';
 import { invalid, objectOf, stringOf } from './request-fields.ts';
 import type { Answer, ApiContext, ApiRequest, Route } from './route-table.ts';
 
@@ -73,7 +76,7 @@ async function writeOrTry(
   request: ApiRequest,
   text: string | null,
 ): Promise<Answer> {
-  const { replica, renderDiagnostic } = context;
+  const { replica } = context;
   const write = { name: request.parameters['name'] as string, text };
   try {
     if (isDryRun(request)) return await dryRun(context, write);
@@ -81,15 +84,41 @@ async function writeOrTry(
     if (pending === true) return { status: 202, body: jsonOf({ token, pending }) };
     return { status: 200, body: jsonOf({ revision, token }) };
   } catch (error) {
-    throw withDiagnostics(error, text ?? '', renderDiagnostic);
+    throw await withPolicyDiagnostics(context, write, error);
   }
 }
 
-async function dryRun(
+/** Other policies may be what is wrong with a write: each diagnostic shows the text it is of. */
+async function withPolicyDiagnostics(
+  context: ApiContext,
+  write: PolicyWrite,
+  error: unknown,
+): Promise<unknown> {
+  const diagnostics = error instanceof CaucusError ? error.details['diagnostics'] : undefined;
+  if (!Array.isArray(diagnostics)) return error;
+  return withDiagnostics(error, '', await renderOf(context, write, diagnostics as Diagnostic[]));
+}
+
+async function renderOf(
   { replica, renderDiagnostic }: ApiContext,
-  write: { readonly name: string; readonly text: string | null },
-): Promise<Answer> {
-  const { diagnostics, deltas } = await replica.dryRun(write);
+  { name, text }: PolicyWrite,
+  diagnostics: readonly Diagnostic[],
+): Promise<RenderDiagnostic | undefined> {
+  if (renderDiagnostic === undefined) return undefined;
+  const texts = new Map([[name, text]]);
+  for (const { source = name } of diagnostics) {
+    if (texts.has(source)) continue;
+    const policy = await replica.readPolicy(source).catch(() => undefined);
+    texts.set(source, policy?.text ?? null);
+  }
+  return (diagnostic) => {
+    const shown = texts.get(diagnostic.source ?? name) ?? undefined;
+    return shown === undefined ? undefined : renderDiagnostic(diagnostic, shown);
+  };
+}
+
+async function dryRun(context: ApiContext, write: PolicyWrite): Promise<Answer> {
+  const { diagnostics, deltas } = await context.replica.dryRun(write);
   const errors = diagnostics.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) {
     const count = errors.length === 1 ? 'an error' : `${errors.length} errors`;
@@ -99,7 +128,8 @@ async function dryRun(
     });
   }
   const changes = Object.fromEntries(deltas.map((delta) => [delta.table, changeOf(delta)]));
-  const warnings = diagnosticsOf(diagnostics, write.text ?? '', renderDiagnostic);
+  const render = await renderOf(context, write, diagnostics);
+  const warnings = diagnosticsOf(diagnostics, '', render);
   return { status: 200, body: jsonOf({ changes, diagnostics: warnings }) };
 }
 

@@ -9,7 +9,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CaucusError, ERROR_KINDS } from '../errors.ts';
-import { HEADER_BYTES_MAX } from '../limits.ts';
+import { HEADER_BYTES_MAX, HEADERS_CHECK_MS } from '../limits.ts';
 import type { Replica } from '../replica/replica.ts';
 import { Subscriptions } from '../subscriptions/subscriptions.ts';
 import { API_LIMITS } from './api-limits.ts';
@@ -79,6 +79,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const server = createServer({
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: limits.headersMsMax,
+    connectionsCheckingInterval: Math.min(limits.headersMsMax, HEADERS_CHECK_MS),
     requestTimeout: limits.bodyMsMax,
     keepAliveTimeout: limits.keepAliveMs,
   });

@@ -19,7 +19,7 @@ import type { Subscriptions } from '../subscriptions/subscriptions.ts';
 import { encodeFrame, transactionFrames } from '../subscriptions/transaction-frames.ts';
 import { decodeFrame } from './client-frames.ts';
 import type { ClientFrame, HelloFrame, SubItem, SubsFrame } from './client-frames.ts';
-import { errorMembers, jsonOf } from './json-text.ts';
+import { errorMembers, jsonOf, withDiagnostics } from './json-text.ts';
 import type { ApiContext } from './route-table.ts';
 import { SessionQueries } from './session-queries.ts';
 
@@ -64,7 +64,7 @@ export class Session {
   #answers: Iterator<Uint8Array, void>[] = [];
   #transaction: Iterator<Uint8Array, void> | undefined;
   /** Ids of subscriptions that are being opened. */
-  readonly #opening = new Set<string>();
+  readonly #opening = new Map<string, string>();
   /** Patches of subscriptions run one after another. */
   #patches: Promise<void> = Promise.resolve();
   #inFlight = 0;
@@ -86,7 +86,7 @@ export class Session {
     this.#onDefect = onDefect;
     this.#subscriber = hub.connect({
       onStart: (start) => this.#subscriptionOnStart(start),
-      onEnd: (id, error) => this.#sendError(id, error),
+      onEnd: (id, error) => this.#subscriptionOnEnd(id, error),
       onGap: (gap) => this.#subscriptionOnGap(gap),
       onWake: () => transport.wake(),
     });
@@ -301,7 +301,7 @@ export class Session {
       try {
         this.#checkAdd(item);
         const { query, policy } = this.#queries.textOf(item);
-        this.#opening.add(item.id);
+        this.#opening.set(item.id, query);
         const { id, mode, from } = item;
         return {
           id,
@@ -339,6 +339,13 @@ export class Session {
     this.#opening.delete(id);
     const { revision, token } = position;
     this.#send('subOk', { id, start, columns, revision, token });
+  }
+
+  /** Of one that is lost later the text is not known any more: its diagnostics have no excerpt. */
+  #subscriptionOnEnd(id: string, error: unknown): void {
+    const text = this.#opening.get(id);
+    const render = text === undefined ? undefined : this.#context.renderDiagnostic;
+    this.#sendError(id, withDiagnostics(error, text ?? '', render));
   }
 
   #subscriptionOnGap({ id, lostFrom, lostTo }: Gap): void {

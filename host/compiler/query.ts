@@ -1,6 +1,6 @@
 /** The text of a query or subscription → its body over the tables of a program. */
 import { argumentCount, columnCount } from './policy-scope.ts';
-import { QUERY_UNITS_MAX } from '../limits.ts';
+import { ARITY_MAX, QUERY_UNITS_MAX } from '../limits.ts';
 import { isBuiltinName } from './builtins.ts';
 import type { Catalog } from './catalog.ts';
 import { SYSTEM_TABLES } from './catalog.ts';
@@ -63,6 +63,15 @@ export function compileQuery(
   }
   if (diagnostics.errorCount > 0) return { diagnostics: diagnostics.finish() };
   const outputs = [...new Set(resolver.occurrences.map((one) => one.variable))];
+  if (outputs.length > ARITY_MAX) {
+    diagnostics.error(
+      'limit-exceeded',
+      resolver.occurrences.find((one) => one.variable === outputs[ARITY_MAX])?.span ?? tree.span,
+      `the query has ${outputs.length} variables, at most ${ARITY_MAX} can be columns`,
+      'write `_` for those that are used once and not wanted',
+    );
+    return { diagnostics: diagnostics.finish() };
+  }
   const query = {
     columns: outputs.map((index) => resolver.variables[index] ?? ''),
     outputs,

@@ -5,7 +5,7 @@ import { compile } from '../../host/compiler/compile.ts';
 import { compileQuery } from '../../host/compiler/query.ts';
 import type { QueryCompilation, QueryOptions } from '../../host/compiler/query.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
-import { QUERY_UNITS_MAX } from '../../host/limits.ts';
+import { ARITY_MAX, QUERY_UNITS_MAX } from '../../host/limits.ts';
 import { showBody } from './compile-text.ts';
 
 const CATALOG: Catalog = {
@@ -133,4 +133,18 @@ test('a query that is too long', () => {
   const text = 'p(x)'.padEnd(QUERY_UNITS_MAX);
   assert.deepEqual(query(text).diagnostics, []);
   assert.equal(query(`${text} `).diagnostics[0]?.code, 'limit-exceeded');
+});
+
+test('query: as many columns as a table, and one more', () => {
+  const variables = (count: number): string =>
+    Array.from({ length: count }, (_, index) => `p(x${index})`).join(', ');
+  const most = query(variables(ARITY_MAX));
+  assert.deepEqual(most.diagnostics, []);
+  assert.equal(most.query?.columns.length, ARITY_MAX);
+  const [found, ...more] = query(variables(ARITY_MAX + 1)).diagnostics;
+  assert.deepEqual(more, []);
+  assert.equal(found?.code, 'limit-exceeded');
+  assert.equal(found.message, 'the query has 65 variables, at most 64 can be columns');
+  assert.equal(found.column, variables(ARITY_MAX).length + ', p('.length + 1);
+  assert.deepEqual(query(`${variables(ARITY_MAX)}, p(_)`).diagnostics, []);
 });
