@@ -33,7 +33,6 @@ test('mariadb: a wrong login or a missing right names the statement that helps',
   if (own === undefined) return;
   const { server } = own;
   const root = await own.root();
-  t.after(() => root.end());
   await root.query(`CREATE USER 'poor'@'%' IDENTIFIED BY '${PASSWORD}'`);
   await root.query('CREATE DATABASE `odd``name`');
   const rights =
@@ -65,19 +64,18 @@ test('mariadb: a wrong login or a missing right names the statement that helps',
   await (await openMariadbStore(login)).close();
   await root.query("REVOKE CREATE, ALTER, INDEX ON `odd``name`.* FROM 'poor'@'%'");
   const store = await openMariadbStore(login);
-  t.after(() => store.close());
   assert.ok((await store.propose(0, NO_HASH, 'put', put('p', 'one'))).ok);
   await store.setVerdict(1, 'accepted', null);
   await store.takeLease('nova', 'a', 'ds1', 1_000);
   // Rights that go away later: new sessions notice.
   await root.query("REVOKE INSERT ON `odd``name`.* FROM 'poor'@'%'");
   const later = await openMariadbStore(login);
-  t.after(() => later.close());
   const { hash } = await later.head();
   await assert.rejects(later.propose(1, hash, 'put', put('p', 'two')), {
     code: 'store_refused',
     message: /INSERT command denied/,
   });
+  await Promise.all([store.close(), later.close()]);
 });
 
 test('mariadb: a server that nobody reaches is `store_unavailable`', async () => {

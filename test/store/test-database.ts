@@ -75,7 +75,7 @@ export async function databaseOrSkip(t: TestContext): Promise<TestDatabase | und
 
 export interface OwnServer {
   readonly server: MariadbServer;
-  /** Somebody who may do anything. */
+  /** Somebody who may do anything, until the test ends. */
   root(): Promise<Connection>;
 }
 
@@ -96,9 +96,20 @@ export async function ownServerOrSkip(
     account: newAccount(),
     args,
   });
-  t.after(() => server.kill());
+  const roots: Connection[] = [];
+  t.after(async () => {
+    await Promise.all(roots.map((root) => root.end()));
+    await server.kill();
+  });
   await server.install();
   await server.start();
   const socketPath = path.join(directory, 'data', 'mariadb.sock');
-  return { server, root: () => createConnection({ socketPath, user: 'root' }) };
+  return {
+    server,
+    root: async () => {
+      const root = await createConnection({ socketPath, user: 'root' });
+      roots.push(root);
+      return root;
+    },
+  };
 }
