@@ -38,6 +38,8 @@ export type DiskOperation =
 export interface FaultyDiskOptions {
   /** The negative control: `sync` and `syncDirectory` succeed without doing anything. */
   readonly syncDoesNothing?: boolean;
+  /** What each operation waits for first; default: a turn of the event loop. */
+  readonly turn?: () => Promise<void>;
 }
 
 export class FaultyDisk {
@@ -48,6 +50,7 @@ export class FaultyDisk {
   /** How often each operation was called. */
   readonly calls = new Map<DiskOperation, number>();
   readonly #syncDoesNothing: boolean;
+  readonly #turn: () => Promise<void>;
   #names = new Map<string, Inode>();
   #durableNames = new Map<string, Inode>();
   #pendingNames: NameChange[] = [];
@@ -57,6 +60,7 @@ export class FaultyDisk {
 
   constructor(options: FaultyDiskOptions = {}) {
     this.#syncDoesNothing = options.syncDoesNothing ?? false;
+    this.#turn = options.turn ?? turnOfLoop;
   }
 
   /**
@@ -237,9 +241,7 @@ export class FaultyDisk {
     file: string,
     action: () => T,
   ): Promise<T> {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
+    await this.#turn();
     if (epoch !== this.#epoch) throw osError('EBADF', file);
     this.calls.set(operation, (this.calls.get(operation) ?? 0) + 1);
     const errno = this.fault(operation, file);
@@ -249,6 +251,12 @@ export class FaultyDisk {
     }
     return action();
   }
+}
+
+function turnOfLoop(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function loseUnsynced(inode: Inode, random: Random): void {

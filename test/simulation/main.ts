@@ -1,0 +1,60 @@
+/**
+ * `npm run simulate -- [--seed N] [--seeds N] [--steps N] [--engine wasm|naive] [--json]`: runs
+ * seeds one after another; what a check finds is printed with its seed, and ends the run with exit
+ * code 1. With `--json` the history of the seed is printed, one event a line.
+ */
+import { parseArgs } from 'node:util';
+import { historyLines } from '../support/history.ts';
+import { checkHistory } from './checkers/check-history.ts';
+import type { EngineName } from './engines.ts';
+import { simulate } from './simulation.ts';
+
+const PROGRESS_MS = 5_000;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string', default: '1' },
+    steps: { type: 'string', default: '60' },
+    engine: { type: 'string', default: 'wasm' },
+    'loses-records': { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+  },
+});
+
+const first = Number(values.seed ?? Date.now() % 1_000_000_000);
+const count = Number(values.seeds);
+const started = performance.now();
+let shown = started;
+let failed = 0;
+let events = 0;
+for (let seed = first; seed < first + count; seed++) {
+  const run = await simulate({
+    seed,
+    steps: Number(values.steps),
+    engineName: values.engine as EngineName,
+    losesRecords: values['loses-records'],
+  });
+  events += run.events;
+  if (values.json) process.stdout.write(historyLines(run.history));
+  const violations = checkHistory(run.history);
+  if (violations.length > 0) {
+    failed++;
+    console.error(`seed ${seed}: ${violations.length} violations`);
+    for (const { invariant, message } of violations.slice(0, 5)) {
+      console.error(`  ${invariant} ${message.slice(0, 600)}`);
+    }
+  }
+  if (performance.now() - shown < PROGRESS_MS) continue;
+  shown = performance.now();
+  const rate = ((seed - first + 1) * 1000) / (shown - started);
+  console.error(`  ${seed - first + 1} seeds, ${rate.toFixed(1)} a second`);
+}
+const seconds = (performance.now() - started) / 1000;
+const { user, system } = process.cpuUsage();
+const cpuMs = (user + system) / 1000 / count;
+console.error(
+  `seeds ${first} to ${first + count - 1}: ${failed} failed, ${(count / seconds).toFixed(1)} a second, ` +
+    `${Math.round(events / count)} events and ${cpuMs.toFixed(0)} ms of CPU each`,
+);
+if (failed > 0) process.exitCode = 1;

@@ -1,0 +1,249 @@
+/**
+ * One simulated run: replicas over one log and one policy database, clients, faults; then the faults
+ * end, everything comes to rest, and the history is checked. All of it follows from the seed.
+ */
+import type { Log } from '../../host/log/log.ts';
+import type { HistoryEvent, RunEvent } from '../support/history.ts';
+import { randomOf } from '../support/prng.ts';
+import type { Random } from '../support/random.ts';
+import { Client } from './clients.ts';
+import type { ClientSwitches } from './clients.ts';
+import type { EngineName } from './engines.ts';
+import { Broker } from './fake-log.ts';
+import { StoreState } from './fake-store.ts';
+import { Nemesis } from './nemesis.ts';
+import { Scheduler } from './scheduler.ts';
+import type { Weather } from './scheduler.ts';
+import { SimNode } from './sim-node.ts';
+
+export interface Switches extends ClientSwitches {
+  /** What a replica sees in place of its log. */
+  readonly wrapLog: ((log: Log, broker: Broker) => Log) | undefined;
+}
+
+export const ALL_ON: Switches = {
+  tearsBatches: false,
+  ignoresTokens: false,
+  wrapLog: undefined,
+};
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Operations of all clients together. */
+  readonly steps: number;
+  readonly engineName?: EngineName;
+  readonly switches?: Switches;
+  /** The log loses acknowledged records once. */
+  readonly losesRecords?: boolean;
+}
+
+export interface Simulation {
+  readonly history: readonly HistoryEvent[];
+  readonly events: number;
+  readonly virtualMs: number;
+}
+
+const EVENTS_MAX = 400_000;
+/** After the faults. */
+const REST_MS = 120_000;
+const PREPARE_MS = 60_000;
+
+const WEATHERS: readonly Weather[] = [
+  { latencyMs: 0.3, tailChance: 0, tailMs: 0 },
+  { latencyMs: 1, tailChance: 0.02, tailMs: 30 },
+  { latencyMs: 3, tailChance: 0.05, tailMs: 100 },
+  { latencyMs: 1, tailChance: 0.01, tailMs: 600 },
+];
+
+interface Parameters {
+  readonly nodes: number;
+  readonly clients: number;
+  readonly thinkMs: number;
+  readonly recordBytes: number;
+  readonly checkpointRevisions: number;
+  readonly digestRevisions: number;
+  readonly weather: Weather;
+  readonly isIdempotent: boolean;
+}
+
+function parametersOf(random: Random): Parameters {
+  return {
+    nodes: random.chance(0.1) ? 2 : 3,
+    clients: 2 + random.int(3),
+    thinkMs: random.pick([5, 40, 150]),
+    recordBytes: random.pick([40, 120, 100_000]),
+    checkpointRevisions: random.pick([5, 20, 1000]),
+    digestRevisions: random.pick([1, 7]),
+    weather: random.pick(WEATHERS),
+    isIdempotent: random.chance(0.7),
+  };
+}
+
+export async function simulate(options: SimulationOptions): Promise<Simulation> {
+  const { seed } = options;
+  const parameters = parametersOf(randomOf(seed, 0));
+  const scheduler = new Scheduler(randomOf(seed, 1), parameters.weather);
+  const history: HistoryEvent[] = [runEvent(options, parameters)];
+  const record = (event: HistoryEvent): void => {
+    history.push(event);
+  };
+  const run = new Run(options, parameters, scheduler, record);
+  const isAtRest = await run.play();
+  const virtualMs = scheduler.nowMs - scheduler.startMs;
+  const note = isAtRest ? '' : run.unrest();
+  record({ event: 'end', atMs: Math.round(virtualMs), isAtRest, note });
+  await run.close();
+  return { history, events: scheduler.events, virtualMs };
+}
+
+class Run {
+  readonly #options: SimulationOptions;
+  readonly #scheduler: Scheduler;
+  readonly #broker: Broker;
+  readonly #nodes: SimNode[];
+  readonly #clients: Client[];
+  readonly #nemesis: Nemesis;
+  readonly #record: (event: HistoryEvent) => void;
+  /** Clients that have not ended. */
+  #running = 0;
+
+  constructor(
+    options: SimulationOptions,
+    parameters: Parameters,
+    scheduler: Scheduler,
+    record: (event: HistoryEvent) => void,
+  ) {
+    const { seed, switches = ALL_ON } = options;
+    this.#options = options;
+    this.#scheduler = scheduler;
+    this.#record = record;
+    this.#broker = new Broker(scheduler);
+    this.#broker.isIdempotent = parameters.isIdempotent;
+    const store = new StoreState(() => scheduler.nowMs);
+    this.#nodes = Array.from(
+      { length: parameters.nodes },
+      (_, index) =>
+        new SimNode({
+          id: `pe${index}`,
+          scheduler,
+          broker: this.#broker,
+          store,
+          random: randomOf(seed, 10 + index),
+          engineName: options.engineName ?? 'wasm',
+          nodeCount: parameters.nodes,
+          digestRevisions: parameters.digestRevisions,
+          checkpointRevisions: parameters.checkpointRevisions,
+          recordBytes: parameters.recordBytes,
+          stateRevisions: 10,
+          record,
+          peer: (id) => this.#nodes.find((node) => node.id === id) as SimNode,
+          wrapLog: switches.wrapLog,
+        }),
+    );
+    this.#clients = Array.from(
+      { length: parameters.clients },
+      (_, index) =>
+        new Client(`c${index}`, {
+          scheduler,
+          nodes: this.#nodes,
+          random: randomOf(seed, 20 + index),
+          record,
+          switches,
+          thinkMs: parameters.thinkMs,
+        }),
+    );
+    this.#nemesis = new Nemesis({
+      scheduler,
+      broker: this.#broker,
+      nodes: this.#nodes,
+      random: randomOf(seed, 2),
+      record,
+      losesRecords: options.losesRecords === true,
+    });
+  }
+
+  /** True when everything came to rest in the end. */
+  async play(): Promise<boolean> {
+    for (const node of this.#nodes) void node.start();
+    if (!(await this.#prepare())) return false;
+    this.#nemesis.start();
+    const { steps } = this.#options;
+    const share = Math.ceil(steps / this.#clients.length);
+    let running = this.#clients.length;
+    for (const client of this.#clients) {
+      void client.run(share).then(() => running--);
+    }
+    await this.#scheduler.run(() => running === 0, EVENTS_MAX);
+    this.#nemesis.end();
+    const isAtRest = await this.#rest();
+    this.#recordEnd();
+    this.#running = running;
+    return isAtRest && running === 0;
+  }
+
+  /** In words, for a run that did not come to rest. */
+  unrest(): string {
+    const nodes = this.#nodes.map((node) => {
+      const status = node.replica?.status();
+      return `${node.id} ${status?.phase ?? 'down'} ${status?.revision ?? ''}`;
+    });
+    return `${nodes.join(', ')}; the log is at ${this.#newest()}; ${this.#running} clients run`;
+  }
+
+  async close(): Promise<void> {
+    for (const node of this.#nodes) {
+      node.pause();
+      await node.crash(false);
+    }
+  }
+
+  async #prepare(): Promise<boolean> {
+    const [client] = this.#clients;
+    let isPrepared = false;
+    void client?.prepare().then(() => {
+      isPrepared = true;
+    });
+    const untilMs = this.#scheduler.nowMs + PREPARE_MS;
+    const isDone = (): boolean => isPrepared && this.#nodes.every((node) => node.isLive);
+    return await this.#scheduler.run(isDone, EVENTS_MAX, untilMs);
+  }
+
+  async #rest(): Promise<boolean> {
+    const untilMs = this.#scheduler.nowMs + REST_MS;
+    const { losesRecords } = this.#options;
+    const isDone = (): boolean =>
+      this.#nodes.every(
+        (node) =>
+          (node.hasFailed && losesRecords === true) ||
+          (node.isLive && node.revision === this.#newest()),
+      );
+    if (!(await this.#scheduler.run(isDone, EVENTS_MAX, untilMs))) return false;
+    // What one has not cut yet gets a cut; then nothing moves any more.
+    await this.#scheduler.run(() => false, EVENTS_MAX, this.#scheduler.nowMs + 1_000);
+    return await this.#scheduler.run(isDone, EVENTS_MAX, untilMs);
+  }
+
+  #newest(): number {
+    return (this.#broker.topics.get('cuts')?.records.length ?? 0) - 1;
+  }
+
+  #recordEnd(): void {
+    for (const node of this.#nodes) {
+      const status = node.replica?.status();
+      if (status !== undefined) node.recordState(status.revision, status.digest);
+    }
+    for (const [topic, { records }] of this.#broker.topics) {
+      for (const { offset, appendTimeMs, bytes } of records) {
+        const text = Buffer.from(bytes).toString('base64');
+        this.#record({ event: 'record', topic, offset, appendTimeMs, bytes: text });
+      }
+    }
+  }
+}
+
+function runEvent(options: SimulationOptions, parameters: Parameters): RunEvent {
+  const { seed, steps, losesRecords = false } = options;
+  const nodes = Array.from({ length: parameters.nodes }, (_, index) => `pe${index}`);
+  const note = JSON.stringify({ steps, ...parameters });
+  return { event: 'run', seed, nodes, note, losesRecords };
+}
