@@ -78,3 +78,73 @@ export function variablesOf(literal: CoreLiteral): number[] {
   const { inputs, output } = operandsOf(literal);
   return variablesOfTerms(output === undefined ? inputs : [...inputs, output]);
 }
+
+/** The literal with other variables or terms in place of its own. */
+export function withTerms<L extends CoreLiteral>(
+  literal: L,
+  replace: { term: (term: Term) => Term; operand: (operand: Operand) => Operand },
+): L;
+export function withTerms(
+  literal: CoreLiteral,
+  { term, operand }: { term: (term: Term) => Term; operand: (operand: Operand) => Operand },
+): CoreLiteral {
+  switch (literal.kind) {
+    case 'atom':
+      return { ...literal, terms: literal.terms.map(term) };
+    case 'comparison':
+    case 'fails':
+      return { ...literal, left: operand(literal.left), right: operand(literal.right) };
+    case 'compute': {
+      const { left, right, output } = literal;
+      return { ...literal, left: operand(left), right: operand(right), output: operand(output) };
+    }
+    case 'format':
+      return {
+        ...literal,
+        inputs: literal.inputs.map(operand),
+        output: operand(literal.output),
+      };
+  }
+}
+
+/**
+ * Text of a definition: equal texts, equal rules. Names and strings carry their length or quotes,
+ * values their type, so that no two definitions meet.
+ */
+export function printDefinition(
+  headTerms: readonly Operand[],
+  body: readonly CoreLiteral[],
+  nameOf: (relation: number) => string,
+): string {
+  let text = `(${headTerms.map(printTerm).join()})`;
+  for (const literal of body) text += `;${printLiteral(literal, nameOf)}`;
+  return text;
+}
+
+function printLiteral(literal: CoreLiteral, nameOf: (relation: number) => string): string {
+  if (literal.kind === 'atom') {
+    const name = nameOf(literal.relation);
+    const terms = literal.terms.map(printTerm).join();
+    return `${literal.negated ? '!' : ''}${name.length}:${name}(${terms})`;
+  }
+  const operator = 'operator' in literal ? literal.operator : '';
+  const { inputs, output } = operandsOf(literal);
+  const to = output === undefined ? '' : printTerm(output);
+  return `${literal.kind} ${operator} ${inputs.map(printTerm).join()} ${to}`;
+}
+
+function printTerm(term: Term): string {
+  if (term.kind === 'variable') return `v${term.index}`;
+  if (term.kind === 'wildcard') return '_';
+  const { value } = term;
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value);
+    case 'bigint':
+      return `i${value}`;
+    case 'number':
+      return Object.is(value, -0) ? 'f-0' : `f${value}`;
+    default:
+      return String(value);
+  }
+}

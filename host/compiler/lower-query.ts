@@ -49,11 +49,12 @@ export function lowerQuery(plan: Plan, query: StratifiedQuery): QueryPlan {
   };
   const request: VersionRequest = {
     purpose: 'full',
+    isSet: true,
     view: () => 'read',
     size: (relation) => plan.options.sizes?.get(relations[relation]?.table ?? '') ?? UNKNOWN_SIZE,
     isRanked: () => false,
     index,
   };
-  const version = buildVersion(rule, request, true);
+  const version = buildVersion(rule, request);
   return { query, program: plan.program, relations, indexes, version };
 }

@@ -2,14 +2,21 @@
  * Stratified program → plan. Each stratum becomes a unit; what the core does not know is expressed
  * by auxiliary relations before it:
  *
- *   not t(x, _)       `$not…`    t's rows projected to x, counted; the literal asks for a whole row
+ *   not t(x, _)       `$some…`   t's rows projected to x, counted; the literal asks for a whole row
+ *   a(x, y), t(x, _)  `$some…`   likewise, `$part…` for several literals: see body-parts.ts
  *   p(g, sum(v))      `$in…`     the distinct solutions, `$agg…` the aggregate over them
- *   a(x), b(y)        `$part…`   see body-parts.ts
  *   p(1). p(2). …     `$facts…`  facts in great numbers, in pieces that fit the core's limits
  *   x + y             rules of `system:errors`, see failing-calls.ts
  */
 import { splitBody } from './body-parts.ts';
-import { constant, variable, variablesOfTerms } from './core-rule.ts';
+import {
+  constant,
+  printDefinition,
+  variable,
+  variablesOf,
+  variablesOfTerms,
+  withTerms,
+} from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
@@ -17,7 +24,6 @@ import { PlanBuilder } from './plan-builder.ts';
 import { tableKey } from './stratified.ts';
 import type {
   Aggregate,
-  AtomLiteral,
   HeadTerm,
   Literal,
   Operand,
@@ -27,8 +33,8 @@ import type {
   Stratum,
   Table,
   TableKey,
+  Term,
 } from './stratified.ts';
-import type { Value } from '../value/value.ts';
 
 export { lowerQuery } from './lower-query.ts';
 
@@ -115,7 +121,7 @@ class Lowering {
   #finishErrors(): void {
     if (this.#areErrorsDone || this.#errors === undefined) return;
     this.#areErrorsDone = true;
-    this.#builder.addCounting(this.#errors, this.#errorRules);
+    this.#addCounting(this.#errors, this.#errorRules);
   }
 
   #lowerStratum(stratum: Stratum, rules: readonly Rule[]): void {
@@ -124,8 +130,11 @@ class Lowering {
       members,
       rules.map((rule) => this.#lowerRule(rule)),
     );
-    if (stratum.recursive) this.#builder.addRecursive(members, coreRules);
-    else for (const member of members) this.#addCounting(member, coreRules);
+    if (stratum.recursive) {
+      const component = new Set(members);
+      const split = coreRules.map((rule) => this.#splitRule(rule, component));
+      this.#builder.addRecursive(members, split);
+    } else for (const member of members) this.#addCounting(member, coreRules);
   }
 
   /** Facts in great numbers stand in relations of their own: a unit has a limit of versions. */
@@ -154,24 +163,45 @@ class Lowering {
   }
 
   #addCounting(relation: number, rules: readonly CoreRule[]): void {
-    const split = rules.map((rule, ordinal) => this.#splitRule(rule, `${relation}:${ordinal}`));
+    const split = rules.map((rule) => this.#splitRule(rule));
     this.#builder.addCounting(relation, split);
   }
 
-  #splitRule(rule: CoreRule, name: string): CoreRule {
-    const split = splitBody(rule);
+  #splitRule(rule: CoreRule, component?: ReadonlySet<number>): CoreRule {
+    const split = splitBody(rule, (relation) => component?.has(relation) === true);
     if (split === undefined) return rule;
     const owner = this.#builder.tableOf(rule.head);
-    const atoms = split.parts.map((part, ordinal): CoreAtom => {
-      const terms = part.outputs.map(variable);
-      const label = `$part:${this.#builder.nameOf(rule.head)}:${name}:${ordinal}`;
-      const relation = this.#builder.addAuxiliary(label, terms.length, owner);
-      const { variableCount } = rule;
-      const own = { head: relation, headTerms: terms, body: part.literals, variableCount };
-      this.#builder.addCounting(relation, [own]);
-      return { kind: 'atom', relation, negated: false, terms };
-    });
-    return { ...rule, body: [...atoms, ...split.rest] };
+    // Parts that differ in the names of their variables only ask the same.
+    const atoms = new Map<string, CoreAtom>();
+    for (const { literals, outputs } of split.parts) {
+      const atom = this.#project(literals, outputs, owner);
+      atoms.set(`${atom.relation}:${variablesOf(atom).join()}`, atom);
+    }
+    return { ...rule, body: [...split.rest, ...atoms.values()] };
+  }
+
+  /**
+   * A relation of the `outputs` for which the literals hold, counted, and the atom that asks it.
+   * Equal definitions share one.
+   */
+  #project(
+    literals: readonly CoreLiteral[],
+    outputs: readonly number[],
+    owner: TableKey,
+  ): CoreAtom {
+    const { body, columns, variableCount } = canonical(literals, outputs);
+    const headTerms = columns.map((_, index) => variable(index));
+    const text = printDefinition(headTerms, body, (relation) => this.#builder.nameOf(relation));
+    const name = `${literals.length === 1 ? '$some' : '$part'}:${text}`;
+    let relation = this.#builder.find(name);
+    if (relation === undefined) {
+      const sizes = body.flatMap((literal) =>
+        literal.kind === 'atom' && !literal.negated ? [this.#builder.sizeOf(literal.relation)] : [],
+      );
+      relation = this.#builder.addAuxiliary(name, columns.length, owner, Math.min(...sizes));
+      this.#addCounting(relation, [{ head: relation, headTerms, body, variableCount }]);
+    }
+    return { kind: 'atom', relation, negated: false, terms: columns.map(variable) };
   }
 
   #lowerRule(rule: Rule): CoreRule {
@@ -199,41 +229,11 @@ class Lowering {
     }
     const relation = this.#relationOf(literal.table, tables);
     const { negated, terms } = literal;
-    if (!negated || !terms.some((term) => term.kind === 'wildcard')) {
-      return { kind: 'atom', relation, negated, terms };
-    }
-    return this.#projectNegated(literal, relation);
-  }
-
-  /**
-   * `not t(x, _, "a")` → `not $not(x)` with `$not(x) :- t(x, _, "a")`. Equal patterns share one.
-   */
-  #projectNegated(literal: AtomLiteral, relation: number): CoreAtom {
-    const variables = [...new Set(variablesOfTerms(literal.terms))];
-    const terms = literal.terms.map((term) =>
-      term.kind === 'variable' ? variable(variables.indexOf(term.index)) : term,
-    );
-    const pattern = terms.map((term) => {
-      if (term.kind === 'wildcard') return '_';
-      return term.kind === 'constant'
-        ? printConstant(term.value)
-        : `${(term as { index: number }).index}`;
-    });
-    const name = `$not:${this.#builder.nameOf(relation)}(${pattern.join(',')})`;
-    let projection = this.#builder.find(name);
-    if (projection === undefined) {
-      const owner = this.#builder.tableOf(relation);
-      projection = this.#builder.addAuxiliary(name, variables.length, owner);
-      this.#builder.addCounting(projection, [
-        {
-          head: projection,
-          headTerms: variables.map((_, index) => variable(index)),
-          body: [{ kind: 'atom', relation, negated: false, terms }],
-          variableCount: variables.length,
-        },
-      ]);
-    }
-    return { kind: 'atom', relation: projection, negated: true, terms: variables.map(variable) };
+    const isWhole = !terms.some((term) => term.kind === 'wildcard');
+    if (!negated || isWhole) return { kind: 'atom', relation, negated, terms };
+    const atom: CoreAtom = { kind: 'atom', relation, negated: false, terms };
+    const owner = this.#builder.tableOf(relation);
+    return { ...this.#project([atom], variablesOf(atom), owner), negated: true };
   }
 
   /**
@@ -246,7 +246,7 @@ class Lowering {
     const input = this.#builder.addAuxiliary(`$in:${label}`, solution.length, owner);
     const inputTerms = solution.map(variable);
     const variableCount = rule.variables.length;
-    this.#builder.addCounting(input, [{ head: input, headTerms: inputTerms, body, variableCount }]);
+    this.#addCounting(input, [{ head: input, headTerms: inputTerms, body, variableCount }]);
 
     const groupTerms = rule.headTerms.filter((term): term is Operand => term.kind !== 'aggregate');
     const groups = [...new Set(variablesOfTerms(groupTerms))].sort(
@@ -352,6 +352,30 @@ function outputRule(
   };
 }
 
-function printConstant(value: Value): string {
-  return `${typeof value}:${String(value)}`.replace(/[\\,]/g, (found) => `\\${found}`);
+/**
+ * The literals with their variables numbered anew: the outputs first, in the order in which they
+ * appear; what appears once and is no output is a wildcard. `columns`: the outputs by new number.
+ */
+function canonical(
+  literals: readonly CoreLiteral[],
+  outputs: readonly number[],
+): { body: CoreLiteral[]; columns: number[]; variableCount: number } {
+  const occurrences = literals.flatMap(variablesOf);
+  const columns = [...new Set(occurrences)].filter((one) => outputs.includes(one));
+  const numbers = new Map(columns.map((one, index) => [one, index]));
+  const numberOf = (index: number): number => {
+    const known = numbers.get(index) ?? numbers.size;
+    numbers.set(index, known);
+    return known;
+  };
+  const isOnce = (index: number): boolean =>
+    !outputs.includes(index) && occurrences.filter((one) => one === index).length === 1;
+  const operand = (one: Operand): Operand =>
+    one.kind === 'variable' ? variable(numberOf(one.index)) : one;
+  const term = (one: Term): Term => {
+    if (one.kind === 'wildcard') return one;
+    return one.kind === 'variable' && isOnce(one.index) ? { kind: 'wildcard' } : operand(one);
+  };
+  const body = literals.map((literal) => withTerms(literal, { term, operand }));
+  return { body, columns, variableCount: numbers.size };
 }

@@ -1,4 +1,5 @@
 /** Collects relations, indexes and units of a plan, and writes the versions of each rule. */
+import { printDefinition } from './core-rule.ts';
 import type { CoreLiteral, CoreRule } from './core-rule.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { AggregatePlan, PlanRelation, Unit, Version, View } from './plan.ts';
@@ -15,6 +16,8 @@ interface RelationDraft {
   readonly name: string;
   readonly arity: number;
   readonly table: TableKey;
+  /** Rows that it has or is expected to have. */
+  readonly size: number;
   ranked: boolean;
   fingerprint: string;
   readonly indexes: number[][];
@@ -40,9 +43,11 @@ export class PlanBuilder {
     return relation;
   }
 
-  addAuxiliary(name: string, arity: number, table: TableKey): number {
+  /** `expected`: rows that it may have at most, for the order of joins. */
+  addAuxiliary(name: string, arity: number, table: TableKey, expected = UNKNOWN_SIZE): number {
     const number = this.#relations.length;
-    this.#relations.push({ name, arity, table, ranked: false, fingerprint: '', indexes: [] });
+    const size = this.#sizes.get(name) ?? expected;
+    this.#relations.push({ name, arity, table, size, ranked: false, fingerprint: '', indexes: [] });
     this.#byName.set(name, number);
     return number;
   }
@@ -53,6 +58,11 @@ export class PlanBuilder {
 
   nameOf(relation: number): string {
     return this.#draft(relation).name;
+  }
+
+  /** Rows that a relation has or is expected to have. */
+  sizeOf(relation: number): number {
+    return this.#draft(relation).size;
   }
 
   tableOf(relation: number): TableKey {
@@ -118,10 +128,6 @@ export class PlanBuilder {
     return { relations, units: this.#units };
   }
 
-  #size(relation: number): number {
-    return this.#sizes.get(this.#draft(relation).name) ?? UNKNOWN_SIZE;
-  }
-
   #draft(relation: number): RelationDraft {
     const draft = this.#relations[relation];
     if (draft === undefined) throw new Error(`no relation ${relation}`);
@@ -135,14 +141,11 @@ export class PlanBuilder {
       const name = this.tables.has(draft.name) ? `${draft.name}=` : '';
       return local.get(relation) ?? name + draft.fingerprint;
     };
-    const definition = rules.map((rule) => [
-      local.get(rule.head) ?? '',
-      rule.headTerms,
-      rule.body.map((literal) =>
-        literal.kind === 'atom' ? { ...literal, relation: nameOf(literal.relation) } : literal,
-      ),
-    ]);
-    return fingerprint(JSON.stringify([this.#isBatchOnly, definition], printBigInt));
+    let text = this.#isBatchOnly ? 'batch' : 'maintained';
+    for (const { head, headTerms, body } of rules) {
+      text += `\n${local.get(head) ?? ''}${printDefinition(headTerms, body, nameOf)}`;
+    }
+    return fingerprint(text);
   }
 
   #countingVersions(rule: CoreRule): Version[] {
@@ -163,7 +166,7 @@ export class PlanBuilder {
     const isMember = (relation: number): boolean => members.has(relation);
     const isRanked = (relation: number): boolean => !this.#isBatchOnly && isMember(relation);
     const size = (relation: number): number =>
-      this.#size(relation) * (isMember(relation) ? CLOSURE_FACTOR : 1);
+      this.sizeOf(relation) * (isMember(relation) ? CLOSURE_FACTOR : 1);
     const versions: Version[] = [];
     for (const source of atomPositions(rule.body)) {
       const inComponent = isInside(rule.body[source] as CoreLiteral);
@@ -195,7 +198,8 @@ export class PlanBuilder {
     request: Omit<VersionRequest, 'size' | 'isRanked' | 'index'> & Partial<VersionRequest>,
   ): Version {
     return buildVersion(rule, {
-      size: (relation) => this.#size(relation),
+      size: (relation) => this.sizeOf(relation),
+      isSet: this.#isBatchOnly,
       isRanked: () => false,
       index: (relation, columns) => this.index(relation, columns),
       ...request,
@@ -221,8 +225,4 @@ function roundView(
     if (!isInside(body[position] as CoreLiteral)) return 'new';
     return position < source ? 'settled' : 'stable';
   };
-}
-
-function printBigInt(_: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? `${value}n` : value;
 }

@@ -122,6 +122,12 @@ export type Step =
       readonly op: 'emit';
       readonly ranks: readonly number[];
       readonly registers: readonly Register[];
+      /**
+       * The iterating step, by place, to go on from; −1: none, the run ends. Absent: the last one.
+       * Where rows are not counted, steps behind the last one that the head depends on would only
+       * give the same row again.
+       */
+      readonly back?: number;
     };
 
 /**

@@ -4,7 +4,7 @@
  * The order is greedy: whatever only filters comes as soon as its variables are bound; of the atoms
  * the one that is expected to match fewest rows comes next, ties in text order.
  */
-import { operandsOf, variablesOf } from './core-rule.ts';
+import { operandsOf, variablesOf, variablesOfTerms } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import type { ColumnUse, Match, Purpose, Step, Version, View } from './plan.ts';
 import type { Operand, Term } from './stratified.ts';
@@ -16,6 +16,8 @@ export interface VersionRequest {
   readonly source?: number;
   readonly inComponent?: boolean;
   readonly isExit?: boolean;
+  /** Derivations are not counted: one of a row is as good as all. */
+  readonly isSet?: boolean;
   /** What the atom at a body position sees. */
   readonly view: (position: number) => View;
   /** Rows that a relation has or is expected to have. */
@@ -28,27 +30,31 @@ export interface VersionRequest {
 
 /** What a constant narrows, measured in bound variables. */
 const CONSTANT_SHARE = 0.5;
+/** How much worse it is to begin with rows that may repeat what is needed of them. */
+const REPETITION_FACTOR = 32;
 /** Purposes for which one match of a literal is as good as all. */
 const SET_PURPOSES: ReadonlySet<Purpose> = new Set(['candidate', 'insert', 'round', 'support']);
 
-export function buildVersion(rule: CoreRule, request: VersionRequest, isQuery = false): Version {
-  return new VersionBuilder(rule, request, isQuery).build();
+export function buildVersion(rule: CoreRule, request: VersionRequest): Version {
+  return new VersionBuilder(rule, request).build();
 }
 
 class VersionBuilder {
   readonly #rule: CoreRule;
   readonly #request: VersionRequest;
-  readonly #isQuery: boolean;
+  readonly #isSet: boolean;
   readonly #bound = new Set<number>();
+  /** Place of the last iterating step that a variable depends on. */
+  readonly #origins = new Map<number, number>();
   readonly #steps: Step[] = [];
   readonly #constants: { register: number; value: Value }[] = [];
   readonly #ranks: number[] = [];
   #registerCount: number;
 
-  constructor(rule: CoreRule, request: VersionRequest, isQuery: boolean) {
+  constructor(rule: CoreRule, request: VersionRequest) {
     this.#rule = rule;
     this.#request = request;
-    this.#isQuery = isQuery;
+    this.#isSet = request.isSet === true || SET_PURPOSES.has(request.purpose);
     this.#registerCount = rule.variableCount;
   }
 
@@ -68,7 +74,7 @@ class VersionBuilder {
       this.#write(next.literal, next.position, waiting);
     }
     const registers = this.#rule.headTerms.map((term) => this.#register(term));
-    this.#steps.push({ op: 'emit', ranks: this.#ranks, registers });
+    this.#steps.push({ op: 'emit', ranks: this.#ranks, registers, ...this.#emitBack() });
     return {
       purpose,
       head: this.#rule.head,
@@ -98,15 +104,31 @@ class VersionBuilder {
     return term.kind === 'constant' || (term.kind === 'variable' && this.#bound.has(term.index));
   }
 
+  /** Where rows are not counted, the head's row is given once for each of what it depends on. */
+  #emitBack(): { back?: number } {
+    const { purpose } = this.#request;
+    // Each instance of a candidate tells by its ranks whether it was the one that supported it.
+    const isRanked = purpose === 'candidate' && this.#ranks.length > 0;
+    if (!this.#isSet || isRanked || purpose === 'support') return {};
+    return { back: this.#originOf(this.#rule.headTerms) };
+  }
+
+  #originOf(terms: readonly Operand[]): number {
+    const origins = variablesOfTerms(terms).map((one) => this.#origins.get(one) ?? -1);
+    return Math.max(-1, ...origins);
+  }
+
   /** The next literal: a filter that is ready, else the atom with the fewest rows to expect. */
   #choose(waiting: readonly Waiting[]): Waiting {
-    const filter = waiting.find(({ literal }) => this.#isFilter(literal));
+    const filter = waiting.find(
+      ({ literal }) => this.#isFilter(literal) || this.#isQuestion(literal, waiting),
+    );
     if (filter !== undefined) return filter;
     let best: Waiting | undefined;
     let fewest = Infinity;
     for (const one of waiting) {
       if (one.literal.kind !== 'atom' || one.literal.negated) continue;
-      const rows = this.#expectedRows(one.literal);
+      const rows = this.#expectedRows(one.literal) * this.#repetition(one.literal, waiting);
       if (rows < fewest) [best, fewest] = [one, rows];
     }
     if (best === undefined) throw new Error('the rule is not safe');
@@ -125,6 +147,34 @@ class VersionBuilder {
       else if (this.#isBound(term)) bound += 1;
     }
     return size ** (1 - bound / Math.max(1, atom.terms.length));
+  }
+
+  /** True for an atom that is only asked by now, and answered by its first match. */
+  #isQuestion(literal: CoreLiteral, waiting: readonly Waiting[]): boolean {
+    return (
+      literal.kind === 'atom' &&
+      !literal.negated &&
+      literal.terms.some((term) => this.#isBound(term)) &&
+      this.#match(literal, waiting) === 'once'
+    );
+  }
+
+  #repetition(atom: CoreAtom, waiting: readonly Waiting[]): number {
+    if (!this.#isSet) return 1;
+    const needed = this.#neededBy(waiting.filter(({ literal }) => literal !== atom));
+    const hasOwn = atom.terms.some(
+      (term) =>
+        term.kind === 'wildcard' ||
+        (term.kind === 'variable' && !this.#bound.has(term.index) && !needed.has(term.index)),
+    );
+    return hasOwn ? REPETITION_FACTOR : 1;
+  }
+
+  /** Variables of the head and of these literals. */
+  #neededBy(waiting: readonly Waiting[]): Set<number> {
+    const needed = new Set(variablesOfTerms(this.#rule.headTerms));
+    for (const { literal } of waiting) for (const one of variablesOf(literal)) needed.add(one);
+    return needed;
   }
 
   /** True for a literal that needs no iteration now. */
@@ -150,7 +200,7 @@ class VersionBuilder {
         const [left, right] = [this.#register(literal.left), this.#register(literal.right)];
         const isCheck = this.#isBound(literal.output);
         const output = this.#register(literal.output);
-        this.#bind(literal.output);
+        if (!isCheck) this.#bind(literal.output, this.#originOf([literal.left, literal.right]));
         const { operator } = literal;
         this.#steps.push({ op: 'compute', operator, left, right, output, isCheck });
         return;
@@ -162,7 +212,7 @@ class VersionBuilder {
       }
       case 'format': {
         const inputs = literal.inputs.map((input) => this.#register(input));
-        this.#bind(literal.output);
+        this.#bind(literal.output, this.#originOf(literal.inputs));
         this.#steps.push({ op: 'format', inputs, output: this.#register(literal.output) });
       }
     }
@@ -173,7 +223,7 @@ class VersionBuilder {
     if (operator === '=' && !(this.#isBound(left) && this.#isBound(right))) {
       const [from, to] = this.#isBound(left) ? [left, right] : [right, left];
       this.#steps.push({ op: 'move', from: this.#register(from), to: this.#register(to) });
-      this.#bind(to);
+      this.#bind(to, this.#originOf([from]));
       return;
     }
     const registers = { left: this.#register(left), right: this.#register(right) };
@@ -208,15 +258,14 @@ class VersionBuilder {
    * counted.
    */
   #match(atom: CoreAtom, waiting: readonly Waiting[]): Match {
-    const { purpose } = this.#request;
-    if (!this.#isQuery && !SET_PURPOSES.has(purpose)) return 'each';
+    if (!this.#isSet) return 'each';
     // A candidate is found by any of its instances, but the one that supported it decides by its
     // ranks.
-    if (purpose === 'candidate' && this.#request.isRanked(atom.relation)) return 'each';
-    const later = new Set(waiting.flatMap(({ literal }) => variablesOf(literal)));
-    for (const term of this.#rule.headTerms) if (term.kind === 'variable') later.add(term.index);
+    const { purpose, isRanked } = this.#request;
+    if (purpose === 'candidate' && isRanked(atom.relation)) return 'each';
+    const needed = this.#neededBy(waiting.filter(({ literal }) => literal !== atom));
     const isNeeded = atom.terms.some(
-      (term) => term.kind === 'variable' && !this.#bound.has(term.index) && later.has(term.index),
+      (term) => term.kind === 'variable' && !this.#bound.has(term.index) && needed.has(term.index),
     );
     return isNeeded ? 'each' : 'once';
   }
@@ -241,14 +290,17 @@ class VersionBuilder {
       if (this.#isBound(term)) checks.push({ column, register: this.#register(term) });
       else {
         binds.push({ column, register: this.#register(term) });
-        this.#bind(term);
+        this.#bind(term, this.#steps.length);
       }
     }
     return { binds, checks };
   }
 
-  #bind(term: Operand): void {
-    if (term.kind === 'variable') this.#bound.add(term.index);
+  /** `origin`: place of the step that iterates over its values. */
+  #bind(term: Operand, origin: number): void {
+    if (term.kind !== 'variable') return;
+    this.#bound.add(term.index);
+    this.#origins.set(term.index, origin);
   }
 
   #register(term: Operand): number {

@@ -147,9 +147,12 @@ class ProgramEncoder {
 /** Word 0 is where the outermost step goes back to; `back` is the last step that iterates. */
 function encodeSteps(steps: readonly Step[]): number[] {
   const code: number[] = [abi.OP_END];
+  const starts: number[] = [];
   let back = 0;
   for (const step of steps) {
     const start = code.length;
+    starts.push(start);
+    if (step.op === 'emit' && step.back !== undefined) back = starts[step.back] ?? 0;
     putStep(code, step, back);
     if (step.op === 'delta' || step.op === 'scan' || step.op === 'lookup') back = start;
   }

@@ -48,9 +48,14 @@ function showSteps(from: Plan, { steps }: Version): string[] {
   });
 }
 
+/** What stands for parts of bodies: projections of one literal, and of several. */
+function partNames(from: Plan): string[] {
+  return [...relationNames(from, '$some'), ...relationNames(from, '$part')];
+}
+
 test('parts of a body that share no variable become relations; one part stays as it is', () => {
   const split = plan('alarm() :- s:a(x), s:b(y), s:e(y, z).');
-  const parts = relationNames(split, '$part');
+  const parts = partNames(split);
   assert.equal(parts.length, 2);
   const [full] = versionsOf(split, 'p:alarm', 'full');
   assert.ok(full !== undefined);
@@ -67,26 +72,71 @@ test('parts of a body that share no variable become relations; one part stays as
     'alarm(x, y) :- s:a(x), s:b(y).',
     'alarm() :- s:a(x).',
   ]) {
-    assert.deepEqual(relationNames(plan(text), '$part'), [], text);
+    assert.deepEqual(partNames(plan(text)), [], text);
   }
   const outputs = plan('p(x) :- s:e(x, y), s:e(x, z), s:w(x, u, v).');
   assert.deepEqual(
-    relationNames(outputs, '$part').map((part) => relation(outputs, part).arity),
-    [1, 1, 1],
-    'a part keeps the variables of the head',
+    partNames(outputs).map((part) => relation(outputs, part).arity),
+    [1, 1],
+    'a part keeps the variables of the head, and equal ones are one',
   );
 });
 
-test('negated projections are shared by pattern', () => {
-  const count = (text: string): number => relationNames(plan(text), '$not').length;
+test('what is only asked, beside several rows of its key, becomes a relation', () => {
+  for (const [text, parts] of [
+    ['p(g, x) :- s:e(_, g), s:e(x, g).', 1],
+    ['p(g, count()) :- s:e(_, g), s:e(x, g).', 1],
+    ['p(x) :- s:e(x, g), s:e(g, _).', 1],
+    // The whole chain, each link a relation of its own.
+    ['p(x) :- s:e(x, y), s:e(y, z), s:w(z, u, v), v > 3.', 2],
+    // The call that reports failures asks the same.
+    ['p(g, n) :- s:e(_, g), s:e(x, g), n = x + 1.', 1],
+    // An exit rule, and a rule of the recursion itself.
+    ['p(x) :- s:e(x, g), s:e(g, _). p(x) :- p(y), s:e(x, y), s:e(_, x).', 2],
+    ['p(x) :- s:a(x), s:e(x, _).', 0],
+    ['p(x, z) :- s:e(x, _), s:e(z, _), x < z.', 1],
+    // Each row of `w` is needed for itself, and a row of `e` answers for a key of its own.
+    ['p(x, y, z) :- s:w(x, y, _), s:e(y, z).', 0],
+    // More pairs are joined by `y` than `w` may have.
+    ['p(u) :- s:w(u, x, z), s:e(x, y), s:e(z, y).', 0],
+    // What reads the recursion is no part, what hangs on it is one.
+    ['p(x) :- s:a(x), p(y), s:b(y), p(z), s:e(z, x).', 0],
+    ['p(x) :- s:a(x), p(y), s:e(y, _), p(z), s:e(z, x).', 1],
+  ] as const) {
+    assert.equal(partNames(plan(text)).length, parts, text);
+    assert.equal(partNames(plan(text, { batchOnly: true })).length, parts, text);
+  }
+});
+
+test('negated and asked projections are shared by pattern', () => {
+  const count = (text: string): number => relationNames(plan(text), '$some').length;
   assert.equal(count('p(x) :- s:a(x), not s:e(x, _). q(y) :- s:b(y), not s:e(y, _).'), 1);
+  assert.equal(count('p(x) :- s:a(x), not s:e(x, _). q(z, y) :- s:e(z, y), s:e(y, u).'), 1);
   assert.equal(count('p(x) :- s:a(x), not s:e(x, _). q(y) :- s:b(y), not s:e(_, y).'), 2);
   assert.equal(count('p(x) :- s:a(x), not s:w(x, 1, _). q(x) :- s:a(x), not s:w(x, 1.0, _).'), 2);
+  assert.equal(count('p(x) :- s:a(x), not s:w(x, 1, _). q(x) :- s:a(x), not s:w(x, "i1", _).'), 2);
   assert.equal(
     count('p(x) :- s:a(x), not s:w(x, x, _). q(x, y) :- s:e(x, y), not s:w(x, y, _).'),
     2,
   );
   assert.equal(count('p(x) :- s:a(x), not s:e(x, x).'), 0, 'a whole row needs none');
+});
+
+test('where rows are not counted, what the head does not depend on is passed once', () => {
+  const backOf = (version: Version | undefined): number | undefined => {
+    const last = version?.steps.at(-1);
+    return last?.op === 'emit' ? last.back : assert.fail('no `emit`');
+  };
+  const text = 'p(x) :- s:e(x, y), s:e(y, x), s:w(y, z, u), s:w(u, z, y).';
+  assert.equal(backOf(versionsOf(plan(text), 'p:p', 'full')[0]), undefined, 'counted');
+  assert.equal(backOf(versionsOf(plan(text, { batchOnly: true }), 'p:p', 'full')[0]), 0);
+  const one = plan('p(1) :- s:w(y, z, u), s:w(u, z, y).', { batchOnly: true });
+  assert.equal(backOf(versionsOf(one, 'p:p', 'full')[0]), -1, 'one row is all');
+  const recursive = plan('p(x) :- s:a(x). p(y) :- p(x), s:e(x, y), s:w(y, z, u), s:w(u, z, x).');
+  assert.equal(backOf(versionsOf(recursive, 'p:p', 'round')[0]), 1);
+  for (const version of versionsOf(recursive, 'p:p', 'candidate')) {
+    if (version.rankCount > 0) assert.equal(backOf(version), undefined, 'ranks matter');
+  }
 });
 
 const RULES = [

@@ -96,3 +96,35 @@ test('negative control: a body that hangs together costs the product', async () 
   succeeded(await engine.transact({ plan: planFor(text, ARITIES), changes }));
   assert.ok(engine.core.exports.derivationCount() >= 40_000n);
 });
+
+/** 20 000 rows in 20 groups. */
+const GROUPED = intRows(range(0, 20_000).map((x) => [x, x % 20]));
+
+for (const batchOnly of [false, true]) {
+  test(`rows that are only asked for cost no product, ${batchOnly ? 'batch' : 'maintained'}`, async () => {
+    for (const text of [
+      'n(g, count()) :- s:a(_, g), s:a(x, g).',
+      'n(x) :- s:a(x, g), s:a(_, g), not s:b(g, _).',
+      'n(x) :- s:a(x, g), s:a(y, g), s:b(y, _). n(g) :- s:a(_, g), s:a(x, g), x < 0.',
+    ]) {
+      const engine = await createEngine();
+      const plan = planFor(text, ARITIES, { batchOnly });
+      succeeded(await engine.transact({ plan, changes: [inserts('s:a', 2, GROUPED)] }));
+      const cost = Number(engine.core.exports.derivationCount());
+      assert.ok(cost < 100_000, `${cost} derivations: ${text}`);
+      if (batchOnly) continue;
+      const change = [deletes('s:a', 2, ints([7, 7])), inserts('s:a', 2, ints([-7, 7]))];
+      succeeded(await engine.transact({ changes: change }));
+      const more = Number(engine.core.exports.derivationCount()) - cost;
+      assert.ok(more < 50, `${more} derivations for two rows: ${text}`);
+    }
+  });
+}
+
+test('negative control: the same rows, used, cost the product', async () => {
+  const engine = await createEngine();
+  const plan = planFor('n(g, count()) :- s:a(y, g), s:a(x, g).', ARITIES);
+  const rows = GROUPED.slice(0, 2000);
+  succeeded(await engine.transact({ plan, changes: [inserts('s:a', 2, rows)] }));
+  assert.ok(engine.core.exports.derivationCount() >= 200_000n);
+});

@@ -1,6 +1,7 @@
 /** The engines that there are to test: the core as it ships, the core with its assertions. */
 import { readFile } from 'node:fs/promises';
 import { lower, lowerQuery } from '../../host/compiler/lower.ts';
+import type { Step } from '../../host/compiler/plan.ts';
 import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
 import type { Engine } from '../../host/engine/engine.ts';
 import type { EngineKind } from './engine-kind.ts';
@@ -33,4 +34,29 @@ export async function sabotagedKind(name: string, sabotage: number): Promise<Eng
     return engine;
   };
   return { name, create, lower, lowerQuery };
+}
+
+/** The core with plans in which rows that matter to nobody are not counted, but passed once. */
+export async function uncountedKind(): Promise<EngineKind> {
+  const [kind] = await engineKinds();
+  if (kind === undefined) throw new Error('no engine');
+  const withoutCount = (step: Step): Step =>
+    (step.op === 'scan' || step.op === 'lookup') && step.match === 'each' && step.binds.length === 0
+      ? { ...step, match: 'once' }
+      : step;
+  return {
+    ...kind,
+    name: 'uncounted',
+    lower: (program, options) => {
+      const plan = lower(program, options);
+      const units = plan.units.map((unit) => ({
+        ...unit,
+        versions: unit.versions.map((version) => ({
+          ...version,
+          steps: version.purpose === 'delta' ? version.steps.map(withoutCount) : version.steps,
+        })),
+      }));
+      return { ...plan, units };
+    },
+  };
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BROKEN_ENGINES } from './broken-engines.ts';
 import { checkCase } from './check-case.ts';
 import { NAIVE } from './engine-kind.ts';
-import { engineKinds, sabotagedKind } from './engines.ts';
+import { engineKinds, sabotagedKind, uncountedKind } from './engines.ts';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
 import { rankEngineKind } from './rank-engine.ts';
 
@@ -70,6 +70,11 @@ test('the core with rounds as ranks is found', async () => {
     seed: 1,
     batches: CONTROL_BATCHES,
   });
+  await assert.rejects(failure, FuzzFailure);
+});
+
+test('early exit where derivations are counted is found', async () => {
+  const failure = compareEngines(await uncountedKind(), { seed: 1, batches: CONTROL_BATCHES });
   await assert.rejects(failure, FuzzFailure);
 });
 

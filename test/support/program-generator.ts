@@ -41,6 +41,8 @@ export interface ProgramOptions {
    * No arithmetic, aggregates, floats, booleans or null, and ints of 31 bits: what others know too.
    */
   readonly plain?: boolean;
+  /** Rules that ask whether there is any row, beside rows with the same variables. */
+  readonly questions?: boolean;
 }
 
 const SOURCE = 's';
@@ -101,6 +103,7 @@ class ProgramGenerator {
   readonly #random: Random;
   readonly #isPlain: boolean;
   readonly #isLarge: boolean;
+  readonly #asks: boolean;
   readonly #values: readonly Value[];
   readonly #statements = new Map<string, string[]>(POLICIES.map((name) => [name, []]));
   readonly #lower: GeneratedTable[] = [];
@@ -109,6 +112,7 @@ class ProgramGenerator {
     this.#random = random;
     this.#isPlain = options.plain === true;
     this.#isLarge = options.large === true;
+    this.#asks = options.questions === true;
     this.#values = values ?? this.#chooseValues();
   }
 
@@ -152,7 +156,8 @@ class ProgramGenerator {
         }
       }
       for (let count = between(random, 1, 2); count > 0; count--) {
-        statements.push(isChain ? this.#chain(table, []) : this.#rule(table, []));
+        if (this.#asks && random.chance(0.5)) statements.push(this.#question(table, []));
+        else statements.push(isChain ? this.#chain(table, []) : this.#rule(table, []));
       }
       for (
         let count = weighted(random, [
@@ -162,7 +167,8 @@ class ProgramGenerator {
         isRecursive && count > 0;
         count--
       ) {
-        statements.push(isChain ? this.#chain(table, tables) : this.#rule(table, tables));
+        if (this.#asks && random.chance(0.5)) statements.push(this.#question(table, tables));
+        else statements.push(isChain ? this.#chain(table, tables) : this.#rule(table, tables));
       }
     }
   }
@@ -238,6 +244,30 @@ class ProgramGenerator {
     if (random.chance(0.15)) body.negation(random.pick(this.#lower));
     if (random.chance(0.1)) body.comparison();
     const text = atomText(head, head.owner, body.chainTerms());
+    return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
+  }
+
+  /**
+   * `d(x, count()) :- t(x, y), t(_, y), u(y, o1), v(o1, _), not t(_, x)`: rows that are only asked
+   * for, beside rows that are used.
+   */
+  #question(head: GeneratedTable, component: readonly GeneratedTable[]): string {
+    const random = this.#random;
+    const isRecursive = component.length > 0;
+    const body = new BodyGenerator(random, this.#values, head.owner);
+    body.atoms([random.pick(isRecursive ? component : this.#lower)]);
+    if (random.chance(0.3)) body.atoms([random.pick(this.#lower)]);
+    for (let count = between(random, 1, 3); count > 0; count--) {
+      body.question(random.pick(isRecursive && random.chance(0.2) ? component : this.#lower));
+    }
+    for (let count = random.int(3); count > 1; count--) body.chainQuestion(this.#lower);
+    if (random.chance(0.3)) body.negation(random.pick(this.#lower));
+    if (random.chance(0.15)) body.comparison();
+    if (!this.#isPlain && !isRecursive && random.chance(0.1)) body.arithmetic();
+    const isAggregate = !this.#isPlain && !isRecursive && head.arity > 0 && random.chance(0.4);
+    let column = isAggregate ? random.int(head.arity) : -1;
+    const term = (): string => (column-- === 0 ? body.aggregate() : body.operand());
+    const text = atomText(head, head.owner, term);
     return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
   }
 
@@ -320,6 +350,31 @@ class BodyGenerator {
     this.literals.push(`not ${atomText(table, this.#policy, term)}`);
   }
 
+  /** An atom over one or two bound variables whose other columns matter to nobody. */
+  question(table: GeneratedTable): void {
+    const random = this.#random;
+    const asked = random.int(Math.max(1, table.arity));
+    let column = 0;
+    const term = (): string => {
+      if (column++ === asked || random.chance(0.1)) return this.operand();
+      return random.chance(0.3) ? this.#unused() : '_';
+    };
+    this.literals.push(atomText(table, this.#policy, term));
+  }
+
+  /** Two atoms that share a variable of their own; the first one is asked, too. */
+  chainQuestion(tables: readonly GeneratedTable[]): void {
+    const random = this.#random;
+    const link = this.#unused();
+    for (const end of [() => this.operand(), () => (random.chance(0.7) ? '_' : this.operand())]) {
+      const table = random.pick(tables);
+      const linked = random.int(Math.max(1, table.arity));
+      let column = 0;
+      const term = (): string => (column++ === linked ? link : end());
+      this.literals.push(atomText(table, this.#policy, term));
+    }
+  }
+
   comparison(): void {
     const operator = this.#random.pick(['=', '!=', '<', '<=', '>', '>=', '!=', '<']);
     if (operator === '=' && this.#random.chance(0.5)) {
@@ -395,6 +450,11 @@ class BodyGenerator {
     const variable = this.#random.pick(['x', 'y', 'z', 'w']);
     if (!this.#bound.includes(variable)) this.#bound.push(variable);
     return variable;
+  }
+
+  /** A variable that no other literal knows. */
+  #unused(): string {
+    return `o${++this.#outputs}`;
   }
 
   #output(): string {
