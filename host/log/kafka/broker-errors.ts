@@ -9,6 +9,7 @@ export const BROKER_ERROR = {
   invalidTopic: 17,
   topicExists: 36,
   invalidReplicationFactor: 38,
+  outOfOrderSequence: 45,
 } as const;
 
 const NAMES: ReadonlyMap<number, string> = new Map([

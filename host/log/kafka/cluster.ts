@@ -2,6 +2,7 @@
  * The brokers, and which of them leads which topic. Connections are shared by all that has one
  * question and one answer; fetches, which wait, have their own (see fetcher.ts).
  */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CaucusError } from '../../errors.ts';
 import {
@@ -68,6 +69,8 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    // One a pause: as many as there are topics.
+    setMaxListeners(0, this.#closing.signal);
     this.#seeds = options.brokers.map(addressOf);
     this.requestMs = options.requestMs ?? KAFKA_REQUEST_MS_MAX;
   }

@@ -8,7 +8,7 @@
  */
 import { CaucusError } from '../../errors.ts';
 import { KAFKA_BATCH_BYTES_MAX, KAFKA_GROUP_BYTES, RECORD_BYTES_MAX } from '../../limits.ts';
-import { diverged, failureOf } from './broker-errors.ts';
+import { BROKER_ERROR, diverged, failureOf } from './broker-errors.ts';
 import type { Cluster } from './cluster.ts';
 import type { Appended } from '../log.ts';
 import { BATCH_HEADER_BYTES, RECORD_FRAME_BYTES_MAX } from './record-batch.ts';
@@ -47,6 +47,8 @@ export class TopicWriter {
   #queue: Pending[] = [];
   #running: Promise<void> | undefined;
   #identity: Identity | undefined;
+  /** The log lost what was acknowledged here: nothing is added to what is left. */
+  #failure: CaucusError | undefined;
   /** One past the last offset that was acknowledged here. */
   #end = 0;
 
@@ -60,6 +62,7 @@ export class TopicWriter {
   }
 
   append(records: readonly Uint8Array[]): Promise<Appended> {
+    if (this.#failure !== undefined) throw this.#failure;
     let bytes = BATCH_HEADER_BYTES;
     for (const record of records) {
       if (record.length > RECORD_BYTES_MAX) {
@@ -83,6 +86,7 @@ export class TopicWriter {
       try {
         await this.#write(group);
       } catch (error) {
+        if (error instanceof CaucusError && error.code === 'log_diverged') this.#failure = error;
         this.#giveUpIdentity();
         // Those that wait were called in the belief that this one would be before them.
         for (const { reject } of [...group, ...this.#queue.splice(0)]) reject(error as Error);
@@ -139,6 +143,9 @@ export class TopicWriter {
       const request = produce(topic, records, sequence, now(), timeoutMs);
       // The broker's own time runs out first, so that its answer is heard.
       const answer = await cluster.ask(broker, request, timeoutMs * 2);
+      if (answer.error === BROKER_ERROR.outOfOrderSequence) {
+        throw diverged(topic, 'lost records that were acknowledged', { end: this.#end });
+      }
       if (answer.error !== 0) throw failureOf(answer.error, doing);
       return answer;
     });
