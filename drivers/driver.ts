@@ -43,6 +43,8 @@ export interface RowChange {
 /** Becomes visible in one revision or not at all. */
 export interface DriverBatch {
   readonly changes: readonly RowChange[];
+  /** The batch is all that the source has: tables that `changes` does not name become empty. */
+  readonly snapshot?: boolean;
   /** Of pushes: a repeated key changes nothing, the same key with another digest is refused. */
   readonly id?: { readonly key: string; readonly bodyDigest: string };
 }

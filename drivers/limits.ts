@@ -23,3 +23,16 @@ export const PACKAGES_POLL_MS = 2000;
  * limit.
  */
 export const JSON_FILE_BYTES_MAX = 1 << 30;
+
+/** The lease of the datasource node holds so long unless it is renewed, ms… */
+export const LEASE_TTL_MS = 5_000;
+/** …it is renewed after this part of it… */
+export const LEASE_RENEWALS = 3;
+/** …and a standby looks after this part of it whether it has become free. */
+export const LEASE_LOOKS = 10;
+/** How often a source that has nothing new says that its rows are those of the outside, ms. */
+export const SOURCE_HEARTBEAT_MS = 5_000;
+/** What is told to replicas of a source's problem, UTF-16 units. */
+export const STALE_REASON_UNITS_MAX = 500;
+/** How often one lease may open a source: the generation is lease × this + count. */
+export const OPENINGS_PER_LEASE = 1_000;

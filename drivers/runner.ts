@@ -23,7 +23,7 @@ import { problemsOf } from './driver.ts';
 export type WriteBatch = (batch: DriverBatch & { readonly source: string }) => Promise<PublishedAt>;
 
 /**
- * `starting`: nothing reported yet. `stopped`: the runner was stopped; the rows stay as they are.
+ * `starting`: nothing reported yet since the last start. `stopped`: the runner was stopped; the rows stay as they are.
  */
 export type SourceState = 'starting' | 'fresh' | 'stale' | 'stopped';
 
@@ -86,6 +86,11 @@ export class DriverRunner {
     return this.#runs.map((run) => run.health());
   }
 
+  /** Starts the source's driver again, without a pause: what it published before may be lost. */
+  restart(source: string): void {
+    this.#runs.find((run) => run.source === source)?.restart();
+  }
+
   /** Resolves once no driver runs and nothing is being published. */
   async stop(): Promise<void> {
     this.#abort.abort();
@@ -95,6 +100,7 @@ export class DriverRunner {
 
 class SourceRun {
   readonly settled: Promise<void>;
+  readonly source: string;
   readonly #driver: Driver;
   readonly #writeBatch: WriteBatch;
   readonly #onHealth: (health: SourceHealth) => void;
@@ -102,6 +108,7 @@ class SourceRun {
   readonly #backoff = new Backoff();
   readonly #publishing = new Set<Promise<unknown>>();
   #settle: () => void = () => undefined;
+  #attempt = new AbortController();
   #state: SourceState = 'starting';
   #problems: readonly SourceProblem[] = [];
   #sinceMs: number;
@@ -110,6 +117,7 @@ class SourceRun {
   #failures = 0;
 
   constructor(driver: Driver, options: RunnerOptions) {
+    this.source = driver.source;
     this.#driver = driver;
     this.#writeBatch = options.writeBatch;
     this.#onHealth = options.onHealth ?? (() => undefined);
@@ -121,33 +129,46 @@ class SourceRun {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        await this.#driver.start({
-          publish: (batch) => this.#publish(batch, signal),
-          report: (freshness) => {
-            if (!signal.aborted) this.#report(freshness);
-          },
-          signal,
-        });
-        if (!signal.aborted) {
-          throw new Error(`driver \`${this.#driver.name}\` of \`${this.#driver.source}\` ended`);
-        }
-      } catch (error) {
-        if (signal.aborted) break;
-        this.#failures++;
-        this.#report({ state: 'stale', problems: problemsOf(error) });
-        await this.#clock.wait(this.#backoff.next(), signal);
-      }
-    }
+    const stop = (): void => this.#attempt.abort();
+    signal.addEventListener('abort', stop);
+    while (!signal.aborted) await this.#runOnce(signal);
+    signal.removeEventListener('abort', stop);
     await Promise.allSettled(this.#publishing);
     this.#enter('stopped', this.#problems);
     this.#settle();
   }
 
+  restart(): void {
+    if (this.#state === 'stopped') return;
+    // Nothing vouches for the rows until the driver has reported again.
+    this.#enter('starting', this.#problems);
+    this.#attempt.abort();
+  }
+
+  async #runOnce(runSignal: AbortSignal): Promise<void> {
+    this.#attempt = new AbortController();
+    const { signal } = this.#attempt;
+    try {
+      await this.#driver.start({
+        publish: (batch) => this.#publish(batch, signal),
+        report: (freshness) => {
+          if (!signal.aborted) this.#report(freshness);
+        },
+        signal,
+      });
+      if (!signal.aborted)
+        throw new Error(`driver \`${this.#driver.name}\` of \`${this.source}\` ended`);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#failures++;
+      this.#report({ state: 'stale', problems: problemsOf(error) });
+      await this.#clock.wait(this.#backoff.next(), runSignal);
+    }
+  }
+
   health(): SourceHealth {
     return {
-      source: this.#driver.source,
+      source: this.source,
       driver: this.#driver.name,
       mode: this.#driver.mode,
       state: this.#state,
@@ -162,11 +183,11 @@ class SourceRun {
 
   async #publish(batch: DriverBatch, signal: AbortSignal): Promise<PublishedAt> {
     if (signal.aborted) {
-      throw new CaucusError('not_ready', `source \`${this.#driver.source}\` has been stopped`, {
+      throw new CaucusError('not_ready', `source \`${this.source}\` has been stopped`, {
         remedy: 'start it again',
       });
     }
-    const writing = this.#writeBatch({ ...batch, source: this.#driver.source });
+    const writing = this.#writeBatch({ ...batch, source: this.source });
     this.#publishing.add(writing);
     try {
       const position = await writing;

@@ -116,6 +116,11 @@ export const DIGEST_REVISIONS = 100;
 /** When digests differ: so long is waited for those that have not announced theirs. */
 export const DIGEST_WAIT_MS = 3_000;
 
+/** A writer of a source appends a batch in pieces of about this size, one at a time. */
+export const SOURCE_APPEND_BYTES = 8 * 1024 * 1024;
+/** Between two tries to follow a topic of a log that is away. */
+export const TAIL_RETRY_MS = 200;
+
 /** Between two tries to append to a log whose disk was full, ms. */
 export const DISK_PROBE_MS = 1_000;
 

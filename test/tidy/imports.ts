@@ -47,6 +47,8 @@ export const LAYERS: readonly Layer[] = [
     types: ['host/compiler', 'host/engine', 'host/replica'],
     node: false,
   },
+  // Writers of source topics, which have no fold of their own.
+  { place: 'host/sources', imports: ['host/log', 'host/store', 'host/replica'], node: false },
   { place: 'host/observe', imports: [], node: true },
   {
     place: 'host/api',
@@ -57,6 +59,7 @@ export const LAYERS: readonly Layer[] = [
   // The parts meet here.
   { place: 'host/cli', imports: ANYTHING, node: true },
   { place: 'host/main.ts', imports: ANYTHING, node: true },
+  { place: 'host/parts', imports: ANYTHING, node: true },
   { place: 'host/config.ts', imports: ['host/config'], node: true },
   {
     place: 'host/config',
@@ -68,7 +71,11 @@ export const LAYERS: readonly Layer[] = [
     node: true,
   },
   { place: 'host/index.ts', imports: ANYTHING, node: false },
-  { place: 'drivers', imports: ['host/log', 'host/store', 'host/observe'], node: true },
+  {
+    place: 'drivers',
+    imports: ['host/log', 'host/store', 'host/sources', 'host/observe'],
+    node: true,
+  },
   // Starts components and replicas as processes; knows of them what a user does.
   { place: 'deploy', imports: [], node: true },
   { place: 'bench', imports: [...ANYTHING, 'deploy', 'test/support'], node: true },
