@@ -4,8 +4,7 @@
  * several servers stay apart stands in `mariadb-transactions.ts`.
  */
 import { randomBytes } from 'node:crypto';
-import { createConnection as createSocket } from 'node:net';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { createConnection } from 'mariadb';
 import type { Connection, ConnectionConfig } from 'mariadb';
 import { CaucusError } from '../errors.ts';
@@ -78,8 +77,8 @@ export async function openMariadbStore(
     toCaucusError: (error) => mariadbError(address, error),
   });
   try {
-    await transactions.retried(() => pool.use((connection) => checkServer(connection, address)));
-    await transactions.retried(() => pool.use((connection) => migrate(connection, address)));
+    await transactions.onConnection((connection) => checkServer(connection, address));
+    await transactions.onConnection((connection) => migrate(connection, address));
   } catch (error) {
     await pool.close();
     throw error;
@@ -264,14 +263,16 @@ class ServerConnection implements StoreConnection {
     statementTimeoutMs: number,
   ): Promise<ServerConnection> {
     const { host, port, socketPath } = address;
-    const socket = createSocket(socketPath === undefined ? { host, port } : { path: socketPath });
+    const socket = new Socket();
     socket.setNoDelay(true);
     socket.setKeepAlive(true, STORE_KEEP_ALIVE_MS);
     try {
       const connector = await createConnection({
         ...connectorOptions(address),
         connectTimeout: connectTimeoutMs,
-        stream: () => socket,
+        // By then the connector listens to it.
+        stream: () =>
+          socketPath === undefined ? socket.connect(port, host) : socket.connect(socketPath),
       });
       const connection = new ServerConnection(connector, socket, statementTimeoutMs);
       await connection.#setUp();

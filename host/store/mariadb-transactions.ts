@@ -47,27 +47,33 @@ export class Transactions {
 
   /** Each statement by itself. `make` is called for each try. */
   statements<T>(make: () => Steps<T>): Promise<T> {
-    return this.retried(async () => {
-      return await this.#options.pool.use((connection) => runSteps(onto(connection), make()));
-    });
+    return this.onConnection((connection) => runSteps(onto(connection), make()));
   }
 
   /** All or nothing. `make` is called for each try. */
   transaction<T>(make: (isUncertain: boolean) => Steps<T>): Promise<T> {
-    return this.retried(async (isUncertain) => {
-      return await this.#options.pool.use((connection) =>
-        this.#transaction(connection, make(isUncertain)),
-      );
-    });
+    return this.onConnection((connection, isUncertain) =>
+      this.#transaction(connection, make(isUncertain)),
+    );
   }
 
   /** Until it succeeds, tries run out, or it fails for a reason that stays. */
-  async retried<T>(attempt: (isUncertain: boolean) => Promise<T>): Promise<T> {
-    const { random, onProblem, toCaucusError } = this.#options;
+  async onConnection<T>(
+    attempt: (connection: StoreConnection, isUncertain: boolean) => Promise<T>,
+  ): Promise<T> {
+    const { pool, random, onProblem, toCaucusError } = this.#options;
     let isUncertain = false;
     for (let tries = 1; ; tries++) {
       try {
-        return await attempt(isUncertain);
+        return await pool.use(async (connection) => {
+          try {
+            return await attempt(connection, isUncertain);
+          } catch (error) {
+            // A node without quorum, a server that became read-only: another may do.
+            if (troubleOf(error) === 'lost') connection.destroy();
+            throw error;
+          }
+        });
       } catch (error) {
         const isUnknown = error instanceof UnknownOutcome;
         const reason = isUnknown ? error.cause : error;

@@ -1,11 +1,13 @@
 /**
  * The contract of the policy database: it gives out versions, and holds what is still to be put on
  * the policy topic (a transactional outbox). The topic decides; this is where writers agree on the
- * next version before. Implementations: `sqlite-store.ts`, later MariaDB; one suite,
- * `test/suites/store-suite.ts`, that each passes.
+ * next version before. Implementations: `sqlite-store.ts`, `mariadb-store.ts`; one suite,
+ * `test/suites/store-suite.ts`, that each passes, and one place for their rules, `proposals.ts`.
  *
  * Proposals form a chain: each has the version and hash of the one before it. Callers publish them
- * in the order of versions. What resolved is durable. A disk that cannot be written is `disk_full`.
+ * in the order of versions. What resolved is durable. A disk that cannot be written is `disk_full`;
+ * a server that cannot be reached is `store_unavailable`, with `outcome: "unknown"` in the details
+ * where the write may have been made all the same.
  */
 import type { PolicyChange, PolicyOp, PolicyRecord } from '../log/records.ts';
 

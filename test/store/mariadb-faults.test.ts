@@ -59,6 +59,64 @@ test('control: without looking for its own write the store denies it', async (t)
   assert.deepEqual(await faultsOf(store, attempts), ['a.0 was refused and is at 1']);
 });
 
+/** A COMMIT is lost, and another server makes the same write before it is tried again. */
+async function sameWriteMeanwhile(
+  t: TestContext,
+  database: TestDatabase,
+  rewrite: (sql: string) => string,
+): Promise<boolean[]> {
+  const proxy = await proxyFor(t, database);
+  proxy.fault = () => (proxy.done.request === 0 ? 'request' : undefined);
+  const gate = makeGate();
+  const wrap = beforeEach(async (sql) => {
+    if (sql === 'START TRANSACTION' && proxy.done.request === 1) await gate.pass();
+    return rewrite(sql);
+  });
+  const store = await database.open({ port: proxy.port, poolSize: 1 }, wrap);
+  const other = await database.open();
+  const { hash } = await other.head();
+  const first = store.propose(0, hash, 'put', put('p', 'same'));
+  await gate.reached;
+  const second = await other.propose(0, hash, 'put', put('p', 'same'));
+  gate.open();
+  return [(await first).ok, second.ok];
+}
+
+test('mariadb: the same write of another server is not taken for the lost one', async (t) => {
+  const database = await databaseOrSkip(t);
+  if (database === undefined) return;
+  assert.deepEqual(await sameWriteMeanwhile(t, database, (sql) => sql), [false, true]);
+});
+
+test('control: without the name of the writer both believe that it is theirs', async (t) => {
+  const database = await databaseOrSkip(t);
+  if (database === undefined) return;
+  const anyWriter = (sql: string): string => sql.replace('AND writer = ?', 'AND ? IS NOT NULL');
+  assert.deepEqual(await sameWriteMeanwhile(t, database, anyWriter), [true, true]);
+});
+
+test('mariadb: a node without quorum is left for another one', async (t) => {
+  const database = await databaseOrSkip(t);
+  if (database === undefined) return;
+  let connections = 0;
+  const problems: string[] = [];
+  const store = await database.open(
+    { onProblem: (error) => problems.push(error.message) },
+    (connection) => {
+      const number = ++connections;
+      const fails = beforeEach((sql) => {
+        if (number > 1 || !sql.includes('caucus_proposals')) return sql;
+        const message = 'WSREP has not yet prepared node for application use';
+        throw Object.assign(new Error(message), { errno: 1047, sqlState: '08S01', fatal: false });
+      });
+      return fails(connection);
+    },
+  );
+  assert.equal((await store.head()).version, 0);
+  assert.equal(connections, 2);
+  assert.equal(problems.length, 1);
+});
+
 test('mariadb: writers whose connections are cut at random agree with what is stored', async (t) => {
   const database = await databaseOrSkip(t);
   if (database === undefined) return;

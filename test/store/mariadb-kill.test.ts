@@ -77,6 +77,26 @@ test('mariadb: no acknowledged proposal is lost when the server is killed', asyn
   assert.ok(taken.length >= 5 * KILLS && outcome.kept >= taken.length);
 });
 
+test('mariadb: a server that hangs is given up, and used again when it goes on', async (t) => {
+  const own = await ownServerOrSkip(t);
+  if (own === undefined) return;
+  const { server } = own;
+  const limits = { connectTimeoutMs: 200, statementTimeoutMs: 200 };
+  const store = await openMariadbStore({ url: server.url, ...limits, random: () => 0 });
+  const { hash } = await store.head();
+  server.pause();
+  await assert.rejects(store.propose(0, hash, 'put', put('p', 'a')), {
+    code: 'store_unavailable',
+  });
+  server.resume();
+  for (let head = await store.head(); head.version === 0; head = await store.head()) {
+    await store.propose(0, hash, 'put', put('p', 'a')).catch((error: { code?: string }) => {
+      assert.equal(error.code, 'store_unavailable');
+    });
+  }
+  await store.close();
+});
+
 test('control: a server that does not sync at commit loses some', async (t) => {
   const outcome = await writeAndKill(t, ['--innodb-flush-log-at-trx-commit=0']);
   if (outcome === undefined) return;

@@ -198,6 +198,26 @@ export function storeSuite(
     },
   );
 
+  check('a write that was superseded may be made again', async (harness) => {
+    const store = await harness.open();
+    const start = { version: 0, hash: NO_HASH };
+    const mine = recordAfter(start, put('p', 'mine'));
+    const theirs = recordAfter(start, put('p', 'theirs'));
+    await store.copyBack(mine);
+    const second = await proposeNext(store, put('q', 'again'));
+    await store.copyBack(theirs);
+    assert.deepEqual(await store.head(), { version: 1, hash: theirs.hash });
+    await store.copyBack(mine);
+    assert.deepEqual(await store.head(), { version: 1, hash: mine.hash });
+    assert.deepEqual(await proposeNext(store, put('q', 'again')), second);
+    assert.deepEqual(await statesOf(store, [1, 2]), ['published', 'pending']);
+    assert.deepEqual(
+      (await store.superseded()).map(({ hash }) => hash),
+      [theirs.hash],
+    );
+    await store.close();
+  });
+
   check('a record against an accepted one stops: it is another log', async (harness) => {
     const store = await harness.open();
     await proposeNext(store, put('p', 'mine'));
