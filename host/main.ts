@@ -1,31 +1,29 @@
 /**
- * The server of one process: configuration → parts → run. Parts are opened in this order and closed
- * in the opposite one, also when a later part cannot be opened:
+ * A server: configuration → parts → run. Parts are opened in this order and closed in the opposite
+ * one, also when a later part cannot be opened:
  *
- *   data lock → API → log → store → engine → replica → policies of `--policy` → drivers
+ *   data lock → log → store → [ API → engine → replica → policies of `--policy` → drivers ]
  *
- * The API listens first and tells how far the start is; clients are let go before the replica is.
- * An evaluation that is under way when the server closes is abandoned after `DRAIN_EVALUATION_MS`.
+ * What stands in brackets is a round: a replica of a cluster that turns out to differ from the
+ * others closes its round and opens another. The API listens first in it and tells how far the
+ * start is; clients are let go before the replica is. An evaluation that is under way when the
+ * server closes is abandoned after `DRAIN_EVALUATION_MS`.
  */
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Driver } from '../drivers/driver.ts';
+import { createDriver } from '../drivers/registry.ts';
 import { DriverRunner } from '../drivers/runner.ts';
 import type { SourceHealth } from '../drivers/runner.ts';
-import { fileDriver } from '../drivers/file/file-driver.ts';
-import { createApiServer } from './api/server.ts';
 import type { ApiServer } from './api/server.ts';
 import { DeclaredTables } from './cli/declared-tables.ts';
-import { problemsOfDiagnostics } from './cli/compile-files.ts';
 import { readPolicyText } from './cli/policy-file.ts';
 import type { PolicyText } from './cli/policy-file.ts';
-import { inputError, ProblemsError } from './cli/problem.ts';
+import { inputError } from './cli/problem.ts';
 import { servedReplica } from './cli/served-replica.ts';
-import { renderDiagnostic } from './compiler/diagnostic.ts';
-import type { Diagnostic } from './compiler/diagnostic.ts';
 import { lower, lowerQuery } from './compiler/lower.ts';
-import type { ServeConfig, SourcePath } from './config.ts';
+import type { ReplicaConfig, ServeConfig, SingleConfig, SourcePath } from './config.ts';
 import { createWasmEngine } from './engine/wasm-engine.ts';
 import { CaucusError } from './errors.ts';
 import {
@@ -35,25 +33,27 @@ import {
   VIEW_STEPS_MAX,
 } from './limits.ts';
 import { CheckpointStore } from './log/checkpoint-store.ts';
-import { lockDataDirectory } from './log/data-lock.ts';
-import { openFileLog } from './log/file-log.ts';
-import type { FileLog } from './log/file-log.ts';
 import { nodeDisk } from './log/node-disk.ts';
 import type { Logger } from './observe/log.ts';
+import { Closers } from './parts/closers.ts';
+import { fetchCheckpoint } from './parts/fetch-checkpoint.ts';
+import { listen } from './parts/listen.ts';
+import { lockData, openData } from './parts/open-data.ts';
+import type { Data } from './parts/open-data.ts';
+import { putPolicies } from './parts/policy-files.ts';
 import { createReplica } from './replica/create-replica.ts';
 import type { ReplicaDependencies } from './replica/dependencies.ts';
 import type { LocalReplica } from './replica/local-replica.ts';
+import type { Suspect } from './replica/peers.ts';
 import { ReplicaGate } from './replica/replica-gate.ts';
 import type { Replica, ReplicaStatus } from './replica/replica.ts';
 import { Turns } from './replica/turns.ts';
-import { openSqliteStore } from './store/sqlite-store.ts';
-import type { Store } from './store/store.ts';
 
 export interface ServerParts {
   readonly coreWasm: Uint8Array;
   readonly logger: Logger;
   readonly version: string;
-  /** Besides the file sources of the configuration. */
+  /** Besides the sources of the configuration. */
   readonly drivers?: readonly Driver[];
   readonly onHealth?: (health: SourceHealth) => void;
   /** Gives a start up that is under way; it rejects with `not_ready`. */
@@ -74,182 +74,324 @@ const ID_BYTES = 16;
 
 /** Resolves when requests are answered and the policies of the configuration are in force. */
 export async function startServer(config: ServeConfig, parts: ServerParts): Promise<RunningServer> {
-  const closers = new Closers();
-  try {
-    return await openParts(config, parts, closers);
-  } catch (error) {
-    await closers.close();
-    throw error;
+  if (config.shape === 'datasources') throw new Error('datasource nodes are not wired yet');
+  const server = new ReplicaServer(config, parts);
+  await server.start();
+  return server;
+}
+
+class ReplicaServer implements RunningServer {
+  readonly failed: Promise<Error>;
+  readonly #config: SingleConfig | ReplicaConfig;
+  readonly #parts: ServerParts;
+  readonly #closers = new Closers();
+  readonly #turns = new Turns(yieldToEventLoop);
+  #fail: (reason: Error) => void = () => undefined;
+  #texts: readonly PolicyText[] = [];
+  #data: Data | undefined;
+  #round: Round | undefined;
+  /** The address that clients know: a further round listens there again. */
+  #port: number;
+  #rebuilding: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(config: SingleConfig | ReplicaConfig, parts: ServerParts) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#port = config.port;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  get url(): string {
+    return this.#current.url;
+  }
+
+  status(): ReplicaStatus {
+    return this.#current.status();
+  }
+
+  async start(): Promise<void> {
+    const { logger, version, signal } = this.#parts;
+    const { policies, sources, dataDirectory } = this.#config;
+    const directory = path.resolve(dataDirectory);
+    const stopStart = (): void => this.#turns.stop(stopping());
+    signal?.addEventListener('abort', stopStart, { once: true });
+    try {
+      logger.info('server-starting', 'opening the data', { version, data: directory });
+      this.#texts = await Promise.all(policies.map(({ file }) => readPolicyText(file)));
+      for (const source of sources) await expectPath(source);
+      lockData(directory, this.#closers);
+      await this.#openRound(undefined);
+    } catch (error) {
+      await this.#round?.close();
+      await this.#closers.close();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', stopStart);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  get #current(): Round {
+    if (this.#round === undefined) throw new Error('the server has not started');
+    return this.#round;
+  }
+
+  async #close(): Promise<void> {
+    await this.#rebuilding;
+    const patience = setInterval(() => {
+      if (this.#round?.isEvaluating === true) this.#turns.stop(stopping());
+    }, DRAIN_EVALUATION_MS);
+    await this.#round?.close();
+    clearInterval(patience);
+    await this.#closers.close();
+  }
+
+  async #openRound(suspect: Suspect | undefined): Promise<void> {
+    const round = new Round({
+      config: this.#config,
+      parts: this.#parts,
+      turns: this.#turns,
+      texts: this.#texts,
+      suspect,
+      openData: async () => {
+        this.#data ??= await openData(this.#config, this.#parts.logger, this.#closers);
+        return this.#data;
+      },
+      onDiverged: (found) => this.#rebuild(found),
+      onStopped: (reason) => {
+        if (round === this.#round && this.#closing === undefined) this.#fail(reason);
+      },
+    });
+    this.#round = round;
+    await round.open(this.#port);
+    this.#port = round.port;
+  }
+
+  /** Closes the round, and opens one whose state is made anew. */
+  #rebuild(suspect: Suspect): void {
+    if (this.#rebuilding !== undefined || this.#closing !== undefined) return;
+    const { logger } = this.#parts;
+    const { revision, agreedRevision } = suspect;
+    const message = `the replicas differ at revision ${revision}: this one is built anew`;
+    logger.warn('replica-rebuilding', message, { revision, agreedRevision });
+    this.#rebuilding = (async () => {
+      const round = this.#round;
+      this.#round = undefined;
+      await round?.close();
+      await this.#openRound(suspect);
+    })()
+      .catch((error: unknown) => {
+        this.#fail(error instanceof Error ? error : new Error(String(error)));
+      })
+      .finally(() => {
+        this.#rebuilding = undefined;
+      });
   }
 }
 
-async function openParts(
-  config: ServeConfig,
-  parts: ServerParts,
-  closers: Closers,
-): Promise<RunningServer> {
-  const { coreWasm, logger, version, signal } = parts;
-  const directory = path.resolve(config.dataDirectory);
-  logger.info('server-starting', 'opening the data', { version, data: directory });
-  const texts = await Promise.all(config.policies.map(({ file }) => readPolicyText(file)));
-  for (const source of config.sources) await expectPath(source);
+interface RoundOptions {
+  readonly config: SingleConfig | ReplicaConfig;
+  readonly parts: ServerParts;
+  readonly turns: Turns;
+  readonly texts: readonly PolicyText[];
+  readonly suspect: Suspect | undefined;
+  readonly openData: () => Promise<Data>;
+  readonly onDiverged: (suspect: Suspect) => void;
+  readonly onStopped: (reason: Error) => void;
+}
 
-  const turns = new Turns(yieldToEventLoop);
-  const stopStart = (): void => turns.stop(stopping());
-  signal?.addEventListener('abort', stopStart, { once: true });
-  const lock = lockData(directory);
-  closers.add(() => lock.release());
-  const gate = new ReplicaGate();
-  const declared = new DeclaredTables();
-  let runner: DriverRunner | undefined;
-  const served = servedReplica(gate, declared, () => runner?.health() ?? []);
-  const api = await listen(served, config, logger, () => gate.expectOpen());
-  closers.add(() => api.close());
-  const { url, host, port } = api.address;
-  logger.info('server-listening', 'the state is being restored', { url, host, port });
+/** API, engine, replica and drivers over log and store: from an empty memory to a live replica. */
+class Round {
+  readonly #options: RoundOptions;
+  readonly #closers = new Closers();
+  readonly #gate = new ReplicaGate();
+  readonly #declared = new DeclaredTables();
+  readonly #checkpoints: CheckpointStore;
+  readonly #served: Replica;
+  #api: ApiServer | undefined;
+  #replica: LocalReplica | undefined;
+  #runner: DriverRunner | undefined;
+  #lastProblem: Error | undefined;
 
-  const { log, store } = await openData(directory, closers);
-  const engine = await createWasmEngine(coreWasm, {
-    yield: turns.next,
-    now: () => performance.now(),
-    rowsPerTableMax: ROWS_PER_TABLE_MAX,
-    viewRowsMax: VIEW_ROWS_MAX,
-    viewStepsMax: VIEW_STEPS_MAX,
-  });
-  closers.add(() => engine.close());
-  let fail: (reason: Error) => void = () => undefined;
-  const failed = new Promise<Error>((resolve) => {
-    fail = resolve;
-  });
-  let lastProblem: Error | undefined;
-  const replica = await openReplica({
-    engine,
-    log,
-    store,
-    directory,
-    yield: turns.next,
-    onProblem: (error) => {
-      if (turns.isStopped) return;
-      lastProblem = error;
-      logger.warn('replica-event', error.message);
-    },
-    onPhase: (phase) => {
-      gate.phaseOnChange(phase);
-      logger.debug('replica-event', `the replica is ${phase}`, { phase });
-      if (phase === 'stopped') fail(lastProblem ?? new Error('the replica stopped'));
-    },
-    onProgress: (progress) => gate.progressOnChange(progress),
-  });
-  closers.add(() => replica.close());
-  await declared.load(replica);
-  await putPolicies(replica, declared, texts, logger);
-  signal?.removeEventListener('abort', stopStart);
-  if (turns.isStopped) throw stopping();
+  constructor(options: RoundOptions) {
+    this.#options = options;
+    const directory = path.resolve(options.config.dataDirectory);
+    this.#checkpoints = new CheckpointStore(nodeDisk, path.join(directory, 'checkpoints'));
+    this.#served = servedReplica(this.#gate, this.#declared, () => this.#runner?.health() ?? []);
+  }
 
-  gate.open(replica);
-  // Clients go first: what they asked is answered before the replica stops.
-  closers.add(() => api.close());
-  runner = startDrivers(replica, config.sources, declared, parts);
-  closers.add(() => runner?.stop());
-  const { revision } = replica.status();
-  logger.info('server-ready', 'requests are answered', { url, host, port, revision });
-  const close = async (): Promise<void> => {
-    const patience = setInterval(() => {
-      if (replica.isEvaluating) turns.stop(stopping());
-    }, DRAIN_EVALUATION_MS);
-    await closers.close();
-    clearInterval(patience);
-  };
-  return { url, failed, status: () => served.status(), close };
+  get url(): string {
+    return this.#listening.address.url;
+  }
+
+  get port(): number {
+    return this.#listening.address.port;
+  }
+
+  get isEvaluating(): boolean {
+    return this.#replica?.isEvaluating === true;
+  }
+
+  status(): ReplicaStatus {
+    return this.#served.status();
+  }
+
+  close(): Promise<void> {
+    return this.#closers.close();
+  }
+
+  async open(port: number): Promise<void> {
+    const { config, parts, turns, texts, openData: open } = this.#options;
+    const { logger } = parts;
+    const api = await listen(
+      { replica: this.#served, expectStarted: () => this.#gate.expectOpen(), ...this.#access() },
+      config,
+      logger,
+      port,
+    );
+    this.#api = api;
+    this.#closers.add(() => api.close());
+    const { address } = api;
+    logger.info('server-listening', 'the state is being restored', { ...address });
+    const replica = await this.#openReplica(await open());
+    if (replica.status().phase === 'live') {
+      await this.#declared.load(replica);
+      await putPolicies(replica, this.#declared, texts, logger);
+    }
+    if (turns.isStopped) throw stopping();
+    this.#gate.open(replica);
+    // Clients go first: what they asked is answered before the replica stops.
+    this.#closers.add(() => api.close());
+    this.#startDrivers(replica);
+    const { revision } = replica.status();
+    logger.info('server-ready', 'requests are answered', { ...address, revision });
+  }
+
+  get #listening(): ApiServer {
+    if (this.#api === undefined) throw new Error('the server does not listen');
+    return this.#api;
+  }
+
+  /** What other nodes may ask of this one. */
+  #access(): Pick<Parameters<typeof listen>[0], 'cluster'> {
+    const { config } = this.#options;
+    if (config.shape === 'single') return {};
+    const newestCheckpoint = async () => (await this.#checkpoints.loadNewest()).checkpoint;
+    return { cluster: { secret: config.clusterSecret, newestCheckpoint } };
+  }
+
+  async #openReplica({ log, store }: Data): Promise<LocalReplica> {
+    const { config, parts, turns } = this.#options;
+    const engine = await createWasmEngine(parts.coreWasm, {
+      yield: turns.next,
+      now: () => performance.now(),
+      rowsPerTableMax: ROWS_PER_TABLE_MAX,
+      viewRowsMax: VIEW_ROWS_MAX,
+      viewStepsMax: VIEW_STEPS_MAX,
+    });
+    this.#closers.add(() => engine.close());
+    const { checkpointRevisions, checkpointRecordBytes } = config;
+    const isAlone = config.shape === 'single';
+    const replica = await createReplica({
+      engine,
+      lower,
+      lowerQuery,
+      log,
+      store,
+      leases: store,
+      checkpoints: this.#checkpoints,
+      settings: { checkpointRevisions, checkpointRecordBytes, memoryFailsPolicies: isAlone },
+      ...this.#clusterParts(),
+      now: Date.now,
+      setTimer: (callback, ms) => {
+        const timer = setTimeout(callback, ms);
+        return () => clearTimeout(timer);
+      },
+      random: Math.random,
+      randomId: () => randomBytes(ID_BYTES).toString('hex'),
+      yield: turns.next,
+      ...this.#listeners(),
+    });
+    this.#replica = replica;
+    this.#closers.add(() => replica.close());
+    return replica;
+  }
+
+  #clusterParts(): Pick<ReplicaDependencies, 'node' | 'fetchCheckpoint' | 'onDiverged'> {
+    const { config, suspect, onDiverged, parts } = this.#options;
+    if (config.shape === 'single') return {};
+    const url = config.publicUrl ?? ownUrl(config, this.url);
+    if (url === '') {
+      parts.logger.warn('replica-event', 'other nodes cannot get a checkpoint from this one', {
+        remedy: 'say with `api.public_url` under which address they reach it',
+      });
+    }
+    const { nodeId, digestRevisions, clusterSecret } = config;
+    return {
+      node: { nodeId, url, digestRevisions, ...(suspect === undefined ? {} : { suspect }) },
+      fetchCheckpoint: (peer) => fetchCheckpoint(peer, clusterSecret),
+      onDiverged,
+    };
+  }
+
+  #listeners(): Pick<ReplicaDependencies, 'onPhase' | 'onProblem' | 'onProgress'> {
+    const { parts, turns, onStopped } = this.#options;
+    const { logger } = parts;
+    return {
+      onProblem: (error) => {
+        if (turns.isStopped) return;
+        this.#lastProblem = error;
+        const remedy = error instanceof CaucusError ? error.remedy : undefined;
+        logger.warn('replica-event', error.message, { remedy });
+      },
+      onPhase: (phase) => {
+        this.#gate.phaseOnChange(phase);
+        logger.debug('replica-event', `the replica is ${phase}`, { phase });
+        if (phase === 'stopped') onStopped(this.#lastProblem ?? new Error('the replica stopped'));
+      },
+      onProgress: (progress) => this.#gate.progressOnChange(progress),
+    };
+  }
+
+  #startDrivers(replica: Replica): void {
+    const { config, parts } = this.#options;
+    const { logger, drivers = [], onHealth } = parts;
+    const configured = config.datasources
+      .filter(({ driver }) => driver !== 'push')
+      .map((source) => createDriver(source, (table) => this.#declared.columns(source.name, table)));
+    const runner = new DriverRunner({
+      drivers: [...drivers, ...configured],
+      writeBatch: (batch) => replica.writeBatch(batch),
+      onHealth: (health) => {
+        logHealth(health, logger);
+        onHealth?.(health);
+      },
+    });
+    this.#runner = runner;
+    for (const { name, path: target } of config.sources) {
+      logger.info('source-started', `\`${name}\` is filled from \`${target}\``, { source: name });
+    }
+    runner.start();
+    this.#closers.add(() => runner.stop());
+  }
+}
+
+/** Where it listens, unless that is every address of the machine. */
+function ownUrl({ host }: ServeConfig, url: string): string {
+  return ['0.0.0.0', '::', '[::]'].includes(host) ? '' : url;
 }
 
 /** What those hear whose work the end of the server cut short. */
 function stopping(): CaucusError {
   return new CaucusError('not_ready', 'the server is stopping', {
     remedy: 'ask again when it is back; a batch without an answer may have been kept',
-  });
-}
-
-/** What to undo, last first. */
-class Closers {
-  private readonly closers: (() => unknown)[] = [];
-  private closing: Promise<void> | undefined;
-
-  add(closer: () => unknown): void {
-    this.closers.push(closer);
-  }
-
-  close(): Promise<void> {
-    this.closing ??= (async () => {
-      for (const closer of this.closers.reverse()) await closer();
-    })();
-    return this.closing;
-  }
-}
-
-async function openData(
-  directory: string,
-  closers: Closers,
-): Promise<{ readonly log: FileLog; readonly store: Store }> {
-  try {
-    const log = await openFileLog({
-      disk: nodeDisk,
-      directory: path.join(directory, 'log'),
-      now: Date.now,
-    });
-    closers.add(() => log.close());
-    const store = await openSqliteStore({ file: path.join(directory, 'store.sqlite') });
-    closers.add(() => store.close());
-    return { log, store };
-  } catch (error) {
-    throw dataProblem(error, directory);
-  }
-}
-
-function lockData(directory: string): ReturnType<typeof lockDataDirectory> {
-  try {
-    return lockDataDirectory(directory);
-  } catch (error) {
-    throw dataProblem(error, directory);
-  }
-}
-
-function dataProblem(error: unknown, directory: string): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (error instanceof CaucusError || code === undefined) return error;
-  return inputError(
-    'data-unusable',
-    `the data directory \`${directory}\` cannot be used: ${code}`,
-    {
-      note:
-        code === 'ENOSPC'
-          ? 'the disk is full: free some space, then start again'
-          : 'name a directory that this user may write with `--data`',
-    },
-  );
-}
-
-type ReplicaParts = Pick<
-  ReplicaDependencies,
-  'engine' | 'log' | 'store' | 'yield' | 'onPhase' | 'onProblem' | 'onProgress'
-> & {
-  readonly directory: string;
-};
-
-function openReplica({ directory, ...parts }: ReplicaParts): Promise<LocalReplica> {
-  return createReplica({
-    ...parts,
-    lower,
-    lowerQuery,
-    settings: { memoryFailsPolicies: true },
-    checkpoints: new CheckpointStore(nodeDisk, path.join(directory, 'checkpoints')),
-    now: Date.now,
-    setTimer: (callback, ms) => {
-      const timer = setTimeout(callback, ms);
-      return () => clearTimeout(timer);
-    },
-    random: Math.random,
-    randomId: () => randomBytes(ID_BYTES).toString('hex'),
   });
 }
 
@@ -261,112 +403,6 @@ async function expectPath({ name, path: target }: SourcePath): Promise<void> {
   });
 }
 
-/** All in one revision; those that are in force already are left out. */
-async function putPolicies(
-  replica: Replica,
-  declared: DeclaredTables,
-  texts: readonly PolicyText[],
-  logger: Logger,
-): Promise<void> {
-  const inForce = new Set(replica.status().policies.map(({ name }) => name));
-  const writes: PolicyText[] = [];
-  for (const policy of texts) {
-    const { name, file, text } = policy;
-    const isSame = inForce.has(name) && (await replica.readPolicy(name)).text === text;
-    if (isSame) logger.debug('policy-file-ignored', `\`${name}\` is in force already`, { file });
-    else writes.push(policy);
-  }
-  if (writes.length === 0) return;
-  const { revision } = await declared
-    .write(
-      replica,
-      writes.map(({ name, text }) => ({ name, text })),
-    )
-    .catch((error: unknown) => {
-      const diagnostics = error instanceof CaucusError ? error.details['diagnostics'] : undefined;
-      if (!Array.isArray(diagnostics)) throw error;
-      throw new ProblemsError(problemsOfDiagnostics(diagnostics as Diagnostic[], writes));
-    });
-  const names = writes.map(({ name }) => name);
-  const message =
-    names.length === 1 ? '1 policy is in force' : `${names.length} policies are in force`;
-  logger.info('policies-loaded', message, { names, revision });
-}
-
-async function listen(
-  replica: Replica,
-  config: ServeConfig,
-  logger: Logger,
-  expectStarted: () => void,
-): Promise<ApiServer> {
-  try {
-    return await createApiServer({
-      replica,
-      expectStarted,
-      host: config.host.replace(/^\[|\]$/g, ''),
-      port: config.port,
-      allowedHosts: config.allowHosts,
-      allowedOrigins: config.allowOrigins,
-      renderDiagnostic,
-      log: (level, message, fields) => {
-        if (level === 'error') logger.error('request-failed', message, textFields(fields));
-        else logger.debug('replica-event', message, textFields(fields));
-      },
-    });
-  } catch (error) {
-    throw listenProblem(error as NodeJS.ErrnoException, config);
-  }
-}
-
-function listenProblem(error: NodeJS.ErrnoException, { host, port }: ServeConfig): unknown {
-  const place = `${host}:${port}`;
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return inputError('port-in-use', `another program listens on \`${place}\``, {
-        note: 'stop it, or take another port with `--port`; `--port 0` takes a free one',
-      });
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return inputError('no-address', `this machine has no address \`${host}\``, {
-        note: 'name one of its own addresses with `--host`',
-      });
-    case 'EACCES':
-      return inputError('port-refused', `this user may not listen on \`${place}\``, {
-        note: 'take a port from 1024 on with `--port`',
-      });
-    default:
-      return error;
-  }
-}
-
-function startDrivers(
-  replica: Replica,
-  sources: readonly SourcePath[],
-  declared: DeclaredTables,
-  { logger, drivers = [], onHealth }: ServerParts,
-): DriverRunner {
-  const fileDrivers = sources.map(({ name, path: target }) =>
-    fileDriver({
-      source: name,
-      path: path.resolve(target),
-      declared: (table) => declared.columns(name, table),
-    }),
-  );
-  const runner = new DriverRunner({
-    drivers: [...drivers, ...fileDrivers],
-    writeBatch: (batch) => replica.writeBatch(batch),
-    onHealth: (health) => {
-      logHealth(health, logger);
-      onHealth?.(health);
-    },
-  });
-  for (const { name, path: target } of sources) {
-    logger.info('source-started', `\`${name}\` is filled from \`${target}\``, { source: name });
-  }
-  runner.start();
-  return runner;
-}
-
 function logHealth({ source, state, problems }: SourceHealth, logger: Logger): void {
   if (state === 'fresh') logger.info('source-fresh', `\`${source}\` is up to date`, { source });
   if (state !== 'stale') return;
@@ -376,15 +412,6 @@ function logHealth({ source, state, problems }: SourceHealth, logger: Logger): v
     const remedy = problem.remedy;
     logger.warn('source-stale', problem.message, { source, place, remedy });
   }
-}
-
-function textFields(fields: Readonly<Record<string, unknown>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [
-      name,
-      value instanceof Error ? (value.stack ?? value.message) : String(value),
-    ]),
-  );
 }
 
 /** Between two steps of a long evaluation: signals, timers and requests get their turn. */

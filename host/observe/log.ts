@@ -19,6 +19,10 @@ export const LOG_EVENTS = {
   'source-stale': 'a source could not be read; its last good rows stay',
   'source-failed': 'a driver stopped with an error and will be started again',
   'replica-event': 'something the replica reports',
+  'replica-rebuilding': 'the replica differs from the others; it is built anew',
+  'log-trouble': 'the log could not be reached for a moment; it is tried again',
+  'log-event': 'something the connection to the log reports',
+  'store-trouble': 'the policy database could not be reached for a moment; it is tried again',
   'request-failed': 'a request met a defect of the server',
   'policy-file-ignored': 'a policy file changed nothing because its text is in force already',
 } as const satisfies Record<string, string>;

@@ -30,7 +30,12 @@ export interface PolicyWriterOptions {
   readonly store: Store;
   /** Those below the applied end that the log still has. */
   readonly readPolicyRecords: () => Promise<readonly PolicyRecord[]>;
-  readonly submit: (topic: string, records: readonly Uint8Array[]) => Promise<Verdict>;
+  /** `onCut`: the log has it; what is left is the evaluation. */
+  readonly submit: (
+    topic: string,
+    records: readonly Uint8Array[],
+    onCut?: () => void,
+  ) => Promise<Verdict>;
   /** Resolves when the version has its verdict, rejects with `replica_behind` after `waitMs`. */
   readonly versionReached: (version: number, waitMs: number) => Promise<void>;
   readonly setTimer: Timer;
@@ -198,12 +203,12 @@ export class PolicyWriter {
     return { version: state.policyVersion, hash: state.policyHash, pending: [] };
   }
 
-  /** Undefined: there is no verdict yet, and the caller should not wait for it. */
+  /** Undefined: the log does not take it for now. An evaluation may take as long as it takes. */
   async #publishInTime(proposal: Chained): Promise<Verdict | undefined> {
     const { setTimer } = this.#options;
     return await new Promise((resolve, reject) => {
       const cancel = setTimer(() => resolve(undefined), POLICY_PENDING_MS);
-      this.#publish(proposal).then(
+      this.#publish(proposal, cancel).then(
         (verdict) => {
           cancel();
           resolve(verdict);
@@ -221,9 +226,9 @@ export class PolicyWriter {
    * Puts a proposal on the topic, and the verdict into the database. Where the append fails it
    * stays in the outbox: it may be in the log all the same, and the next change tries it first.
    */
-  async #publish(proposal: Chained): Promise<Verdict> {
+  async #publish(proposal: Chained, onCut?: () => void): Promise<Verdict> {
     const { submit, store } = this.#options;
-    const verdict = await submit(POLICY_TOPIC, [encodeRecord(recordOf(proposal))]);
+    const verdict = await submit(POLICY_TOPIC, [encodeRecord(recordOf(proposal))], onCut);
     if (verdict.kind === 'superseded') {
       await this.#copyBack();
       return this.#verdictOf(await store.proposal(proposal.version), proposal) ?? verdict;

@@ -38,6 +38,8 @@ interface Submission {
   readonly topic: string;
   readonly records: readonly Uint8Array[];
   readonly bytes: number;
+  /** The log has the records and a cut that names them. */
+  readonly onCut: () => void;
   readonly resolve: (verdict: Verdict) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -89,7 +91,11 @@ export class Sequencer {
   }
 
   /** Resolves with the verdict once the records are durable, cut and applied. */
-  submit(topic: string, records: readonly Uint8Array[]): Promise<Verdict> {
+  submit(
+    topic: string,
+    records: readonly Uint8Array[],
+    onCut: () => void = () => undefined,
+  ): Promise<Verdict> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#queuedBytes > QUEUED_BYTES_MAX) {
       return Promise.reject(
@@ -100,7 +106,7 @@ export class Sequencer {
     }
     const bytes = records.reduce((sum, record) => sum + record.length, 0);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ topic, records, bytes, resolve, reject });
+      this.#queue.push({ topic, records, bytes, onCut, resolve, reject });
       this.#queuedBytes += bytes;
       this.#start();
     });
@@ -198,6 +204,7 @@ export class Sequencer {
       if (first > this.#appliedUpTo) this.#inFlight.add(first);
       this.#options.onAppend();
       for (const request of requests) request.resolve();
+      for (const { submission } of landed) submission.onCut();
     } catch (error) {
       for (const request of requests) request.reject(error);
       // The records stay in the log: the next cut names them, whenever it comes.
