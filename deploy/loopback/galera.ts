@@ -85,12 +85,14 @@ function galeraNode(
     directory: path.join(directory, name),
     port: ports.sql,
     account,
+    // The others get it as they get all tables.
+    makesAccount: index === 0,
     args: async () => {
       const isNew = isFirstStart;
       isFirstStart = false;
-      const position = isNew ? [] : await lastPosition(node);
-      const founds = isNew && index === 0 ? ['--wsrep-new-cluster'] : [];
-      return [...clusterArgs(name, ports, all), ...founds, ...position];
+      const join = clusterArgs(name, ports, all);
+      if (!isNew) return [...join, ...(await lastPosition(node, join))];
+      return index === 0 ? [...join, '--wsrep-new-cluster'] : join;
     },
     isReady: (log) => log.has('Synchronized with group, ready for connections'),
   });
@@ -124,8 +126,8 @@ function clusterArgs(name: string, ports: Ports, all: readonly Ports[]): string[
 }
 
 /** Where a node that was killed stands: it then gets what it missed instead of everything. */
-async function lastPosition(node: MariadbServer): Promise<string[]> {
-  const output = await node.runOnce('--wsrep-recover');
+async function lastPosition(node: MariadbServer, join: readonly string[]): Promise<string[]> {
+  const output = await node.runOnce(...join, '--wsrep-recover');
   const position = /Recovered position: ?([0-9a-f-]+:-?\d+)/i.exec(output)?.[1];
   return position === undefined ? [] : [`--wsrep-start-position=${position}`];
 }

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { LOOPBACK } from './ports.ts';
 import { ComponentProcess, findProgram, runProgram } from './processes.ts';
-import type { Controls, LogText, ProcessState, User } from './processes.ts';
+import type { Controls, LogText, ProcessState, Program, User } from './processes.ts';
 
 export interface Account {
   readonly user: string;
@@ -24,6 +24,8 @@ export interface MariadbServerOptions {
   readonly directory: string;
   readonly port: number;
   readonly account: Account;
+  /** At its first start; default true. */
+  readonly makesAccount?: boolean;
   /** On top of the settings file, asked at each start. */
   readonly args?: () => readonly string[] | Promise<readonly string[]>;
   /** Besides that it greets. */
@@ -45,6 +47,7 @@ export class MariadbServer implements Controls {
   readonly #options: MariadbServerOptions;
   readonly #process: ComponentProcess;
   #user: User | undefined;
+  #isAccountMade: boolean;
 
   constructor(options: MariadbServerOptions) {
     const { name, directory, port, account } = options;
@@ -52,14 +55,11 @@ export class MariadbServer implements Controls {
     this.url = `mariadb://${user}:${password}@${LOOPBACK}:${port}/${database}`;
     this.port = port;
     this.#options = options;
+    this.#isAccountMade = options.makesAccount === false;
     this.#process = new ComponentProcess({
       name,
       directory,
-      program: async () => ({
-        command: findProgram('mariadbd') ?? 'mariadbd',
-        args: [`--defaults-file=${this.#settingsFile}`, ...((await options.args?.()) ?? [])],
-        user: this.#user,
-      }),
+      program: async () => this.#program([...this.#accountArgs(), ...(await this.#args())]),
       isReady: async (log) => (options.isReady?.(log) ?? true) && (await greets(port)),
     });
   }
@@ -75,11 +75,13 @@ export class MariadbServer implements Controls {
   /** Makes the data directory, once, before the first start. */
   async install(): Promise<void> {
     const { directory, account } = this.#options;
-    await mkdir(directory, { recursive: true });
+    const temporary = path.join(directory, 'tmp');
+    await mkdir(temporary, { recursive: true });
     if (process.getuid?.() === 0) {
       this.#user = await userOf('mysql');
       await letThrough(directory);
       await chown(directory, this.#user.uid, this.#user.gid);
+      await chown(temporary, this.#user.uid, this.#user.gid);
     }
     await writeFile(this.#settingsFile, settings(this.#options));
     await writeFile(initFile(directory), accountSql(account), { mode: 0o644 });
@@ -94,13 +96,12 @@ export class MariadbServer implements Controls {
 
   /** Runs the server program to its end with these words more; resolves to what it printed. */
   async runOnce(...words: readonly string[]): Promise<string> {
-    const args = [`--defaults-file=${this.#settingsFile}`, ...words];
-    const command = findProgram('mariadbd') ?? 'mariadbd';
-    return await runProgram({ command, args, user: this.#user }, this.#options.directory);
+    return await runProgram(this.#program(words), this.#options.directory);
   }
 
-  start(): Promise<void> {
-    return this.#process.start();
+  async start(): Promise<void> {
+    await this.#process.start();
+    this.#isAccountMade = true;
   }
 
   kill(): Promise<void> {
@@ -119,13 +120,30 @@ export class MariadbServer implements Controls {
     return this.#process.resume();
   }
 
+  #program(words: readonly string[]): Program {
+    return {
+      command: findProgram('mariadbd') ?? 'mariadbd',
+      args: [`--defaults-file=${this.#settingsFile}`, ...words],
+      user: this.#user,
+    };
+  }
+
+  async #args(): Promise<readonly string[]> {
+    return (await this.#options.args?.()) ?? [];
+  }
+
+  #accountArgs(): readonly string[] {
+    return this.#isAccountMade ? [] : [`--init-file=${initFile(this.#options.directory)}`];
+  }
+
   get #settingsFile(): string {
     return path.join(this.#options.directory, 'my.cnf');
   }
 }
 
 /**
- * Durable like a real one, small otherwise. `loose_` is for settings that not every version has; the
+ * Durable like a real one, small otherwise. A server that starts deletes the temporary tables it
+ * finds, those of others too, so each has its own folder for them. `loose_` is for settings that not every version has; the
  * socket is relative because paths of sockets may be 107 bytes long only.
  */
 function settings({ directory, port }: MariadbServerOptions): string {
@@ -133,9 +151,9 @@ function settings({ directory, port }: MariadbServerOptions): string {
 datadir = ${path.join(directory, 'data')}
 bind_address = ${LOOPBACK}
 port = ${port}
+tmpdir = ${path.join(directory, 'tmp')}
 socket = mariadb.sock
 pid_file = mariadb.pid
-init_file = ${initFile(directory)}
 skip_name_resolve = ON
 performance_schema = OFF
 max_connections = 200
@@ -152,7 +170,7 @@ function initFile(directory: string): string {
 }
 
 function accountSql({ user, password, database }: Account): string {
-  // One statement a line: the server reads the file that way, at each start.
+  // One statement a line: the server reads the file that way, with nobody else connected.
   return `CREATE DATABASE IF NOT EXISTS ${database};
 CREATE USER IF NOT EXISTS '${user}'@'${LOOPBACK}' IDENTIFIED BY '${password}';
 GRANT ALL PRIVILEGES ON *.* TO '${user}'@'${LOOPBACK}';

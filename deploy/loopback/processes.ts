@@ -28,6 +28,8 @@ const START_LIMIT_MS = 90_000;
 const STOP_LIMIT_MS = 15_000;
 /** Of a log file, in the message of a failed start. */
 const LOG_TAIL_LINES = 15;
+/** Of a program that failed. */
+const OUTPUT_LINES = 50;
 const LOG_READ_BYTES = 64 * 1024;
 
 /** Told what is being done, a line at a time. */
@@ -289,7 +291,7 @@ export async function runProgram(program: Program, directory: string): Promise<s
   });
   running.delete(child);
   if (code === 0) return output;
-  const tail = output.trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n  ');
+  const tail = output.trimEnd().split('\n').slice(-OUTPUT_LINES).join('\n  ');
   throw new Error(`\`${command}\` ended with ${code}\n  ${tail}`);
 }
 
