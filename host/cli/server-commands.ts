@@ -82,7 +82,7 @@ function addServeFlags(command: Command): Command {
       command.addOption(new Option(flag, meaning).helpGroup(groupOf(option)));
     }
     if (option.flag === undefined) continue;
-    const meaning = option.meaning + notesOf(option);
+    const meaning = (option.flagMeaning ?? option.meaning) + notesOf(option);
     command.addOption(new Option(option.flag, meaning).helpGroup(groupOf(option)));
   }
   return command;

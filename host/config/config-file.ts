@@ -30,7 +30,6 @@ export interface RawRecord {
 
 /** YAML's own words mean little to who has a caret before them. */
 const SYNTAX: Partial<Record<ErrorCode, string>> = {
-  BAD_ALIAS: 'this alias names no anchor',
   BAD_DQ_ESCAPE: 'this escape is not known; within single quotes a backslash is a backslash',
   BAD_INDENT: 'the indentation does not fit: options of one map begin in one column',
   BAD_SCALAR_START: 'a value cannot begin with this character; put it in quotes',
@@ -86,7 +85,7 @@ export class ConfigFile {
   }
 
   read(report: Report): void {
-    const document = parseDocument(this.#source.text, { prettyErrors: false, logLevel: 'silent' });
+    const document = parseDocument(this.#source.text, { prettyErrors: false, logLevel: 'error' });
     const errors = [...document.errors, ...document.warnings];
     for (const { code, pos } of errors) {
       const at = this.#place({ start: pos[0], end: pos[1] });
@@ -112,9 +111,13 @@ export class ConfigFile {
         continue;
       }
       const full = prefix + name;
-      const option = OPTION_LIST.find((one) => one.key === full);
+      // A dotted name would be a second way to write one option.
+      const option = name.includes('.')
+        ? undefined
+        : OPTION_LIST.find(({ key: one }) => one === full);
       const section = OPTION_LIST.some((one) => one.key.startsWith(`${full}.`));
-      const value = this.#resolved(pair.value as Node | null, document);
+      const value = this.#resolved(pair.value as Node | null, document, report);
+      if (value === null && isAlias(pair.value)) continue;
       if (option === undefined && !section) {
         report.add(
           this.#keyPlace(key),
@@ -163,7 +166,7 @@ export class ConfigFile {
       return undefined;
     }
     const nodes = isSeq(value)
-      ? value.items.map((item) => this.#resolved(item as Node, document))
+      ? value.items.map((item) => this.#resolved(item as Node, document, report))
       : [value];
     const items: RawItem[] = [];
     for (const node of nodes) {
@@ -200,7 +203,7 @@ export class ConfigFile {
     }
     const records: RawRecord[] = [];
     for (const item of value.items) {
-      const map = this.#resolved(item as Node, document);
+      const map = this.#resolved(item as Node, document, report);
       if (!isMap(map)) {
         report.add(
           this.#placeOf(map ?? key),
@@ -214,7 +217,7 @@ export class ConfigFile {
       for (const pair of map.items) {
         const fieldKey = pair.key as Node;
         const name = isScalar(fieldKey) ? String(fieldKey.value) : '';
-        const node = this.#resolved(pair.value as Node | null, document);
+        const node = this.#resolved(pair.value as Node | null, document, report);
         const setting = this.#setting(name, fieldKey, node, document, report);
         const keyPlace = this.#keyPlace(fieldKey);
         if (setting !== undefined) fields.set(name, { ...setting, keyPlace });
@@ -225,8 +228,13 @@ export class ConfigFile {
     this.records.set(full, { place, records });
   }
 
-  #resolved(node: Node | null, document: Document): Node | null {
-    return isAlias(node) ? (node.resolve(document) ?? null) : node;
+  #resolved(node: Node | null, document: Document, report: Report): Node | null {
+    if (!isAlias(node)) return node;
+    const found = node.resolve(document);
+    if (found === undefined) {
+      report.add(this.#placeOf(node), 'config-syntax', 'this alias names no anchor before it');
+    }
+    return found ?? null;
   }
 
   #keyPlace(node: Node): Place {

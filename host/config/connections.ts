@@ -246,7 +246,9 @@ function readConnection(settings: Settings): Connection | undefined {
     );
   }
   if (scheme !== 'mysql' && scheme !== 'mariadb') return bad('is no address of MariaDB');
-  const url = urlOf(text.replace(/^[^:]*:/, 'mariadb:'));
+  const hasHost = !/^[^:]*:\/\/[^/?#]*@(:\d*)?\//.test(text);
+  // A URL with a user and without a host is none for the parser.
+  const url = urlOf(text.replace(/^[^:]*:/, 'mariadb:').replace(/@(?=[:/])/, '@localhost'));
   if (url === undefined)
     return bad(
       'cannot be read',
@@ -270,7 +272,7 @@ function readConnection(settings: Settings): Connection | undefined {
       );
     }
   }
-  if (url.hostname === '' && socketPath === undefined) return bad('names no host');
+  if ((url.hostname === '' || !hasHost) && socketPath === undefined) return bad('names no host');
   const host = url.hostname.replace(/^\[|\]$/g, '') || 'localhost';
   const port = url.port === '' ? DATABASE_PORT : Number(url.port);
   return {

@@ -25,6 +25,8 @@ export interface OptionText {
   readonly variable?: string;
   /** One line without a full stop. */
   readonly meaning: string;
+  /** Where the flag is a shorthand for less than the option. */
+  readonly flagMeaning?: string;
   /** How the default is found, where it is no constant. */
   readonly defaultNote?: string;
   /** For the sample, of options without a default. */

@@ -32,7 +32,9 @@ const DATASOURCES: RecordsOption = {
   flag: '--source <name=path...>',
   variable: 'CAUCUS_SOURCE',
   shapes: SOURCES,
-  meaning: `what fills sources: \`name\`, \`driver\` (${Object.keys(DRIVER_OPTIONS).join(', ')}) and the driver's own options; the flag is a file source: a file or directory (CSV, TSV, JSON, NDJSON, \`.facts\`) that fills the source and is watched`,
+  meaning: `what fills sources: a list of maps with \`name\`, \`driver\` (${Object.keys(DRIVER_OPTIONS).join(', ')}) and the options of the driver`,
+  flagMeaning:
+    'a file or directory (CSV, TSV, JSON, NDJSON, `.facts`) that fills the source and is watched',
 };
 
 const NODE = {
@@ -367,7 +369,7 @@ const STATE = {
     variable: 'CAUCUS_CLUSTER_SECRET_FILE',
     shapes: CLUSTER,
     example: '/etc/caucus/cluster-secret',
-    meaning: 'a file that holds the secret instead',
+    meaning: 'a file that holds the secret of the cluster, instead of `cluster.secret`',
   }),
   digestInterval: withDefault(integer(1, 1_000_000), String(DIGEST_REVISIONS), {
     key: 'cluster.digest_interval',

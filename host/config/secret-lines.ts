@@ -9,9 +9,9 @@ const SECRET_WORD = /password|passwd|secret|token|connection|transport_url/i;
 const SECRET_NAMES = ['password', 'secret', 'connection', 'transport_url'];
 /** Indentation, dashes of a list, quote, the name of the option. */
 const LINE = /^([ \t]*(?:- +)*)(["']?)([\w.-]*)/;
-const NAME_IN_FLOW = /[{,]\s*["']?([\w.-]+)["']?\s*:/g;
+const NAME_IN_FLOW = /[{,]\s*["']?([\w.-]+)["']?(?=\s*:)/g;
 
-/** What is shown of each line. `isKnown`: names whose values are no secrets unless they sound so. */
+/** `isKnown`: names whose values are no secrets, unless the names sound so. */
 export function withoutSecrets(
   lines: readonly string[],
   isKnown: (name: string) => boolean,

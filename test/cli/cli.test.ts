@@ -7,7 +7,18 @@ import test from 'node:test';
 import { inFolder, runCli } from './run-cli.ts';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-const COMMANDS = ['serve', 'check', 'fmt', 'run', 'query', 'subscribe', 'load', 'repl', 'status'];
+const COMMANDS = [
+  'serve',
+  'config',
+  'check',
+  'fmt',
+  'run',
+  'query',
+  'subscribe',
+  'load',
+  'repl',
+  'status',
+];
 // oxlint-disable-next-line no-control-regex
 const COLOR = /\u001b\[/;
 
