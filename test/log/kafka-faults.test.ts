@@ -19,9 +19,11 @@ import { bytesOf, readAll, readRange, textsOf } from '../suites/log-suite.ts';
 import { canStartOrSkip, componentDirectory } from '../support/components.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
-import { openTestLog } from '../support/kafka-client.ts';
+import { asAdmin, openTestLog, stockClient } from '../support/kafka-client.ts';
 
 const PROBE_INTERVAL_MS = 2;
+/** `ConfigResourceTypes.TOPIC`, which the package's CommonJS hides from an import. */
+const TOPIC_SETTINGS = 2;
 
 /** Resolves when `holds` does; leaves the processor to the brokers in between. */
 async function until(holds: () => boolean): Promise<void> {
@@ -89,7 +91,8 @@ describe('one broker', () => {
     if (isAbsent) return;
     directory = componentDirectory();
     const [port = 0] = await freePorts(1);
-    kafka = await startKafka({ directory, nodes: 1, faultPorts: [port] });
+    const properties = { 'log.cleaner.backoff.ms': 100 };
+    kafka = await startKafka({ directory, nodes: 1, faultPorts: [port], properties });
     const target = kafka.nodes[0]?.faultTarget;
     assert.ok(target);
     proxy = await startFaultProxy({ port, target });
@@ -274,6 +277,7 @@ describe('one broker', () => {
     const following = [follow(log, seen), follow(control, controlSeen)];
     await near.append('a', [bytesOf('0')]);
     await until(() => seen.length === 1 && controlSeen.length === 1);
+    told.length = 0;
     proxy.set({ kind: 'half-open' });
     await near.append('a', [bytesOf('1')]);
     await until(() => told.filter((line) => line.includes('did not answer')).length > 1);
@@ -284,6 +288,47 @@ describe('one broker', () => {
     stop.abort();
     await Promise.all(following);
     await Promise.all([log, control, near].map((one) => one.close()));
+  });
+
+  check('batches that compaction emptied are passed over', async () => {
+    const log = await openTestLog(kafka.brokers, 'compacted');
+    await log.ensureTopic('a');
+    for (let count = 0; count < 20; count++) await log.append('a', [bytesOf(`${count}`)]);
+    assert.equal((await readRange(log, 'a', 0, 20)).length, 20);
+    // Somebody turns compaction on later: it takes records without a key out, all of them, and
+    // leaves the last batch of a writer as a header only.
+    const topic = kafkaTopicName('compacted', 'a');
+    const configEntries = Object.entries({
+      'cleanup.policy': 'compact',
+      'min.cleanable.dirty.ratio': '0.01',
+      'segment.ms': '1',
+      'message.timestamp.type': 'LogAppendTime',
+    }).map(([name, value]) => ({ name, value }));
+    await asAdmin(kafka.brokers, async (admin) => {
+      const resource = { type: TOPIC_SETTINGS, name: topic, configEntries };
+      await admin.alterConfigs({ validateOnly: false, resources: [resource] });
+    });
+    const producer = stockClient(kafka.brokers).producer();
+    await producer.connect();
+    // Each begins another segment: what lies before it can be compacted.
+    const send = async (): Promise<void> => {
+      await producer.send({ topic, messages: [{ key: 'key', value: 'value' }] });
+    };
+    for (let count = 20; count > 0;) {
+      await send();
+      const { end } = await log.bounds('a');
+      const stop = new AbortController();
+      count = 0;
+      let next = 0;
+      for await (const chunk of log.read('a', 0, stop.signal)) {
+        count += chunk.records.filter(({ offset }) => offset < 20).length;
+        next = chunk.next;
+        if (next >= end) break;
+      }
+      assert.ok(next >= end);
+    }
+    await producer.disconnect();
+    await log.close();
   });
 
   check('a broker that lost the end of the log is noticed by readers and writers', async () => {
