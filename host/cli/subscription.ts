@@ -115,6 +115,10 @@ class Connection {
   private lost: Lost | undefined;
   private silence: NodeJS.Timeout | undefined;
   private silenceMs = CONNECT_MS_MAX;
+  /** Frames that came while a transaction was being delivered: a paused socket still has some. */
+  private readonly arrived: Buffer[] = [];
+  private isPumping = false;
+  private pumped = Promise.resolve();
 
   constructor(
     options: SubscriptionOptions,
@@ -151,7 +155,10 @@ class Connection {
         clearTimeout(this.silence);
         options.signal.removeEventListener('abort', abort);
         const why = reason.length > 0 ? reason.toString() : `close code ${code}`;
-        resolve(this.lost ?? { error: connectionLost(options.url, why) });
+        const done = (): void => resolve(this.lost ?? { error: connectionLost(options.url, why) });
+        // What is being delivered decides where the next connection goes on.
+        if (options.signal.aborted) done();
+        else void this.pumped.then(done);
       });
     });
   }
@@ -175,49 +182,74 @@ class Connection {
 
   private frameOnArrival(data: Buffer): void {
     if (this.lost !== undefined) return;
+    this.arrived.push(data);
+    if (this.isPumping) return;
     this.heard();
+    this.pumped = this.pump();
+  }
+
+  /** Frames one after another; without a wait for those that need none. */
+  private async pump(): Promise<void> {
+    this.isPumping = true;
     try {
-      const frame = parseJson(data);
-      if (!isObject(frame)) throw new TypeError('a frame is an object');
-      this.frame(frame);
+      for (let data = this.arrived.shift(); data !== undefined; data = this.arrived.shift()) {
+        if (this.lost !== undefined) return;
+        const frame = parseJson(data);
+        if (!isObject(frame)) throw new TypeError('a frame is an object');
+        const delivered = this.frame(frame);
+        if (delivered === undefined) continue;
+        clearTimeout(this.silence);
+        this.socket.pause();
+        await delivered;
+        this.heard();
+        this.socket.resume();
+      }
     } catch (error) {
       if (error instanceof ProblemsError) this.end(error);
       else this.end(notCaucus(this.options.url, 'it sent a frame that cannot be read'));
+    } finally {
+      this.isPumping = false;
     }
   }
 
-  private frame(frame: JsonObject): void {
+  /** A promise where nothing more may be read until it resolves. */
+  private frame(frame: JsonObject): Promise<void> | undefined {
     switch (frame['type']) {
       case 'welcome':
-        return this.welcomeOnArrival(frame);
+        this.welcomeOnArrival(frame);
+        return undefined;
       case 'subOk':
         this.following = true;
         this.listener.onColumns(frame['columns'] as readonly string[]);
         this.listener.onConnected();
-        return;
+        return undefined;
       case 'txBegin': {
         const snapshotFor = frame['snapshotFor'];
         const snapshot = Array.isArray(snapshotFor) && snapshotFor.includes(SUBSCRIPTION_ID);
         this.transaction = { snapshot, changes: [] };
-        return;
+        return undefined;
       }
       case 'rows':
-        return this.rowsOnArrival(frame);
+        this.rowsOnArrival(frame);
+        return undefined;
       case 'txEnd':
         return this.transactionOnEnd(frame);
       case 'progress':
-        return this.progressOnArrival(frame);
+        this.progressOnArrival(frame);
+        return undefined;
       case 'gap':
         // The rows in between are lost; a snapshot follows, and until then no token holds.
         this.token = undefined;
-        return;
+        return undefined;
       case 'goaway':
-        return this.goAwayOnArrival(frame);
+        this.goAwayOnArrival(frame);
+        return undefined;
       case 'error':
-        return this.errorOnArrival(frame);
+        this.errorOnArrival(frame);
+        return undefined;
       default:
         // A later server may say more.
-        return;
+        return undefined;
     }
   }
 
@@ -246,22 +278,19 @@ class Connection {
     }
   }
 
-  private transactionOnEnd(frame: JsonObject): void {
+  private async transactionOnEnd(frame: JsonObject): Promise<void> {
     const { transaction } = this;
     const token = textOf(frame['to']);
     if (transaction === undefined || token === undefined)
       throw new TypeError('txEnd without txBegin');
     this.transaction = undefined;
     const revision = frame['revision'] as bigint;
-    this.socket.pause();
-    void this.listener.onTransaction({ revision, token, ...transaction }).then(
-      () => {
-        this.token = token;
-        this.heard();
-        this.socket.resume();
-      },
-      (error: unknown) => this.end(error instanceof ProblemsError ? error : internal(error)),
-    );
+    try {
+      await this.listener.onTransaction({ revision, token, ...transaction });
+    } catch (error) {
+      throw error instanceof ProblemsError ? error : internal(error);
+    }
+    this.token = token;
   }
 
   private progressOnArrival(frame: JsonObject): void {

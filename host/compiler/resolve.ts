@@ -5,6 +5,7 @@
 import { isAggregate, isBuiltinName } from './builtins.ts';
 import { headTable } from './declare.ts';
 import type { ParsedPolicy } from './declare.ts';
+import { ARITY_MAX } from '../limits.ts';
 import { nearestName } from './nearest-name.ts';
 import { PolicyScope } from './policy-scope.ts';
 import { printExpression, printName, printRule } from './printer.ts';
@@ -80,7 +81,9 @@ class RuleResolver {
     const order = orderBody(this.#body.literals, this.#body.assumedBound);
     this.#reportUnbound(order, headTerms);
     if (diagnostics.errorCount > errors) return undefined;
-    if (!headTerms.some((term) => term.kind === 'aggregate')) this.#warnSingletons();
+    if (headTerms.some((term) => term.kind === 'aggregate')) {
+      if (!this.#checkSolutionWidth(headTerms)) return undefined;
+    } else this.#warnSingletons();
     const [owner, name] = headTable(head, this.#scope.policy.name);
     return {
       policy: this.#scope.policy.name,
@@ -92,6 +95,22 @@ class RuleResolver {
       variables: this.#body.variables,
       span,
     };
+  }
+
+  /** An aggregate keeps its distinct solutions as rows. */
+  #checkSolutionWidth(headTerms: readonly HeadTerm[]): boolean {
+    const inHead = new Set(headTerms.map((term) => variableOf(term)));
+    const count = this.#body.variables.filter(
+      (name, index) => inHead.has(index) || !name.startsWith('$'),
+    ).length;
+    if (count <= ARITY_MAX) return true;
+    this.#scope.policy.diagnostics.error(
+      'limit-exceeded',
+      this.#node.head.span,
+      `the aggregate ranges over ${count} variables, at most ${ARITY_MAX} can be counted apart`,
+      'write `_` for those that do not count, or move a part of the body into a rule of its own',
+    );
+    return false;
   }
 
   #checkHeadName(): boolean {
@@ -278,4 +297,9 @@ class RuleResolver {
 function valueWord(name: string): string {
   const word = name.toLowerCase();
   return word === 'none' ? 'null' : word;
+}
+
+function variableOf(term: HeadTerm): number | undefined {
+  if (term.kind === 'aggregate') return term.argument?.index;
+  return term.kind === 'variable' ? term.index : undefined;
 }

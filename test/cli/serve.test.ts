@@ -472,3 +472,40 @@ test('a server of something else is named as such', async () => {
     other.close();
   }
 });
+
+test('subscribe --from: many transactions at once are one line each, in order', async () => {
+  await withServer({}, [], async (server) => {
+    const post = async (value: number): Promise<void> => {
+      const response = await fetch(`${server.url}/v1/sources/s/batches`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ insert: { t: [[value]] }, delete: { t: [[value - 1]] } }),
+      });
+      assert.equal(response.status, 200);
+    };
+    await post(0);
+    // The server holds the changes of a view that somebody follows.
+    const first = subscribe(server, 's:t(x)');
+    const { token } = await first.next();
+    const revisions: number[] = [];
+    for (let value = 1; value <= 60; value++) await post(value);
+    const follower = subscribe(server, 's:t(x)', '--from', token);
+    for (let value = 1; value <= 60; value++) {
+      const { revision, snapshot, changes } = await follower.next();
+      assert.equal(snapshot, false);
+      assert.deepEqual(changes, [
+        ['-', [value - 1]],
+        ['+', [value]],
+      ]);
+      revisions.push(revision);
+    }
+    assert.deepEqual(
+      revisions,
+      [...revisions].sort((a, b) => a - b),
+    );
+    for (const { process: child } of [first, follower]) {
+      child.kill('SIGTERM');
+      assert.equal((await finished(child)).code, 0);
+    }
+  });
+});

@@ -19,6 +19,10 @@ export interface Case {
 
 const WIDE = Array.from({ length: 65 }, (_, index) => String(index)).join(', ');
 
+/** As many variables, each bound, each named twice. */
+const variables = (count: number): string =>
+  Array.from({ length: count }, (_, index) => `q(x${index}), q(x${index})`).join(', ');
+
 export const SOURCES: readonly CatalogSource[] = [
   {
     name: 'nova',
@@ -119,6 +123,12 @@ export const TEXT_CASES: readonly Case[] = [
     text: `p(x) :- «a${':a'.repeat(255)}»(x)`,
     message: /256 parts/,
     valid: `p(x) :- a${':a'.repeat(254)}(x)`,
+  },
+  {
+    code: 'limit-exceeded',
+    text: `«p(count())» :- ${variables(65)}`,
+    message: /65 variables, at most 64/,
+    valid: `p(count()) :- ${variables(64)}, q(_)`,
   },
   // parser
   {
