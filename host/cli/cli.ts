@@ -468,7 +468,7 @@ function serverUrl(flags: ClientFlags): string {
 
 /** Commands below commands, too. */
 function commandsOf(command: Command): Command[] {
-  return [command, ...command.commands.flatMap((below) => commandsOf(below as Command))];
+  return [command, ...command.commands.flatMap((below) => commandsOf(below))];
 }
 
 /**

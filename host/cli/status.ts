@@ -157,8 +157,8 @@ function digestText(replica: ReplicaPresence, all: readonly ReplicaPresence[]): 
       other !== replica && other.digest !== '' && other.digestRevision === replica.digestRevision,
   );
   if (others.length === 0) return 'not compared';
-  const alike = others.filter(({ digest }) => digest === replica.digest).length;
-  const what = alike === others.length ? 'agrees' : 'DIFFERS';
+  const different = others.filter(({ digest }) => digest !== replica.digest).length;
+  const what = different === 0 ? 'agrees' : `differs from ${different} of ${others.length}`;
   return `${what} at ${replica.digestRevision}`;
 }
 

@@ -133,7 +133,7 @@ function readTransport(settings: Settings): Transport | undefined {
     const [username, password] = part.slice(0, Math.max(0, at)).split(':', 2);
     const broker = part.slice(at + 1);
     const address = /:\d+$/.test(broker) ? broker : `${broker}:9092`;
-    if (!isGood(address, BROKER.read)) return bad('names a broker without host and port', remedy);
+    if (!isBroker(address)) return bad('names a broker without host and port', remedy);
     brokers.push(address);
     const name = decoded(username ?? '');
     const secret = password === undefined ? undefined : decoded(password);
@@ -384,9 +384,9 @@ function pemOf(settings: Settings, option: FreeOption<string>): string | undefin
   return undefined;
 }
 
-function isGood(text: string, read: (text: string, folder: string) => unknown): boolean {
+function isBroker(text: string): boolean {
   try {
-    read(text, '');
+    BROKER.read(text, '');
     return true;
   } catch {
     return false;

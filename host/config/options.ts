@@ -4,6 +4,7 @@
  * of all of them come from here.
  */
 import { DRIVER_OPTIONS } from '../../drivers/driver-options.ts';
+import { LEASE_TTL_MS } from '../../drivers/limits.ts';
 import {
   CHECKPOINT_RECORD_BYTES,
   CHECKPOINT_REVISIONS,
@@ -377,7 +378,7 @@ const STATE = {
     shapes: CLUSTER,
     meaning: 'replicas compare their digests at each revision that this divides; equal on all',
   }),
-  leaseTtl: withDefault(duration('1s', '10m'), '10s', {
+  leaseTtl: withDefault(duration('1s', '10m'), `${LEASE_TTL_MS / 1000}s`, {
     key: 'cluster.lease_ttl',
     variable: 'CAUCUS_CLUSTER_LEASE_TTL',
     shapes: ['datasources'],

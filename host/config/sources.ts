@@ -127,7 +127,7 @@ function driverSettings(record: RawRecord, driver: string, report: Report): Driv
       );
     }
   }
-  return settings as DriverSettings;
+  return settings;
 }
 
 function kindOf({ type }: DriverOption): Kind<unknown> {

@@ -67,6 +67,7 @@ export const LAYERS: readonly Layer[] = [
       'host/compiler/nearest-name.ts',
       'host/compiler/source-text.ts',
       'drivers/driver-options.ts',
+      'drivers/limits.ts',
     ],
     node: true,
   },
