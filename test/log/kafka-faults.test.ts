@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ConfigResourceTypes } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { startKafka } from '../../deploy/loopback/kafka.ts';
 import type { RunningKafka } from '../../deploy/loopback/kafka.ts';
 import { freePorts } from '../../deploy/loopback/ports.ts';
@@ -23,8 +23,6 @@ import type { FaultProxy } from '../support/fault-proxy.ts';
 import { asAdmin, openTestLog, stockClient } from '../support/kafka-client.ts';
 
 const PROBE_INTERVAL_MS = 2;
-/** `ConfigResourceTypes.TOPIC`, which the package's CommonJS hides from an import. */
-const TOPIC_SETTINGS = 2 as ConfigResourceTypes;
 
 /** Resolves when `holds` does; leaves the processor to the brokers in between. */
 async function until(holds: () => boolean): Promise<void> {
@@ -306,7 +304,7 @@ describe('one broker', () => {
       'message.timestamp.type': 'LogAppendTime',
     }).map(([name, value]) => ({ name, value }));
     await asAdmin(kafka.brokers, async (admin) => {
-      const resource = { type: TOPIC_SETTINGS, name: topic, configEntries };
+      const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries };
       await admin.alterConfigs({ validateOnly: false, resources: [resource] });
     });
     const producer = stockClient(kafka.brokers).producer();
