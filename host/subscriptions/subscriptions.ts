@@ -122,7 +122,8 @@ export class Subscriptions {
         failed.push({ id: request.id, error: lost });
         continue;
       }
-      if (view.position.revision > this.#position.revision) this.#position = view.position;
+      // Before the first commit the hub may only know what a starting replica said: no token.
+      if (view.position.revision >= this.#position.revision) this.#position = view.position;
       opened.push({ request, view, later: changesAfter(view, opening.commits) });
     }
     onOpened(opened, failed);

@@ -13,15 +13,21 @@ interface Line {
   readonly changes: readonly unknown[];
 }
 
+interface Follower {
+  next(): Promise<Line>;
+  stop(): Promise<void>;
+}
+
 /** Transactions of a follower, each line parsed; ends with the command's exit. */
-function follow(url: string, ...args: string[]) {
+function follow(url: string, ...args: string[]): Follower {
   const child = startCli(['subscribe', '--json', '--url', url, 's:t(x)', ...args]);
-  child.stderr.resume();
+  let stderr = '';
+  child.stderr.on('data', (piece: Buffer) => (stderr += piece.toString()));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     async next(): Promise<Line> {
       const { done, value } = await lines.next();
-      assert.ok(done !== true, 'the output has ended');
+      assert.ok(done !== true, `the output has ended: ${stderr}`);
       return JSON.parse(value as string) as Line;
     },
     async stop(): Promise<void> {
@@ -39,7 +45,9 @@ test('subscribe --from: many transactions at once are one line each, in order', 
     const server = await ServerProcess.start(cwd);
     // The server holds the changes of a view that somebody follows.
     const first = follow(server.url);
-    const { token } = await first.next();
+    const { revision: start, token } = await first.next();
+    assert.equal(start, 0);
+    assert.notEqual(token, '', 'there is a token before the first commit');
     for (let value = 1; value <= BATCHES; value++) {
       const batch = { insert: { t: [[value]] }, delete: { t: [[value - 1]] } };
       assert.equal((await server.batch('s', batch)).status, 200);
