@@ -105,6 +105,10 @@ export const UNCUT_MS_MAX = 75;
 export const ANNOUNCE_MS = 1_000;
 /** …and counts as gone when it has not for so long. */
 export const MEMBER_SILENT_MS = 5_000;
+/** The log is not trimmed past a replica that was there so lately. */
+export const TRIM_SILENT_MS = 60_000;
+/** Between two tries to start where the other replicas cannot help at the moment. */
+export const START_RETRY_MS = 1_000;
 /** Announcements that the log keeps, at least. */
 export const ANNOUNCEMENTS_KEPT = 2_000;
 /** Getting a checkpoint from another replica. */

@@ -12,6 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Driver } from '../drivers/driver.ts';
 import { createDriver } from '../drivers/registry.ts';
 import { DriverRunner } from '../drivers/runner.ts';
@@ -23,12 +24,19 @@ import type { PolicyText } from './cli/policy-file.ts';
 import { inputError } from './cli/problem.ts';
 import { servedReplica } from './cli/served-replica.ts';
 import { lower, lowerQuery } from './compiler/lower.ts';
-import type { ReplicaConfig, ServeConfig, SingleConfig, SourcePath } from './config.ts';
+import type {
+  DatasourceNodeConfig,
+  ReplicaConfig,
+  ServeConfig,
+  SingleConfig,
+  SourcePath,
+} from './config.ts';
 import { createWasmEngine } from './engine/wasm-engine.ts';
 import { CaucusError } from './errors.ts';
 import {
   DRAIN_EVALUATION_MS,
   ROWS_PER_TABLE_MAX,
+  START_RETRY_MS,
   VIEW_ROWS_MAX,
   VIEW_STEPS_MAX,
 } from './limits.ts';
@@ -36,11 +44,13 @@ import { CheckpointStore } from './log/checkpoint-store.ts';
 import { nodeDisk } from './log/node-disk.ts';
 import type { Logger } from './observe/log.ts';
 import { Closers } from './parts/closers.ts';
+import { openDatasourceServer } from './parts/datasource-server.ts';
 import { fetchCheckpoint } from './parts/fetch-checkpoint.ts';
 import { listen } from './parts/listen.ts';
 import { lockData, openData } from './parts/open-data.ts';
 import type { Data } from './parts/open-data.ts';
 import { putPolicies } from './parts/policy-files.ts';
+import { logHealth } from './parts/source-health.ts';
 import { createReplica } from './replica/create-replica.ts';
 import type { ReplicaDependencies } from './replica/dependencies.ts';
 import type { LocalReplica } from './replica/local-replica.ts';
@@ -62,11 +72,18 @@ export interface ServerParts {
 
 export interface RunningServer {
   readonly url: string;
-  status(): ReplicaStatus;
+  status(): ServerStatus;
   /** Resolves with the reason if the replica stops by itself. */
   readonly failed: Promise<Error>;
   /** Drains, then closes every part; once is enough. */
   close(): Promise<void>;
+}
+
+/** What both kinds of servers have to say; a datasource node has no policies and no revision. */
+export interface ServerStatus {
+  readonly revision: number;
+  readonly policies?: ReplicaStatus['policies'];
+  readonly sources: readonly { readonly name?: string; readonly source?: string }[];
 }
 
 /** Bytes of an id that no other process has. */
@@ -74,10 +91,32 @@ const ID_BYTES = 16;
 
 /** Resolves when requests are answered and the policies of the configuration are in force. */
 export async function startServer(config: ServeConfig, parts: ServerParts): Promise<RunningServer> {
-  if (config.shape === 'datasources') throw new Error('datasource nodes are not wired yet');
+  if (config.shape === 'datasources') return await startDatasources(config, parts);
   const server = new ReplicaServer(config, parts);
   await server.start();
   return server;
+}
+
+async function startDatasources(
+  config: DatasourceNodeConfig,
+  { logger, version }: ServerParts,
+): Promise<RunningServer> {
+  const closers = new Closers();
+  try {
+    const data = path.resolve(config.dataDirectory);
+    logger.info('server-starting', 'connecting', { version, data });
+    const { url, node } = await openDatasourceServer(config, logger, closers);
+    logger.info('server-ready', 'the datasource node runs', { url });
+    return {
+      url,
+      failed: new Promise(() => undefined),
+      status: () => ({ revision: 0, ...node.health() }),
+      close: () => closers.close(),
+    };
+  } catch (error) {
+    await closers.close();
+    throw error;
+  }
 }
 
 class ReplicaServer implements RunningServer {
@@ -164,7 +203,7 @@ class ReplicaServer implements RunningServer {
         this.#data ??= await openData(this.#config, this.#parts.logger, this.#closers);
         return this.#data;
       },
-      onDiverged: (found) => this.#rebuild(found),
+      onRebuild: (found) => this.#rebuild(found),
       onStopped: (reason) => {
         if (round === this.#round && this.#closing === undefined) this.#fail(reason);
       },
@@ -175,12 +214,14 @@ class ReplicaServer implements RunningServer {
   }
 
   /** Closes the round, and opens one whose state is made anew. */
-  #rebuild(suspect: Suspect): void {
+  #rebuild(suspect: Suspect | undefined): void {
     if (this.#rebuilding !== undefined || this.#closing !== undefined) return;
     const { logger } = this.#parts;
-    const { revision, agreedRevision } = suspect;
-    const message = `the replicas differ at revision ${revision}: this one is built anew`;
-    logger.warn('replica-rebuilding', message, { revision, agreedRevision });
+    const reason =
+      suspect === undefined
+        ? 'the others have trimmed the log past this replica'
+        : `the replicas differ at revision ${suspect.revision}`;
+    logger.warn('replica-rebuilding', `${reason}: its state is built anew`, { ...suspect });
     this.#rebuilding = (async () => {
       const round = this.#round;
       this.#round = undefined;
@@ -203,7 +244,8 @@ interface RoundOptions {
   readonly texts: readonly PolicyText[];
   readonly suspect: Suspect | undefined;
   readonly openData: () => Promise<Data>;
-  readonly onDiverged: (suspect: Suspect) => void;
+  /** The state is to be made anew; because of the suspect, or as the log went past it. */
+  readonly onRebuild: (suspect: Suspect | undefined) => void;
   readonly onStopped: (reason: Error) => void;
 }
 
@@ -261,6 +303,7 @@ class Round {
     const { address } = api;
     logger.info('server-listening', 'the state is being restored', { ...address });
     const replica = await this.#openReplica(await open());
+    this.#replica = replica;
     if (replica.status().phase === 'live') {
       await this.#declared.load(replica);
       await putPolicies(replica, this.#declared, texts, logger);
@@ -287,7 +330,22 @@ class Round {
     return { cluster: { secret: config.clusterSecret, newestCheckpoint } };
   }
 
-  async #openReplica({ log, store }: Data): Promise<LocalReplica> {
+  /** A node of a cluster waits for the others where it cannot start without them. */
+  async #openReplica(data: Data): Promise<LocalReplica> {
+    const { config, parts, turns } = this.#options;
+    for (;;) {
+      try {
+        return await this.#tryReplica(data);
+      } catch (error) {
+        const isPassing = error instanceof CaucusError && error.status === 503;
+        if (config.shape === 'single' || !isPassing || turns.isStopped) throw error;
+        parts.logger.warn('replica-event', error.message, { remedy: error.remedy });
+        await delay(START_RETRY_MS);
+      }
+    }
+  }
+
+  async #tryReplica({ log, store }: Data): Promise<LocalReplica> {
     const { config, parts, turns } = this.#options;
     const engine = await createWasmEngine(parts.coreWasm, {
       yield: turns.next,
@@ -319,13 +377,15 @@ class Round {
       yield: turns.next,
       ...this.#listeners(),
     });
-    this.#replica = replica;
     this.#closers.add(() => replica.close());
     return replica;
   }
 
-  #clusterParts(): Pick<ReplicaDependencies, 'node' | 'fetchCheckpoint' | 'onDiverged'> {
-    const { config, suspect, onDiverged, parts } = this.#options;
+  #clusterParts(): Pick<
+    ReplicaDependencies,
+    'node' | 'fetchCheckpoint' | 'onDiverged' | 'onOvertaken'
+  > {
+    const { config, suspect, onRebuild, parts } = this.#options;
     if (config.shape === 'single') return {};
     const url = config.publicUrl ?? ownUrl(config, this.url);
     if (url === '') {
@@ -333,11 +393,13 @@ class Round {
         remedy: 'say with `api.public_url` under which address they reach it',
       });
     }
-    const { nodeId, digestRevisions, clusterSecret } = config;
+    const { nodeId, digestRevisions, clusterSecret, syncPeriodMs: repairMs } = config;
+    const doubt = suspect === undefined ? {} : { suspect };
     return {
-      node: { nodeId, url, digestRevisions, ...(suspect === undefined ? {} : { suspect }) },
+      node: { nodeId, url, digestRevisions, repairMs, ...doubt },
       fetchCheckpoint: (peer) => fetchCheckpoint(peer, clusterSecret),
-      onDiverged,
+      onDiverged: onRebuild,
+      onOvertaken: () => onRebuild(undefined),
     };
   }
 
@@ -401,17 +463,6 @@ async function expectPath({ name, path: target }: SourcePath): Promise<void> {
       note: 'name a file or directory after `--source NAME=`',
     });
   });
-}
-
-function logHealth({ source, state, problems }: SourceHealth, logger: Logger): void {
-  if (state === 'fresh') logger.info('source-fresh', `\`${source}\` is up to date`, { source });
-  if (state !== 'stale') return;
-  for (const problem of problems) {
-    const { file, line, column } = problem;
-    const place = [file, line, column].filter((part) => part !== undefined).join(':');
-    const remedy = problem.remedy;
-    logger.warn('source-stale', problem.message, { source, place, remedy });
-  }
 }
 
 /** Between two steps of a long evaluation: signals, timers and requests get their turn. */

@@ -87,10 +87,22 @@ function loggerOf({ log }: ServeConfig, terminal: Terminal): Logger {
 
 function printBanner(server: RunningServer, config: ServeConfig, terminal: Terminal): void {
   const { out } = terminal;
-  const { policies, sources } = server.status();
+  const { policies = [], sources } = server.status();
+  const title = `${out.bold('caucus')} ${packageVersion()}`;
+  if (config.shape === 'datasources') {
+    const names = sources.map(({ source }) => source).join(', ');
+    const lines = [
+      `${title}, datasource node ${config.nodeId}, tells its health on ${out.cyan(server.url)}`,
+      `  sources   ${names || 'none; name them under `datasources:` in the configuration'}`,
+      `  stop      Ctrl-C`,
+    ];
+    terminal.print(lines.join('\n'));
+    return;
+  }
   const names = policies.map((policy) => `${policy.name} (${policy.rules})`).join(', ');
+  const node = config.shape === 'replica' ? `, replica ${config.nodeId},` : '';
   const lines = [
-    `${out.bold('caucus')} ${packageVersion()} listens on ${out.cyan(server.url)}`,
+    `${title}${node} listens on ${out.cyan(server.url)}`,
     `  data      ${config.dataDirectory}`,
     `  policies  ${names === '' ? 'none; load one with `--policy FILE`' : names}`,
     `  sources   ${sources.map((source) => source.name).join(', ') || 'none yet'}`,

@@ -19,6 +19,8 @@ export const LOG_EVENTS = {
   'source-stale': 'a source could not be read; its last good rows stay',
   'source-failed': 'a driver stopped with an error and will be started again',
   'replica-event': 'something the replica reports',
+  'datasources-active': 'this datasource node holds the lease and reads the sources',
+  'datasources-standby': 'another datasource node holds the lease',
   'replica-rebuilding': 'the replica differs from the others; it is built anew',
   'log-trouble': 'the log could not be reached for a moment; it is tried again',
   'log-event': 'something the connection to the log reports',

@@ -34,11 +34,11 @@ export async function listen(
 }
 
 /** Other nodes call this one by it. */
-function publicHost({ publicUrl }: ServeConfig): string[] {
+export function publicHost({ publicUrl }: ServeConfig): string[] {
   return publicUrl === undefined ? [] : [new URL(publicUrl).host];
 }
 
-function listenProblem(error: NodeJS.ErrnoException, host: string, port: number): unknown {
+export function listenProblem(error: NodeJS.ErrnoException, host: string, port: number): unknown {
   const place = `${host}:${port}`;
   switch (error.code) {
     case 'EADDRINUSE':

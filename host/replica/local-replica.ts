@@ -5,7 +5,7 @@
 import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
-import { DISK_PROBE_MS } from '../limits.ts';
+import { DISK_PROBE_MS, SOURCE_SILENT_MS } from '../limits.ts';
 import { decodeRecord, encodeRecord, recordChecksum } from '../log/records.ts';
 import type { CutRecord, PolicyRecord, Vector } from '../log/records.ts';
 import { compareStrings } from '../value/value.ts';
@@ -16,6 +16,7 @@ import { CutReader } from './cut-reader.ts';
 import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
 import { stateDigest } from './digest.ts';
 import { dryRunPolicy } from './dry-run.ts';
+import { staleReason } from './fenced-source.ts';
 import { Fold, FoldStalled } from './fold.ts';
 import type { FoldCommit } from './fold.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -35,9 +36,10 @@ import type {
   QueryRequest,
   Replica,
   ReplicaStatus,
+  SourceStatus,
   View,
 } from './replica.ts';
-import type { ReplicatedState } from './replicated-state.ts';
+import type { ReplicatedState, SourceState } from './replicated-state.ts';
 import { readRecord, SEMANTICS_LEVEL } from './restore.ts';
 import type { Restored } from './restore.ts';
 import { RevisionWaiters } from './revision-waiters.ts';
@@ -194,9 +196,11 @@ export class LocalReplica implements Replica {
     try {
       await this.#policies.heal();
     } catch (error) {
-      // With a full disk the outbox waits: the next policy write heals it first.
-      if (!(error instanceof CaucusError) || error.code !== 'disk_full') throw error;
-      this.#lifecycle.on('append-failed');
+      // The outbox waits: the next policy write, or the next look at it, heals it.
+      if (!(error instanceof CaucusError)) throw error;
+      if (error.code === 'disk_full') this.#lifecycle.on('append-failed');
+      else if (this.#peers !== undefined && error.status === 503) this.#deps.onProblem?.(error);
+      else throw error;
     }
     if (this.#peers === undefined) {
       this.#lifecycle.on('caught-up');
@@ -219,7 +223,6 @@ export class LocalReplica implements Replica {
     const { program, failures } = this.#live.running;
     const rules = new Map<string, number>();
     for (const rule of program.rules) rules.set(rule.policy, (rules.get(rule.policy) ?? 0) + 1);
-    const { engine } = this.#live;
     const retained = this.#views.historyFrom;
     return {
       ...this.#position,
@@ -231,19 +234,26 @@ export class LocalReplica implements Replica {
         rules: rules.get(name) ?? 0,
         failed: failures.policies.get(name)?.code ?? null,
       })),
-      sources: [...this.#state.sources.values()].map(({ name, tables }) => ({
-        name,
-        tables: Object.fromEntries(
-          [...tables.keys()].map((table) => [
-            table,
-            engine.count(tableKey({ owner: name, name: table })),
-          ]),
-        ),
-        stale: false,
-      })),
+      sources: [...this.#state.sources.values()].map((source) => this.#sourceStatus(source)),
       digest: this.#digest(),
       ...(this.#peers === undefined ? {} : { cluster: this.#peers.status() }),
       ...(retained === undefined ? {} : { retainFrom: this.#positionAt(retained).token }),
+    };
+  }
+
+  #sourceStatus({ name, tables, kind, fenced }: SourceState): SourceStatus {
+    const { engine } = this.#live;
+    const rows = [...tables.keys()].map((table): [string, number] => [
+      table,
+      engine.count(tableKey({ owner: name, name: table })),
+    ]);
+    const reason = kind === 'push' ? undefined : staleReason(fenced, this.#state.timeMs);
+    return {
+      name,
+      tables: Object.fromEntries(rows),
+      stale: reason !== undefined,
+      ...(reason === undefined ? {} : { problems: [{ message: reason }] }),
+      ...(kind === 'push' ? {} : { generation: fenced.generation, owner: fenced.owner }),
     };
   }
 
@@ -343,6 +353,8 @@ export class LocalReplica implements Replica {
       this.#waiters.fail(reason);
       this.#versionWaiters.fail(reason);
       this.#deps.onProblem?.(error instanceof Error ? error : reason);
+      const isOvertaken = reason.code === 'revision_expired';
+      if (isOvertaken && this.#peers !== undefined) this.#deps.onOvertaken?.();
     }
   }
 
@@ -443,6 +455,7 @@ export class LocalReplica implements Replica {
         await this.#sequencer.requestCut();
       },
       repair: () => this.#policies.repair(),
+      tick: () => this.#tick(),
       onDiverged: (suspect, error) => {
         onProblem?.(error);
         this.#lifecycle.on('diverged');
@@ -451,6 +464,14 @@ export class LocalReplica implements Replica {
       onAgreed: () => this.#lifecycle.on('agreed'),
       onProblem: (error) => onProblem?.(error),
     });
+  }
+
+  /** Sources fall silent by the time of the log, which only cuts move. */
+  async #tick(): Promise<void> {
+    const { timeMs, sources } = this.#state;
+    const hasFenced = [...sources.values()].some(({ kind }) => kind === 'fenced');
+    if (!hasFenced || this.#deps.now() - timeMs < SOURCE_SILENT_MS) return;
+    await this.#sequencer.requestCut();
   }
 
   /** Reads ahead of the cuts what any writer may append to. */

@@ -10,13 +10,16 @@ import type { Member } from './members.ts';
 export class PeerCheckpoints {
   readonly #deps: ReplicaDependencies;
   readonly #candidates: Member[];
+  /** Another replica has one, or had when it was last heard of. */
+  readonly areExpected: boolean;
 
   constructor(deps: ReplicaDependencies, announced: readonly Member[]) {
     this.#deps = deps;
     this.#candidates = announced
       .filter(({ nodeId, url }) => nodeId !== deps.node?.nodeId && url !== '')
-      .filter(({ checkpointRevision, phase }) => checkpointRevision > 0 && phase === 'live')
+      .filter(({ checkpointRevision, phase }) => checkpointRevision > 0 && phase !== 'quarantined')
       .sort((a, b) => a.checkpointRevision - b.checkpointRevision);
+    this.areExpected = this.#candidates.length > 0;
   }
 
   /** Stores the checkpoint of the next replica that has one; its revision, undefined: none left. */

@@ -8,6 +8,7 @@ import {
   DIGESTS_KEPT,
   DIGEST_WAIT_MS,
   POLICY_REPAIR_MS,
+  TRIM_SILENT_MS,
   UNCUT_MS_MAX,
   UNCUT_MS_MIN,
 } from '../limits.ts';
@@ -29,6 +30,8 @@ export interface NodeSettings {
   readonly url: string;
   /** Digests are compared at revisions that this divides; equal on all replicas. */
   readonly digestRevisions: number;
+  /** Between two looks at the policy database, about. */
+  readonly repairMs?: number;
   /** It was rebuilt because of this: it becomes live when the others agree with it there. */
   readonly suspect?: Suspect;
 }
@@ -56,6 +59,8 @@ export interface PeersOptions {
   readonly presence: () => Presence;
   readonly propose: (ends: ReadonlyMap<string, TopicEnd>) => Promise<void>;
   readonly repair: () => Promise<void>;
+  /** Moves the time of the log where nothing else has for long. */
+  readonly tick: () => Promise<void>;
   /** This replica is to be believed no longer. */
   readonly onDiverged: (suspect: Suspect, error: CaucusError) => void;
   /** A replica that was rebuilt is like the others again. */
@@ -150,13 +155,16 @@ export class Peers {
   }
 
   /**
-   * Two replicas have a checkpoint of this revision or a later one, and no live one is behind it:
-   * the log below is not needed any more. 0: all of it is.
+   * Two replicas have a checkpoint of this revision or a later one, and none that was there lately
+   * is behind it: the log below is not needed any more. 0: all of it is.
    */
   trimRevision(): number {
-    const saved = this.members.list().map(({ checkpointRevision }) => checkpointRevision);
+    const members = this.members.list();
+    const saved = members.map(({ checkpointRevision }) => checkpointRevision);
     const second = saved.sort((a, b) => b - a)[1] ?? 0;
-    return Math.min(second, ...this.members.live().map(({ revision }) => revision));
+    const since = this.#options.now() - TRIM_SILENT_MS;
+    const lately = members.filter(({ seenMs, phase }) => seenMs >= since && phase !== 'stopped');
+    return Math.min(second, ...lately.map(({ revision }) => revision));
   }
 
   topicOnSeen(topic: string, end: TopicEnd): void {
@@ -274,11 +282,11 @@ export class Peers {
 
   /** Proposals whose writer is gone are published by whoever looks next. */
   #repairLater(): void {
-    const { setTimer, random, repair, onProblem } = this.#options;
+    const { node, setTimer, random, repair, tick, onProblem } = this.#options;
     const cancel = setTimer(
       () => {
         this.#cancels.delete(cancel);
-        void Promise.all([repair(), this.#readLeases()])
+        void Promise.all([repair(), tick(), this.#readLeases()])
           .catch((error: unknown) => {
             if (error instanceof Error && !this.#isClosed) onProblem(error);
           })
@@ -286,7 +294,7 @@ export class Peers {
             if (!this.#isClosed) this.#repairLater();
           });
       },
-      POLICY_REPAIR_MS * (0.5 + random()),
+      (node.repairMs ?? POLICY_REPAIR_MS) * (0.5 + random()),
     );
     this.#cancels.add(cancel);
   }

@@ -108,6 +108,9 @@ export interface SourceStatus {
   readonly tables: Readonly<Record<string, number>>;
   /** The rows are the last good ones: the outside cannot be read. */
   readonly stale: boolean;
+  /** Of sources with one fenced writer: which it is. */
+  readonly generation?: number;
+  readonly owner?: string;
   /** Of sources that a driver fills. */
   readonly driver?: string;
   readonly state?: 'starting' | 'fresh' | 'stale' | 'stopped';

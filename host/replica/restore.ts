@@ -135,6 +135,11 @@ export async function restore(
     }
   }
   if (genesis === undefined) {
+    if (peers.areExpected) {
+      throw new CaucusError('not_ready', 'no other replica gives a checkpoint at the moment', {
+        remedy: 'start again when another replica can be reached',
+      });
+    }
     throw new CaucusError('log_damaged', 'the log was trimmed and no checkpoint fits it', {
       remedy: LOG_REMEDY,
     });

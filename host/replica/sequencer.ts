@@ -226,12 +226,16 @@ export class Sequencer {
         this.#ensured.add(topic);
       }
       const records = group.flatMap((submission) => submission.records);
-      let { first: offset } = await log.append(topic, records);
+      const { first, offsets } = await log.append(topic, records);
+      // Other writers' records may lie between those of a large append.
+      const offsetOf = (index: number): number => offsets?.[index] ?? first + index;
       const last = records.at(-1) as Uint8Array;
-      this.#raiseEnd(topic, { end: offset + records.length, checksum: checksumOf(last) });
+      const end = offsetOf(records.length - 1) + 1;
+      this.#raiseEnd(topic, { end, checksum: checksumOf(last) });
+      let index = 0;
       return group.map((submission) => {
-        const key = `${topic}@${offset}`;
-        offset += submission.records.length;
+        const key = `${topic}@${offsetOf(index)}`;
+        index += submission.records.length;
         return { key, submission };
       });
     } catch (error) {
