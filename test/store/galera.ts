@@ -11,6 +11,7 @@ import { createConnection } from 'mariadb';
 import type { Connection } from 'mariadb';
 import { startGalera } from '../../deploy/loopback/galera.ts';
 import type { RunningGalera } from '../../deploy/loopback/galera.ts';
+import type { RunningMariadb } from '../../deploy/loopback/mariadb.ts';
 import { openMariadbStore } from '../../host/store/mariadb-store.ts';
 import type { MariadbStore, WrapConnection } from '../../host/store/mariadb-store.ts';
 import { put } from '../suites/store-suite.ts';
@@ -23,19 +24,25 @@ const READS = 200;
 /** A race that has not come true after so many tries is taken as prevented. */
 const CONTROL_TRIES_MAX = 5_000;
 
-let cluster: RunningGalera;
+let cluster: RunningGalera | undefined;
 let databases = 0;
 
 before(async () => {
   cluster = await startGalera({ directory: componentDirectory() });
 });
-after(() => cluster.kill());
+after(() => cluster?.kill());
+
+function nodeAt(index: number): RunningMariadb {
+  const node = cluster?.nodes[index];
+  assert.ok(node !== undefined, 'there is no cluster');
+  return node;
+}
 
 interface World {
   readonly name: string;
   /** On node 0, 1 or 2. */
-  open(node: number, wrap?: WrapConnection): Promise<MariadbStore>;
-  connect(node: number): Promise<Connection>;
+  readonly open: (node: number, wrap?: WrapConnection) => Promise<MariadbStore>;
+  readonly connect: (node: number) => Promise<Connection>;
 }
 
 /** A database of its own; what is opened on it is closed after the test. */
@@ -43,11 +50,11 @@ async function withDatabase(body: (world: World) => Promise<void>): Promise<void
   const name = `galera_${++databases}`;
   const closers: (() => Promise<void>)[] = [];
   const url = (node: number): string => {
-    const address = new URL(cluster.nodes[node]?.url ?? '');
+    const address = new URL(nodeAt(node).url);
     address.pathname = `/${name}`;
     return address.href;
   };
-  const admin = await createConnection(cluster.nodes[0]?.url ?? '');
+  const admin = await createConnection(nodeAt(0).url);
   await admin.query(`CREATE DATABASE ${name}`);
   await admin.end();
   try {
@@ -230,9 +237,9 @@ test('a node that is killed takes no acknowledged proposal with it', () =>
         };
       });
     await reaches(20);
-    await cluster.nodes[2]?.kill();
+    await nodeAt(2).kill();
     await reaches(taken + 20);
-    await cluster.nodes[2]?.start();
+    await nodeAt(2).start();
     // It takes part again.
     const before = attempts.length;
     await new Promise<void>((resolve) => {
@@ -251,14 +258,14 @@ test('a node that was paused answers with what the others have, or not at all', 
     const writer = await open(0);
     const reader = await open(2);
     await reader.head();
-    cluster.nodes[2]?.pause();
+    nodeAt(2).pause();
     let head = await writer.head();
     for (let i = 0; i < 5; i++) {
       const result = await writer.propose(head.version, head.hash, 'put', put('p', `${i}`));
       assert.ok(result.ok);
       head = result;
     }
-    cluster.nodes[2]?.resume();
+    nodeAt(2).resume();
     for (;;) {
       try {
         assert.deepEqual(await reader.head(), { version: head.version, hash: head.hash });
