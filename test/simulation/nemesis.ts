@@ -4,12 +4,12 @@ import type { Random } from '../support/random.ts';
 import { goodLink } from './fake-log.ts';
 import type { Broker } from './fake-log.ts';
 import type { Lane, Scheduler } from './scheduler.ts';
-import type { SimNode } from './sim-node.ts';
+import type { SimProcess } from './sim-process.ts';
 
 export interface NemesisParts {
   readonly scheduler: Scheduler;
   readonly broker: Broker;
-  readonly nodes: readonly SimNode[];
+  readonly nodes: readonly SimProcess[];
   readonly random: Random;
   readonly record: (event: HistoryEvent) => void;
   readonly losesRecords: boolean;
@@ -17,7 +17,7 @@ export interface NemesisParts {
 
 const HOUR_MS = 3_600_000;
 
-type Fault = (node: SimNode) => string;
+type Fault = (node: SimProcess) => string;
 
 export class Nemesis {
   readonly #parts: NemesisParts;
@@ -125,21 +125,21 @@ export class Nemesis {
     ];
   }
 
-  #crash(node: SimNode, withMachine: boolean): string {
+  #crash(node: SimProcess, withMachine: boolean): string {
     if (!node.isUp) return `${node.id} is down already`;
     void node.crash(withMachine);
     this.#restartLater(node);
     return `${node.id} crashes${withMachine ? ' with its machine' : ''}`;
   }
 
-  #stop(node: SimNode): string {
-    if (node.replica === undefined) return `${node.id} is not running`;
+  #stop(node: SimProcess): string {
+    if (!node.isUp) return `${node.id} is not running`;
     void node.stop();
     this.#restartLater(node);
     return `${node.id} is stopped`;
   }
 
-  #restartLater(node: SimNode): void {
+  #restartLater(node: SimProcess): void {
     this.#for(3_000, () => {
       void node.start();
     });

@@ -13,8 +13,10 @@ import type {
   CaucusRecord,
   CutRecord,
   PolicyRecord,
+  DeltaRecord,
   PushRecord,
   RecordChange,
+  SnapshotRecord,
 } from '../../host/log/records.ts';
 import { blockRows } from '../../host/value/row-block.ts';
 import { evaluate, evaluateQuery } from '../oracle/naive-evaluator.ts';
@@ -30,8 +32,21 @@ export interface AppliedBatch {
   readonly body: string;
 }
 
+/** The writer of a driven source whose records count. */
+interface Writer {
+  generation: number;
+  owner: string;
+  sequence: number;
+  /** Nothing more of this generation counts. */
+  isBroken: boolean;
+  /** Tables whose rows it has told. */
+  known: Set<string> | 'all';
+  parts: (SnapshotRecord | DeltaRecord)[];
+}
+
 interface Source {
   readonly name: string;
+  readonly writer: Writer;
   readonly topic: string;
   readonly tables: Map<string, number>;
   /** Revision by batch id. */
@@ -142,8 +157,9 @@ export class Reference {
     for (const { topic, records } of news) {
       const source = [...this.#sources.values()].find((one) => one.topic === topic);
       for (const { record } of records) {
-        if (source !== undefined && record.kind === 'push')
-          this.#foldPush(revision, source, record);
+        if (source === undefined) continue;
+        if (record.kind === 'push') this.#foldPush(revision, source, record);
+        else this.#foldDriven(revision, source, record);
       }
     }
   }
@@ -158,8 +174,14 @@ export class Reference {
       for (const { name, text } of record.changes) {
         if (this.#sources.has(name)) continue;
         const topic = `source.${name}.${text?.split(' ')[0]}`;
-        const source = { name, topic, tables: new Map(), ids: new Map(), unfinished: new Map() };
-        this.#sources.set(name, source);
+        this.#sources.set(name, {
+          name,
+          topic,
+          writer: newWriter(0, ''),
+          tables: new Map(),
+          ids: new Map(),
+          unfinished: new Map(),
+        });
       }
       return;
     }
@@ -195,6 +217,37 @@ export class Reference {
     this.#apply(source, changes, record.snapshot);
     const { name } = source;
     this.batches.push({ revision, source: name, id: record.batchId, body: bodyOf(changes) });
+  }
+
+  #foldDriven(revision: number, source: Source, record: CaucusRecord): void {
+    const { writer } = source;
+    if (record.kind === 'open') {
+      const { generation, owner } = record;
+      if (generation > writer.generation) Object.assign(writer, newWriter(generation, owner));
+      return;
+    }
+    if (!('sequence' in record)) return;
+    if (record.generation !== writer.generation || record.owner !== writer.owner) return;
+    if (writer.isBroken || record.sequence <= writer.sequence) return;
+    writer.isBroken = record.sequence !== writer.sequence + 1;
+    writer.sequence = record.sequence;
+    if (writer.isBroken || (record.kind !== 'snapshot' && record.kind !== 'delta')) return;
+    writer.parts.push(record);
+    if (!record.lastOfBatch) return;
+    const changes = writer.parts.flatMap((part) => part.changes);
+    writer.parts = [];
+    const isSnapshot = record.kind === 'snapshot';
+    if (isSnapshot) writer.known = 'all';
+    for (const { table, replace } of changes) {
+      if (writer.known === 'all' || writer.known.has(table)) continue;
+      if (replace !== true) {
+        writer.isBroken = true;
+        return;
+      }
+      writer.known.add(table);
+    }
+    this.#apply(source, isSnapshot ? replacingFirst(changes) : changes, isSnapshot);
+    this.batches.push({ revision, source: source.name, id: null, body: bodyOf(changes) });
   }
 
   #apply(source: Source, changes: readonly RecordChange[], isSnapshot: boolean): void {
@@ -257,6 +310,18 @@ export class Reference {
     }
     return evaluateQuery(program, query, known).map(rowKey).sort();
   }
+}
+
+function newWriter(generation: number, owner: string): Writer {
+  return { generation, owner, sequence: 0, isBroken: false, known: new Set(), parts: [] };
+}
+
+/** The first change of each table empties it. */
+function replacingFirst(changes: readonly RecordChange[]): RecordChange[] {
+  return changes.map((change, index) => {
+    const isFirst = changes.findIndex((other) => other.table === change.table) === index;
+    return isFirst ? { ...change, replace: true } : change;
+  });
 }
 
 /** Changes as text: what a client sent and what the log has can be compared. Parts are joined. */

@@ -76,8 +76,9 @@ export class Scheduler {
     // What was started before the first event runs up to where it waits.
     await this.#settle();
     for (let ran = 0; !isDone();) {
-      const event = this.#take();
-      if (event === undefined || ran >= eventsMax || event.atMs > untilMs) return false;
+      const next = this.#heap[0];
+      if (next === undefined || ran >= eventsMax || next.atMs > untilMs) return false;
+      const event = this.#take() as Event;
       if (event.run === undefined || event.lane.isDead) continue;
       this.nowMs = Math.max(this.nowMs, event.atMs);
       if (event.lane.isPaused) {

@@ -1,7 +1,4 @@
-/**
- * One simulated machine with one replica: its disk, its clock, its links, its process that may
- * crash and is started again, as a supervisor would.
- */
+/** A machine with a replica. */
 import { CaucusError } from '../../host/errors.ts';
 import { CheckpointStore } from '../../host/log/checkpoint-store.ts';
 import type { Log } from '../../host/log/log.ts';
@@ -9,36 +6,25 @@ import { createReplica } from '../../host/replica/create-replica.ts';
 import type { FetchedCheckpoint, ReplicaDependencies } from '../../host/replica/dependencies.ts';
 import type { Phase } from '../../host/replica/lifecycle.ts';
 import type { LocalReplica } from '../../host/replica/local-replica.ts';
-import type { Store } from '../../host/store/store.ts';
 import { blockRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import { rowKey } from '../oracle/row-set.ts';
-import { FaultyDisk } from '../support/faulty-disk.ts';
-import type { HistoryEvent, NodeEvent } from '../support/history.ts';
-import type { Random } from '../support/random.ts';
 import { acquireEngine, compilersOf, releaseEngine } from './engines.ts';
 import type { EngineName, PooledEngine } from './engines.ts';
-import { FakeLog, goodLink } from './fake-log.ts';
-import type { Broker, Link } from './fake-log.ts';
-import { FakeStore } from './fake-store.ts';
-import type { StoreLink, StoreState } from './fake-store.ts';
-import type { Lane, Scheduler } from './scheduler.ts';
+import type { Broker } from './fake-log.ts';
+import type { Lane } from './scheduler.ts';
+import { SimProcess } from './sim-process.ts';
+import type { Life, ProcessParts } from './sim-process.ts';
 
-export interface NodeParts {
-  readonly id: string;
-  readonly scheduler: Scheduler;
-  readonly broker: Broker;
-  readonly store: StoreState;
-  readonly random: Random;
+export interface NodeParts extends ProcessParts {
   readonly engineName: EngineName;
-  /** All nodes; digests are compared where there is more than one. */
+  /** Replicas; digests are compared where there is more than one. */
   readonly nodeCount: number;
   readonly digestRevisions: number;
   readonly checkpointRevisions: number;
   readonly recordBytes: number;
   /** A `state` event is written at revisions that this divides. */
   readonly stateRevisions: number;
-  readonly record: (event: HistoryEvent) => void;
   readonly peer: (id: string) => SimNode;
   /** What the replica sees in place of the log: how negative controls switch something off. */
   readonly wrapLog: ((log: Log, broker: Broker) => Log) | undefined;
@@ -49,109 +35,32 @@ export class Gone extends Error {}
 
 const RESTART_MS = 100;
 
-export class SimNode {
-  readonly id: string;
-  readonly disk: FaultyDisk;
-  readonly link: Link = goodLink();
-  readonly storeLink: StoreLink = { isCut: false, lossChance: 0 };
-  /** Of its clock against virtual time. */
-  clockOffsetMs = 0;
-  run = 0;
-  replica: LocalReplica | undefined;
-  lane: Lane;
-  /** It gave up and is not started again. */
-  hasFailed = false;
-  /** Newest revision of this run. */
+export class SimNode extends SimProcess {
+  /** Newest of this run. */
   revision = -1;
+  readonly #nodeParts: NodeParts;
+  #replica: LocalReplica | undefined;
   #phase: Phase = 'starting';
-  /** Asked for while the process was still ending. */
-  #isAskedToStart = false;
-  readonly #parts: NodeParts;
   #engine: PooledEngine | undefined;
   #checkpoints: CheckpointStore | undefined;
-  #waiting = new Set<() => void>();
-  #isStarting = false;
+  readonly #waiting = new Set<() => void>();
 
   constructor(parts: NodeParts) {
-    this.#parts = parts;
-    this.id = parts.id;
-    this.lane = parts.scheduler.lane(parts.id);
-    this.disk = new FaultyDisk({ turn: () => this.lane.step() });
-  }
-
-  get isUp(): boolean {
-    return this.replica !== undefined || this.#isStarting;
+    super(parts);
+    this.#nodeParts = parts;
   }
 
   get isLive(): boolean {
-    return this.replica !== undefined && this.#phase === 'live';
+    return this.#replica !== undefined && this.#phase === 'live';
   }
 
-  /** Starts the process; where it cannot start now, again after a while. */
-  async start(): Promise<void> {
-    this.#isAskedToStart = true;
-    if (this.isUp || this.hasFailed) return;
-    this.#isAskedToStart = false;
-    this.#isStarting = true;
-    this.#phase = 'starting';
-    this.revision = -1;
-    const run = ++this.run;
-    const { scheduler, engineName } = this.#parts;
-    const lane = scheduler.lane(`${this.id}#${run}`);
-    this.lane = lane;
-    const engine = await scheduler.real(acquireEngine(engineName));
-    if (lane.isDead) return;
-    engine.yield = () => lane.step();
-    this.#engine = engine;
-    this.#note('started');
-    try {
-      const replica = await createReplica(this.#dependencies(lane, engine, run));
-      this.replica = replica;
-      this.#isStarting = false;
-      if (this.isLive) this.#note('live');
-    } catch (error) {
-      this.#isStarting = false;
-      this.#fail(error);
-    }
-  }
-
-  /** The process is gone at once; with the machine goes what was not synced. */
-  async crash(withMachine: boolean): Promise<void> {
-    if (!this.isUp) return;
-    this.#note('crashed');
-    await this.#end();
-    if (withMachine) this.disk.crash(this.#parts.random);
-    else this.disk.kill();
-  }
-
-  /** Ends in good order; it is down when this resolves. */
-  async stop(): Promise<void> {
-    const { replica } = this;
-    if (replica === undefined) return;
-    this.#isAskedToStart = false;
-    await replica.close();
-    if (this.replica !== replica) return;
-    this.#note('stopped');
-    await this.#end();
-    this.disk.kill();
-    if (this.#isAskedToStart) await this.start();
-  }
-
-  pause(): void {
-    if (!this.isUp || this.lane.isPaused) return;
-    this.#note('paused');
-    this.lane.pause();
-  }
-
-  resume(): void {
-    if (!this.lane.isPaused) return;
-    this.#note('resumed');
-    this.lane.resume();
+  get phase(): string {
+    return this.isUp ? this.#phase : 'down';
   }
 
   /** Asks the process over a network: late, in its own time, and no answer when it is gone. */
   request<T>(client: Lane, call: (replica: LocalReplica) => Promise<T>): Promise<T> {
-    const { scheduler } = this.#parts;
+    const { scheduler } = this.#nodeParts;
     const { lane } = this;
     return new Promise((resolve, reject) => {
       const gone = (): void => {
@@ -165,12 +74,12 @@ export class SimNode {
       this.#waiting.add(gone);
       if (!this.isUp) gone();
       lane.after(scheduler.latency(), () => {
-        if (this.replica === undefined) {
+        if (this.#replica === undefined) {
           const error = new CaucusError('not_ready', 'the replica is starting');
           answer(() => reject(error));
           return;
         }
-        call(this.replica).then(
+        call(this.#replica).then(
           (value) => answer(() => resolve(value)),
           (error: unknown) => answer(() => reject(error as Error)),
         );
@@ -190,59 +99,73 @@ export class SimNode {
   }
 
   /** All rows that the replica has now, as an event. */
-  recordState(revision: number, digest: string): void {
-    const engine = this.#engine;
-    const { replica, run } = this;
-    if (engine === undefined) return;
-    const atMs = this.#atMs();
-    const keys = Object.keys(engine.stats().tables).filter((table) => !table.startsWith('$'));
-    const births = replica === undefined ? null : birthsOf(replica, keys.sort());
-    // Read before anything else runs: small tables come without a turn of the loop.
-    const reading = keys.map(async (table) => [table, rowsOf(await engine.rows(table))] as const);
-    void Promise.all(reading).then((read) => {
-      const tables = Object.fromEntries(read.filter(([, rows]) => rows.length > 0));
-      const { id: node } = this;
-      this.#parts.record({ event: 'state', atMs, node, run, revision, digest, tables, births });
-    });
+  recordState(): void {
+    if (this.#replica === undefined) return;
+    const { revision, digest } = this.#replica.status();
+    this.#recordStateAt(revision, digest);
   }
 
-  #dependencies(lane: Lane, engine: PooledEngine, run: number): ReplicaDependencies {
-    const { scheduler, broker, store, random, wrapLog, ...parts } = this.#parts;
-    const log = new FakeLog({ broker, lane, link: this.link, random, writer: `${this.id}#${run}` });
-    const fakeStore: Store = new FakeStore({
-      state: store,
-      scheduler,
-      network: broker.network,
-      lane,
-      link: this.storeLink,
-      random,
-    });
+  protected async begin(life: Life): Promise<void> {
+    const { scheduler, engineName } = this.#nodeParts;
+    this.#phase = 'starting';
+    this.revision = -1;
+    const engine = await scheduler.real(acquireEngine(engineName));
+    engine.yield = () => life.lane.step();
+    this.#engine = engine;
+    try {
+      const replica = await createReplica(this.#dependencies(life, engine));
+      this.#replica = replica;
+      this.revision = replica.status().revision;
+      if (this.isLive) this.note('live');
+    } catch (error) {
+      this.#failedToStart(error);
+    }
+  }
+
+  protected async finish(): Promise<boolean> {
+    if (this.#replica === undefined) return false;
+    await this.#replica.close();
+    return true;
+  }
+
+  protected async end(): Promise<void> {
+    this.#replica = undefined;
+    for (const gone of this.#waiting) gone();
+    const engine = this.#engine;
+    this.#engine = undefined;
+    if (engine !== undefined) await this.#nodeParts.scheduler.real(releaseEngine(engine));
+  }
+
+  #dependencies({ run, lane, ...life }: Life, engine: PooledEngine): ReplicaDependencies {
+    const { broker, random, wrapLog, record, ...parts } = this.#nodeParts;
     const checkpoints = new CheckpointStore(this.disk.attach(), '/data/checkpoints');
     this.#checkpoints = checkpoints;
-    let ids = 0;
     return {
       engine,
       ...compilersOf(parts.engineName),
-      log: wrapLog?.(log, broker) ?? log,
-      store: fakeStore,
+      log: wrapLog?.(life.log, broker) ?? life.log,
+      store: life.store,
       checkpoints,
       fetchCheckpoint: (url) => parts.peer(url).giveCheckpoint(lane),
-      now: () => Math.floor(scheduler.nowMs + this.clockOffsetMs),
+      now: life.now,
       setTimer: (callback, ms) => lane.after(ms, callback),
       random: () => random.next(),
-      randomId: () => `${this.id}#${run}-${ids++}-${random.int(1_000_000)}`,
+      randomId: life.randomId,
       yield: () => lane.step(),
-      onProblem: (error) => this.#problem(error, run),
+      onProblem: (error) => {
+        if (run === this.run) this.#problem(error);
+      },
       onPhase: (phase) => {
-        if (run === this.run) this.#phase = phase;
-        if (phase === 'quarantined') this.#note('problem', { code: 'quarantined' });
+        if (run !== this.run) return;
+        this.#phase = phase;
+        if (phase === 'quarantined') this.note('problem', { code: 'quarantined' });
       },
       onRevision: (revision, digestNow) => {
+        if (run !== this.run) return;
         const digest = digestNow();
-        if (run === this.run) this.revision = revision;
-        const atMs = this.#atMs();
-        parts.record({ event: 'commit', atMs, node: this.id, run, revision, digest });
-        if (revision % parts.stateRevisions === 0) this.recordState(revision, digest);
+        this.revision = revision;
+        record({ event: 'commit', atMs: this.atMs(), node: this.id, run, revision, digest });
+        if (revision % parts.stateRevisions === 0) this.#recordStateAt(revision, digest);
       },
       onDiverged: () => {
         this.hasFailed = true;
@@ -257,47 +180,39 @@ export class SimNode {
     };
   }
 
-  #problem(error: Error, run: number): void {
-    if (run !== this.run) return;
-    const code = codeOf(error);
-    // While it starts, what is of no use is reported and something else tried.
-    const isForGood = FATAL.has(code) && !this.#isStarting;
-    this.#note(isForGood ? 'failed' : 'problem', { code, message: error.message });
-    if (isForGood) this.hasFailed = true;
-  }
-
-  #fail(error: unknown): void {
-    const code = codeOf(error);
-    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    const isForGood = FATAL.has(code);
-    this.#note(isForGood ? 'failed' : 'problem', { code, message: isForGood ? message : '' });
-    if (isForGood) this.hasFailed = true;
-    void this.#end().then(() => {
-      this.disk.kill();
-      if (isForGood) return;
-      this.lane = this.#parts.scheduler.lane(this.id);
-      this.lane.after(RESTART_MS, () => void this.start());
+  #recordStateAt(revision: number, digest: string): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    const { id: node, run } = this;
+    const atMs = this.atMs();
+    const keys = Object.keys(engine.stats().tables).filter((table) => !table.startsWith('$'));
+    const births = this.#replica === undefined ? null : birthsOf(this.#replica, keys.sort());
+    // Read before anything else runs: small tables come without a turn of the loop.
+    const reading = keys.map(async (table) => [table, rowsOf(await engine.rows(table))] as const);
+    void Promise.all(reading).then((read) => {
+      const tables = Object.fromEntries(read.filter(([, rows]) => rows.length > 0));
+      const { record } = this.#nodeParts;
+      record({ event: 'state', atMs, node, run, revision, digest, tables, births });
     });
   }
 
-  async #end(): Promise<void> {
-    this.lane.kill();
-    this.replica = undefined;
-    this.#isStarting = false;
-    for (const gone of this.#waiting) gone();
-    const engine = this.#engine;
-    this.#engine = undefined;
-    if (engine !== undefined) await this.#parts.scheduler.real(releaseEngine(engine));
+  #problem(error: Error): void {
+    const code = codeOf(error);
+    // While it starts, what is of no use is reported and something else tried.
+    const isForGood = FATAL.has(code) && this.#replica !== undefined;
+    this.note(isForGood ? 'failed' : 'problem', { code, message: error.message });
+    if (isForGood) this.hasFailed = true;
   }
 
-  #note(what: NodeEvent['what'], more: { code?: string; message?: string } = {}): void {
-    const { record } = this.#parts;
-    record({ event: 'node', atMs: this.#atMs(), node: this.id, run: this.run, what, ...more });
-  }
-
-  #atMs(): number {
-    const { scheduler } = this.#parts;
-    return Math.round((scheduler.nowMs - scheduler.startMs) * 1000) / 1000;
+  #failedToStart(error: unknown): void {
+    const code = codeOf(error);
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.hasFailed = FATAL.has(code);
+    this.note(this.hasFailed ? 'failed' : 'problem', {
+      code,
+      message: this.hasFailed ? message : '',
+    });
+    void this.exit(RESTART_MS);
   }
 }
 

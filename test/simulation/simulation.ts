@@ -3,6 +3,7 @@
  * end, everything comes to rest, and the history is checked. All of it follows from the seed.
  */
 import type { Log } from '../../host/log/log.ts';
+import type { Leases } from '../../host/store/leases.ts';
 import type { HistoryEvent, RunEvent } from '../support/history.ts';
 import { randomOf } from '../support/prng.ts';
 import type { Random } from '../support/random.ts';
@@ -14,17 +15,23 @@ import { StoreState } from './fake-store.ts';
 import { Nemesis } from './nemesis.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Weather } from './scheduler.ts';
+import { Outside, SimDatasource } from './sim-datasource.ts';
 import { SimNode } from './sim-node.ts';
+import { rowKey } from '../oracle/row-set.ts';
+import { DRIVEN_SOURCE } from './world.ts';
 
 export interface Switches extends ClientSwitches {
   /** What a replica sees in place of its log. */
   readonly wrapLog: ((log: Log, broker: Broker) => Log) | undefined;
+  /** What a datasource node sees in place of the leases. */
+  readonly wrapLeases: ((leases: Leases) => Leases) | undefined;
 }
 
 export const ALL_ON: Switches = {
   tearsBatches: false,
   ignoresTokens: false,
   wrapLog: undefined,
+  wrapLeases: undefined,
 };
 
 export interface SimulationOptions {
@@ -47,6 +54,8 @@ const EVENTS_MAX = 400_000;
 /** After the faults. */
 const REST_MS = 120_000;
 const PREPARE_MS = 60_000;
+/** After so many of its terms a lease is where it stays. */
+const LEASE_TERMS = 3;
 
 const WEATHERS: readonly Weather[] = [
   { latencyMs: 0.3, tailChance: 0, tailMs: 0 },
@@ -64,6 +73,9 @@ interface Parameters {
   readonly digestRevisions: number;
   readonly weather: Weather;
   readonly isIdempotent: boolean;
+  readonly datasources: number;
+  readonly ttlMs: number;
+  readonly pollMs: number;
 }
 
 function parametersOf(random: Random): Parameters {
@@ -76,6 +88,9 @@ function parametersOf(random: Random): Parameters {
     digestRevisions: random.pick([1, 7]),
     weather: random.pick(WEATHERS),
     isIdempotent: random.chance(0.7),
+    datasources: random.pick([0, 2, 2]),
+    ttlMs: random.pick([400, 2_000]),
+    pollMs: random.pick([60, 300]),
   };
 }
 
@@ -101,11 +116,18 @@ class Run {
   readonly #scheduler: Scheduler;
   readonly #broker: Broker;
   readonly #nodes: SimNode[];
+  readonly #datasources: SimDatasource[];
+  readonly #outside = new Outside();
+  readonly #ttlMs: number;
   readonly #clients: Client[];
   readonly #nemesis: Nemesis;
   readonly #record: (event: HistoryEvent) => void;
   /** Clients that have not ended. */
   #running = 0;
+  /** What the run does, for those that hang in it. */
+  #stage = 'preparing';
+  /** The world outside holds still. */
+  #isOver = false;
 
   constructor(
     options: SimulationOptions,
@@ -117,6 +139,7 @@ class Run {
     this.#options = options;
     this.#scheduler = scheduler;
     this.#record = record;
+    this.#ttlMs = parameters.ttlMs;
     this.#broker = new Broker(scheduler);
     this.#broker.isIdempotent = parameters.isIdempotent;
     const store = new StoreState(() => scheduler.nowMs);
@@ -140,6 +163,23 @@ class Run {
           wrapLog: switches.wrapLog,
         }),
     );
+    this.#datasources = Array.from(
+      { length: parameters.datasources },
+      (_, index) =>
+        new SimDatasource({
+          id: `ds${index}`,
+          scheduler,
+          broker: this.#broker,
+          store,
+          random: randomOf(seed, 30 + index),
+          record,
+          outside: this.#outside,
+          ttlMs: parameters.ttlMs,
+          pollMs: parameters.pollMs,
+          recordBytes: parameters.recordBytes,
+          wrapLeases: switches.wrapLeases,
+        }),
+    );
     this.#clients = Array.from(
       { length: parameters.clients },
       (_, index) =>
@@ -155,7 +195,7 @@ class Run {
     this.#nemesis = new Nemesis({
       scheduler,
       broker: this.#broker,
-      nodes: this.#nodes,
+      nodes: [...this.#nodes, ...this.#datasources],
       random: randomOf(seed, 2),
       record,
       losesRecords: options.losesRecords === true,
@@ -167,6 +207,9 @@ class Run {
     for (const node of this.#nodes) void node.start();
     if (!(await this.#prepare())) return false;
     this.#nemesis.start();
+    this.#stage = 'running';
+    for (const datasource of this.#datasources) void datasource.start();
+    this.#changeOutside();
     const { steps } = this.#options;
     const share = Math.ceil(steps / this.#clients.length);
     let running = this.#clients.length;
@@ -175,7 +218,9 @@ class Run {
     }
     await this.#scheduler.run(() => running === 0, EVENTS_MAX);
     this.#nemesis.end();
-    const isAtRest = await this.#rest();
+    this.#isOver = true;
+    this.#stage = 'resting';
+    const isAtRest = (await this.#rest()) && (await this.#endDatasources());
     this.#recordEnd();
     this.#running = running;
     return isAtRest && running === 0;
@@ -184,17 +229,45 @@ class Run {
   /** In words, for a run that did not come to rest. */
   unrest(): string {
     const nodes = this.#nodes.map((node) => {
-      const status = node.replica?.status();
-      return `${node.id} ${status?.phase ?? 'down'} ${status?.revision ?? ''}`;
+      return `${node.id} ${node.phase} ${node.revision}`;
     });
-    return `${nodes.join(', ')}; the log is at ${this.#newest()}; ${this.#running} clients run`;
+    nodes.push(...this.#datasources.map((node) => `${node.id} ${node.state()}`));
+    return `${this.#stage}: ${nodes.join(', ')}; the log is at ${this.#newest()}; ${this.#running} clients run`;
   }
 
   async close(): Promise<void> {
-    for (const node of this.#nodes) {
-      node.pause();
-      await node.crash(false);
-    }
+    for (const node of [...this.#nodes, ...this.#datasources]) await node.crash(false);
+  }
+
+  #changeOutside(): void {
+    const { seed } = this.#options;
+    const random = randomOf(seed, 3);
+    const lane = this.#scheduler.lane('outside');
+    const change = (): void => {
+      if (this.#isOver) return;
+      this.#outside.change(random);
+      lane.after(random.next() * 400, change);
+    };
+    change();
+  }
+
+  /** They publish what is new outside, then stop, and the replicas follow to the end. */
+  async #endDatasources(): Promise<boolean> {
+    if (this.#datasources.length === 0) return true;
+    this.#stage = 'waiting for drivers';
+    const freshMs = this.#scheduler.nowMs + LEASE_TERMS * this.#ttlMs;
+    const isFresh = (): boolean =>
+      this.#datasources.some((datasource) => datasource.freshAtMs > freshMs);
+    const untilMs = freshMs + REST_MS;
+    if (!(await this.#scheduler.run(isFresh, EVENTS_MAX, untilMs))) return false;
+    const rows = [...this.#outside.rows].map(([key, count]) => rowKey([key, count])).sort();
+    this.#record({ event: 'outside', source: DRIVEN_SOURCE, table: 'item', rows });
+    this.#stage = 'stopping drivers';
+    let stopped = 0;
+    for (const datasource of this.#datasources) void datasource.stop().then(() => stopped++);
+    const areStopped = (): boolean => stopped === this.#datasources.length;
+    if (!(await this.#scheduler.run(areStopped, EVENTS_MAX, untilMs))) return false;
+    return await this.#rest();
   }
 
   async #prepare(): Promise<boolean> {
@@ -228,10 +301,7 @@ class Run {
   }
 
   #recordEnd(): void {
-    for (const node of this.#nodes) {
-      const status = node.replica?.status();
-      if (status !== undefined) node.recordState(status.revision, status.digest);
-    }
+    for (const node of this.#nodes) node.recordState();
     for (const [topic, { records }] of this.#broker.topics) {
       for (const { offset, appendTimeMs, bytes } of records) {
         const text = Buffer.from(bytes).toString('base64');

@@ -19,7 +19,8 @@
  * | `view` | a client's copy of a query: its snapshot, then what changed, then its end |
  * | `publish` | a driver's batch: which rows, under which generation |
  * | `fault` | what was done to the run |
- * | `record` | at the end: what the log holds |
+ * | `outside` | at the end: what the rows of a driven table have to come to |
+| `record` | at the end: what the log holds |
  * | `end` | the last line: whether everything came to rest after the faults were over |
  */
 
@@ -174,6 +175,14 @@ export interface FaultEvent {
   readonly what: string;
 }
 
+export interface OutsideEvent {
+  readonly event: 'outside';
+  readonly source: string;
+  readonly table: string;
+  /** Key and number of each row; drivers put their tag between them. */
+  readonly rows: readonly string[];
+}
+
 export interface RecordEvent {
   readonly event: 'record';
   readonly topic: string;
@@ -202,6 +211,7 @@ export type HistoryEvent =
   | ViewEvent
   | PublishEvent
   | FaultEvent
+  | OutsideEvent
   | RecordEvent
   | EndEvent;
 

@@ -5,6 +5,7 @@ import { checkAnswers } from './answers.ts';
 import { checkAtomicity } from './atomicity.ts';
 import { checkConvergence } from './convergence.ts';
 import { checkDurability } from './durability.ts';
+import { checkFencing } from './fencing.ts';
 import { checkRest } from './rest.ts';
 import type { Checker, Violation } from './violation.ts';
 
@@ -12,6 +13,7 @@ const CHECKERS: readonly Checker[] = [
   checkRest,
   checkConvergence,
   checkAtomicity,
+  checkFencing,
   checkDurability,
   checkAnswers,
 ];
