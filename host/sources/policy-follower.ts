@@ -30,6 +30,8 @@ import type { CutProposer } from './cut-proposer.ts';
 import { TopicTail } from './topic-tail.ts';
 import type { Wait } from './topic-tail.ts';
 
+const SETTLE_LOOKS = 10;
+
 export interface PolicyFollowerOptions {
   readonly log: Log;
   readonly store: Store;
@@ -69,7 +71,7 @@ export class PolicyFollower {
    * replicas so. Throws `conflict` for a name that is taken.
    */
   async register(names: readonly string[], signal: AbortSignal): Promise<void> {
-    const { store, cuts, wait } = this.#options;
+    const { store, cuts } = this.#options;
     for (const name of names) checkName('source', name);
     let awaited = 0;
     for (let tries = 0; tries < POLICY_WRITE_TRIES && !signal.aborted; tries++) {
@@ -88,7 +90,7 @@ export class PolicyFollower {
       } else {
         // Its writer will put it on the topic, or the replicas bring the database up to it.
         awaited = head.version;
-        await wait(POLICY_SETTLE_MS, signal);
+        await this.#settle(head.version, signal);
       }
     }
     throw new CaucusError('not_ready', 'the sources could not be registered', {
@@ -99,6 +101,14 @@ export class PolicyFollower {
 
   async close(): Promise<void> {
     await this.#tail.close();
+  }
+
+  /** Until the version came through the topic, and no longer than `POLICY_SETTLE_MS`. */
+  async #settle(version: number, signal: AbortSignal): Promise<void> {
+    for (let look = 0; look < SETTLE_LOOKS; look++) {
+      await this.#options.wait(POLICY_SETTLE_MS / SETTLE_LOOKS, signal);
+      if (this.#chain.version >= version) return;
+    }
   }
 
   async #propose(names: readonly string[]): Promise<void> {
