@@ -1,6 +1,7 @@
 /** `caucus config` as people run it, and the log lines of the server. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import test from 'node:test';
 import { createLogger, LOG_EVENTS } from '../../host/observe/log.ts';
 import { finished, inFolder, runCli, startCli } from './run-cli.ts';
@@ -131,6 +132,34 @@ test('serve: level and format of the log come from the file', async () => {
       .split('\n')
       .map((line) => (JSON.parse(line) as { level: string }).level);
     assert.ok(levels.includes('debug'), stderr);
+  });
+});
+
+test('serve: datasources of the file, with options of their drivers', async () => {
+  const files = {
+    'conf/c.yaml': [
+      'api: {port: 0}',
+      'datasources:',
+      '  - {name: inv, driver: file, path: ../rows, header: false, poll_interval: 100ms}',
+      '  - {name: pk, driver: packages, path: package-lock.json}',
+    ].join('\n'),
+    'conf/package-lock.json': JSON.stringify({ lockfileVersion: 3, packages: {} }),
+    'rows/vm.csv': 'a,b\n',
+  };
+  await inFolder(files, async (cwd) => {
+    const server = startCli(['serve', '--json', '--config', 'conf/c.yaml'], { cwd });
+    const fresh = new Set<string>();
+    let url = '';
+    for await (const line of createInterface({ input: server.stdout })) {
+      const { event, ...fields } = JSON.parse(line) as Record<string, string>;
+      if (event === 'server-ready') url = fields['url'] ?? '';
+      if (event === 'source-fresh') fresh.add(fields['source'] ?? '');
+      if (fresh.size === 2) break;
+    }
+    const status = await runCli(['status', '--json', '--url', url]);
+    const { sources } = JSON.parse(status.stdout) as { sources: Record<string, unknown>[] };
+    const inv = sources.find(({ name }) => name === 'inv');
+    assert.deepEqual(inv?.['tables'], { vm: 1 }, 'the first line is a row');
   });
 });
 
