@@ -125,6 +125,8 @@ export const SOURCE_APPEND_BYTES = 8 * 1024 * 1024;
 /** Between two tries to follow a topic of a log that is away. */
 export const TAIL_RETRY_MS = 200;
 
+/** Space that a data directory keeps for a start on a full disk. */
+export const DISK_RESERVE_BYTES = 1024 * 1024;
 /** Between two tries to append to a log whose disk was full, ms. */
 export const DISK_PROBE_MS = 1_000;
 

@@ -4,6 +4,7 @@ import { inputError } from '../cli/problem.ts';
 import type { DatasourceNodeConfig, ReplicaConfig, ServeConfig, SingleConfig } from '../config.ts';
 import { CaucusError } from '../errors.ts';
 import { lockDataDirectory } from '../log/data-lock.ts';
+import { fillReserve, freeReserve, isDiskFull } from '../log/disk-reserve.ts';
 import { openFileLog } from '../log/file-log.ts';
 import { openKafkaLog } from '../log/kafka-log.ts';
 import type { Log } from '../log/log.ts';
@@ -22,12 +23,8 @@ export interface Data {
 
 /** Its data directory is this process' alone until it is closed. */
 export function lockData(directory: string, closers: Closers): void {
-  try {
-    const lock = lockDataDirectory(directory);
-    closers.add(() => lock.release());
-  } catch (error) {
-    throw dataProblem(error, directory);
-  }
+  const lock = withReserve(directory, () => lockDataDirectory(directory));
+  closers.add(() => lock.release());
 }
 
 export async function openData(
@@ -50,8 +47,12 @@ async function openLocal(config: SingleConfig, closers: Closers): Promise<Data> 
     });
     closers.add(() => log.close());
     const file = config.databaseFile ?? path.join(directory, 'store.sqlite');
-    const store = await openSqliteStore({ file });
+    const store = await openSqliteStore({ file }).catch(async (error: unknown) => {
+      if (!isDiskFull(error) || !freeReserve(directory)) throw error;
+      return await openSqliteStore({ file });
+    });
     closers.add(() => store.close());
+    fillReserve(directory);
     return { log, store };
   } catch (error) {
     throw dataProblem(error, directory);
@@ -78,6 +79,20 @@ async function openShared(
   });
   closers.add(() => store.close());
   return { log, store };
+}
+
+/** On a full disk the reserve is given up for what the start has to write. */
+function withReserve<T>(directory: string, open: () => T): T {
+  try {
+    try {
+      return open();
+    } catch (error) {
+      if (!isDiskFull(error) || !freeReserve(directory)) throw error;
+      return open();
+    }
+  } catch (error) {
+    throw dataProblem(error, directory);
+  }
 }
 
 function dataProblem(error: unknown, directory: string): unknown {
