@@ -119,11 +119,11 @@ test('the sample with its examples: each line can be read', () => {
 });
 
 test('control: a sample with another value is not the defaults', () => {
-  const text = sampleText().replace('time_step: 1s', 'time_step: 2s');
+  const text = sampleText().replace('bus_id: caucus', 'bus_id: other');
   const report = new Report();
   const file = readConfigText('sample.yaml', text, report);
   const settings = new Settings({ flags: {}, env: {}, file }, report);
-  assert.notEqual(settings.get(OPTIONS.timeStep), 1000);
+  assert.notEqual(settings.get(OPTIONS.busId), 'caucus');
 });
 
 test('what is shown has every option with its origin, and no secret', () => {
