@@ -49,6 +49,27 @@ async function writeUntilKilled(
   }
 }
 
+/** Batches that are not whole, and acknowledged ones that are not there. */
+async function batchesWrong(
+  server: ServerProcess,
+  acknowledged: readonly Acknowledged[],
+): Promise<string[]> {
+  const rows = (await server.query('s:t(w, n, p)')).json['rows'] as JsonValue[][];
+  const counts = new Map<string, number>();
+  for (const [w, n] of rows) {
+    const key = `${String(w)} ${String(n)}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  const wrong: string[] = [];
+  for (const [key, count] of counts) {
+    if (count !== BATCH_ROWS) wrong.push(`batch ${key} is not whole`);
+  }
+  for (const { writer, number } of acknowledged) {
+    if (!counts.has(`${writer} ${number}`)) wrong.push(`batch ${writer} ${number} is lost`);
+  }
+  return wrong;
+}
+
 /** The subscribed table stays; the text does not. */
 const policyText = (version: number): string =>
   `whole(w, n) :- s:t(w, n, 0), s:t(w, n, 1), s:t(w, n, 2).\nversion(${version}).\n`;
@@ -89,18 +110,7 @@ test(`kill -9 under load, ${ROUNDS} rounds, seed ${SEED}`, { timeout: 120_000 },
       const { revision } = (await server.get('/v1/status')).json;
       for (const one of acknowledged) if (one.revision > newest) newest = one.revision;
       assert.ok((revision as bigint) >= newest, `${context}: ${String(revision)} < ${newest}`);
-      const rows = (await server.query('s:t(w, n, p)')).json['rows'] as JsonValue[][];
-      const counts = new Map<string, number>();
-      for (const [w, n] of rows) {
-        const key = `${String(w)} ${String(n)}`;
-        counts.set(key, (counts.get(key) ?? 0) + 1);
-      }
-      for (const [key, count] of counts) {
-        assert.equal(count, BATCH_ROWS, `${context}: batch ${key} is not whole`);
-      }
-      for (const { writer, number } of acknowledged) {
-        assert.ok(counts.has(`${writer} ${number}`), `${context}: ${writer} ${number} is lost`);
-      }
+      assert.deepEqual(await batchesWrong(server, acknowledged), [], context);
       // Repeats of this round's ids are answered with the first answer, and change nothing.
       for (const { id, writer, number, revision: first } of acknowledged.slice(
         before,
@@ -128,4 +138,31 @@ test(`kill -9 under load, ${ROUNDS} rounds, seed ${SEED}`, { timeout: 120_000 },
     assert.ok(resumed > 0 || ROUNDS < 2, 'some rounds resumed by token');
     await server.kill();
   });
+});
+
+test('the control: a disk that answers before it has written loses what was acknowledged', async () => {
+  const preload = new URL('../support/early-answers.js', import.meta.url);
+  for (const [env, isEarly] of [
+    [{ NODE_OPTIONS: `--import=${preload.href}` }, true],
+    [{}, false],
+  ] as const) {
+    await inFolder({}, async (cwd) => {
+      // What a start and a first batch write must be there.
+      const before = await ServerProcess.start(cwd);
+      assert.equal((await before.batch('s', { insert: { t: rowsOf(9, 0) } })).status, 200);
+      await before.kill('SIGTERM');
+      const server = new ServerProcess(cwd, [], 'data', env);
+      await server.event('server-ready');
+      const acknowledged: Acknowledged[] = [];
+      // Not the writer of policies: the database would notice before we do.
+      const writers = [1, 2].map((writer) => writeUntilKilled(server, writer, 0, acknowledged));
+      while (acknowledged.length < 20) await server.get('/healthz/live');
+      await server.kill();
+      await Promise.all(writers);
+      const again = await ServerProcess.start(cwd);
+      const wrong = await batchesWrong(again, acknowledged);
+      assert.equal(wrong.length > 0, isEarly, wrong.join(', '));
+      await again.kill();
+    });
+  }
 });

@@ -22,8 +22,14 @@ export class ServerProcess {
   #hasEnded = false;
 
   /** `data` is relative to `cwd`. Does not wait for anything. */
-  constructor(cwd: string, args: readonly string[] = [], data = 'data') {
-    this.process = startCli(['serve', '--json', '--data', data, '--port', '0', ...args], { cwd });
+  constructor(
+    cwd: string,
+    args: readonly string[] = [],
+    data = 'data',
+    env: Readonly<Record<string, string>> = {},
+  ) {
+    const all = ['serve', '--json', '--data', data, '--port', '0', ...args];
+    this.process = startCli(all, { cwd, env });
     this.process.stderr.on('data', (piece: Buffer) => {
       this.stderr += piece.toString();
     });
