@@ -7,12 +7,18 @@ import { CutProposer } from '../host/sources/cut-proposer.ts';
 import { awaitLogId, tokenAt } from '../host/sources/log-identity.ts';
 import { PolicyFollower } from '../host/sources/policy-follower.ts';
 import { SourceWriter } from '../host/sources/source-writer.ts';
+import { Backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import type { DatasourceNodeOptions } from './datasource-node.ts';
 import type { DriverBatch, PublishedAt } from './driver.ts';
 import { problemText } from './driver.ts';
 import type { HeldLease } from './lease.ts';
-import { OPENINGS_PER_LEASE, SOURCE_HEARTBEAT_MS, STALE_REASON_UNITS_MAX } from './limits.ts';
+import {
+  OPENINGS_PER_LEASE,
+  REFUSALS_FORGOTTEN_MS,
+  SOURCE_HEARTBEAT_MS,
+  STALE_REASON_UNITS_MAX,
+} from './limits.ts';
 import { DriverRunner } from './runner.ts';
 import type { SourceHealth } from './runner.ts';
 
@@ -27,6 +33,7 @@ export class DatasourceTerm {
   readonly #writers = new Map<string, SourceWriter>();
   /** Sources whose name is taken. */
   readonly #refused = new Map<string, CaucusError>();
+  readonly #refusals = new Map<string, { readonly backoff: Backoff; atMs: number }>();
   #runner: DriverRunner | undefined;
   #logId = '';
   #lost: CaucusError | undefined;
@@ -78,7 +85,7 @@ export class DatasourceTerm {
   }
 
   async #prepare(): Promise<void> {
-    const { log, drivers, randomId, recordBytes } = this.#options;
+    const { log, drivers, nodeId, randomId, recordBytes } = this.#options;
     const { signal } = this.#abort;
     const wait = this.#clock.wait.bind(this.#clock);
     this.#logId = await awaitLogId(log, wait, signal);
@@ -94,8 +101,10 @@ export class DatasourceTerm {
         generations: { first, end: first + OPENINGS_PER_LEASE },
         cuts: this.#cuts,
         wait,
-        randomId,
+        // People see it in `system:sources`.
+        randomId: () => `${nodeId}/${randomId()}`,
         onBroken: () => this.#runner?.restart(source),
+        onRefused: (reason) => this.#refusedOnSeen(source, reason),
         onLost: (error) => this.#lose(error),
         ...(recordBytes === undefined ? {} : { recordBytes }),
       });
@@ -168,6 +177,17 @@ export class DatasourceTerm {
       this.#tell((writer) => writer.reportStale(told), source);
     }
     this.#options.onHealth?.(health);
+  }
+
+  /** The driver tells all rows again; not at once each time, for they may never fit. */
+  #refusedOnSeen(source: string, reason: string): void {
+    const refusal = this.#refusals.get(source) ?? { backoff: new Backoff(), atMs: 0 };
+    const nowMs = this.#clock.now();
+    if (nowMs - refusal.atMs > REFUSALS_FORGOTTEN_MS) refusal.backoff.reset();
+    refusal.atMs = nowMs;
+    this.#refusals.set(source, refusal);
+    const problem = { message: reason, remedy: 'make the rows fit what policies declare' };
+    this.#runner?.restart(source, { problem, pauseMs: refusal.backoff.next() });
   }
 
   /** What does not get through is repeated with the next heartbeat or the next batch. */

@@ -43,6 +43,12 @@ export interface SourceHealth {
   readonly tables: readonly DriverTable[];
 }
 
+/** Why a driver is started again, and when. */
+export interface RestartReason {
+  readonly problem: SourceProblem;
+  readonly pauseMs: number;
+}
+
 export interface RunnerOptions {
   readonly drivers: readonly Driver[];
   readonly writeBatch: WriteBatch;
@@ -86,9 +92,9 @@ export class DriverRunner {
     return this.#runs.map((run) => run.health());
   }
 
-  /** Starts the source's driver again, without a pause: what it published before may be lost. */
-  restart(source: string): void {
-    this.#runs.find((run) => run.source === source)?.restart();
+  /** Starts the source's driver again: what it published before may be lost. */
+  restart(source: string, reason?: RestartReason): void {
+    this.#runs.find((run) => run.source === source)?.restart(reason);
   }
 
   /** Resolves once no driver runs and nothing is being published. */
@@ -109,6 +115,7 @@ class SourceRun {
   readonly #publishing = new Set<Promise<unknown>>();
   #settle: () => void = () => undefined;
   #attempt = new AbortController();
+  #pauseMs = 0;
   #state: SourceState = 'starting';
   #problems: readonly SourceProblem[] = [];
   #sinceMs: number;
@@ -131,17 +138,24 @@ class SourceRun {
   async run(signal: AbortSignal): Promise<void> {
     const stop = (): void => this.#attempt.abort();
     signal.addEventListener('abort', stop);
-    while (!signal.aborted) await this.#runOnce(signal);
+    while (!signal.aborted) {
+      await this.#runOnce(signal);
+      const pauseMs = this.#pauseMs;
+      this.#pauseMs = 0;
+      if (pauseMs > 0) await this.#clock.wait(pauseMs, signal);
+    }
     signal.removeEventListener('abort', stop);
     await Promise.allSettled(this.#publishing);
     this.#enter('stopped', this.#problems);
     this.#settle();
   }
 
-  restart(): void {
+  restart(reason?: RestartReason): void {
     if (this.#state === 'stopped') return;
     // Nothing vouches for the rows until the driver has reported again.
-    this.#enter('starting', this.#problems);
+    if (reason === undefined) this.#enter('starting', this.#problems);
+    else this.#report({ state: 'stale', problems: [reason.problem] });
+    this.#pauseMs = reason?.pauseMs ?? 0;
     this.#attempt.abort();
   }
 

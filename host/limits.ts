@@ -120,6 +120,8 @@ export const DIGEST_REVISIONS = 100;
 /** When digests differ: so long is waited for those that have not announced theirs. */
 export const DIGEST_WAIT_MS = 3_000;
 
+/** A replica looks so often, at random around it, for sources whose writer it has to refuse. */
+export const REFUSAL_MS = 1_000;
 /** A writer of a source appends a batch in pieces of about this size, one at a time. */
 export const SOURCE_APPEND_BYTES = 8 * 1024 * 1024;
 /** Between two tries to follow a topic of a log that is away. */

@@ -83,6 +83,10 @@ export function writePayload(writer: ByteWriter, record: CaucusRecord): void {
       writer.u64(record.sequence);
       writer.text(record.reason);
       return;
+    case 'refused':
+      writer.u64(record.generation);
+      writer.text(record.reason);
+      return;
     case 'push':
       writePush(writer, record);
       return;
@@ -124,6 +128,10 @@ export function readPayload(reader: ByteReader, kind: RecordKind): CaucusRecord 
       const owner = reader.text();
       const sequence = reader.u64();
       return { kind, generation, owner, sequence, reason: reader.text() };
+    }
+    case 'refused': {
+      const generation = reader.u64();
+      return { kind, generation, reason: reader.text() };
     }
     case 'push':
       return readPush(reader);

@@ -83,13 +83,25 @@ export interface StaleRecord {
   readonly reason: string;
 }
 
+/**
+ * A replica cannot use what this generation wrote from some record on: a batch does not fit, or one
+ * is missing. Its writer is to tell all rows anew. Anyone may write it; it has no sequence number.
+ */
+export interface RefusedRecord {
+  readonly kind: 'refused';
+  readonly generation: number;
+  /** In the words of error texts. */
+  readonly reason: string;
+}
+
 /** What a source with one writer at a time is made of. */
 export type FencedRecord =
   | OpenRecord
   | SnapshotRecord
   | DeltaRecord
   | HeartbeatRecord
-  | StaleRecord;
+  | StaleRecord
+  | RefusedRecord;
 
 /**
  * A part of a batch of a push source. Its writers share the topic, so parts of several batches may
@@ -213,6 +225,7 @@ export const RECORD_KINDS: Readonly<Record<RecordKind, number>> = {
   heartbeat: 4,
   push: 5,
   stale: 6,
+  refused: 7,
   policy: 16,
   genesis: 32,
   cut: 33,

@@ -4,6 +4,7 @@ import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveEngine } from './live-engine.ts';
 import { LocalReplica } from './local-replica.ts';
+import { Refusals } from './refusals.ts';
 import { readGenesis, restore } from './restore.ts';
 
 const DEFAULT_SETTINGS: ReplicaSettings = {
@@ -27,6 +28,14 @@ export async function createReplica(deps: ReplicaDependencies): Promise<LocalRep
   lifecycle.on('restored');
   const settings = { ...DEFAULT_SETTINGS, ...deps.settings };
   const replica = new LocalReplica({ deps, live, lifecycle, restored, settings });
+  if (deps.node !== undefined) {
+    const { log, setTimer, random } = deps;
+    const refusals = new Refusals({ state: restored.state, log, setTimer, random });
+    lifecycle.onPhase((phase) => {
+      if (phase === 'live') refusals.start();
+      else refusals.stop();
+    });
+  }
   await replica.start();
   return replica;
 }

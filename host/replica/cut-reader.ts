@@ -119,6 +119,7 @@ const FENCED_KINDS: ReadonlySet<string> = new Set<FencedRecord['kind']>([
   'delta',
   'heartbeat',
   'stale',
+  'refused',
 ]);
 
 function isFenced(record: CaucusRecord): record is FencedRecord {

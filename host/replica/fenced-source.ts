@@ -35,6 +35,8 @@ export interface FencedState {
   readonly known: 'all' | readonly string[];
   /** Why rows are missing, and the generation in which that happened. */
   readonly broken: { readonly generation: number; readonly reason: string } | undefined;
+  /** Whether a replica has told the writer of this generation that it is broken. */
+  readonly refused: boolean;
   /** What the writer says of the outside, if it cannot read it. */
   readonly trouble: string | undefined;
   /** Append time of the last record that speaks for the rows, ms since the epoch; 0: none yet. */
@@ -53,6 +55,7 @@ export const UNOPENED: FencedState = {
   unfinished: undefined,
   known: [],
   broken: undefined,
+  refused: false,
   trouble: undefined,
   heardAtMs: 0,
   ignored: 0,
@@ -86,6 +89,10 @@ export function fencedOnRecord(
     };
   }
   const { generation, owner, sequence } = state;
+  if (record.kind === 'refused') {
+    if (record.generation !== generation) return ignore(state);
+    return { state: { ...state, refused: true } };
+  }
   const isWinner = record.generation === generation && record.owner === owner;
   if (!isWinner || record.sequence <= sequence || isBroken(state)) return ignore(state);
   if (record.sequence !== sequence + 1) {
@@ -189,7 +196,7 @@ function heardAt(state: FencedState, appendTimeMs: number): FencedState {
 }
 
 /** In this generation: one that opens later may repair it. */
-function isBroken({ broken: found, generation }: FencedState): boolean {
+export function isBroken({ broken: found, generation }: FencedState): boolean {
   return found?.generation === generation;
 }
 

@@ -35,6 +35,8 @@ export interface SourceWriterOptions {
   readonly randomId: () => string;
   /** The generation is given up, and not because of a batch that somebody waits for. */
   readonly onBroken: (error: unknown) => void;
+  /** It is given up because the replicas cannot use it, for this reason. */
+  readonly onRefused: (reason: string) => void;
   /** Nothing can be written any more. */
   readonly onLost: (error: CaucusError) => void;
   readonly recordBytes?: number;
@@ -211,8 +213,15 @@ export class SourceWriter {
   #recordOnSeen({ bytes }: LogRecord): void {
     const head = sourceHead(bytes);
     if (head === undefined) return;
-    const { generation, owner, sequence } = head;
+    const { generation } = head;
     const opened = this.#opened;
+    if ('refused' in head) {
+      if (opened?.generation !== generation) return;
+      this.#giveUp();
+      this.#options.onRefused(head.refused);
+      return;
+    }
+    const { owner, sequence } = head;
     if (generation > this.#seen.generation) {
       this.#seen = { generation, owner, sequence };
       if (opened !== undefined && generation > opened.generation) {

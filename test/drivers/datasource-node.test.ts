@@ -16,6 +16,7 @@ import {
   code,
   ints,
   newWorld,
+  rows,
   startNode,
   useEngine,
   yieldToLoop,
@@ -73,6 +74,8 @@ class SharedClock implements Clock {
 /** What all nodes read: a table of numbers, or nothing at all. */
 class Outside {
   numbers: number[] = [];
+  /** In the place of the numbers. */
+  words: string[] | undefined;
   problem: string | undefined;
 
   driver(source: string, clock: Clock): Driver {
@@ -83,7 +86,10 @@ class Outside {
         tables: () => [{ name: 't' }],
         poll: async (): Promise<PollResult> => {
           if (this.problem !== undefined) throw new Error(this.problem);
-          return { tables: new Map([['t', ints(...this.numbers)]]), problems: [] };
+          const { words } = this;
+          const block =
+            words === undefined ? ints(...this.numbers) : rows(...words.map((w) => [w]));
+          return { tables: new Map([['t', block]]), problems: [] };
         },
         changed: (signal) => clock.wait(STEP_MS, signal),
       },
@@ -157,10 +163,19 @@ interface Setting {
   readonly close: () => Promise<void>;
 }
 
-async function setting(): Promise<Setting> {
+async function setting(isWatching = false): Promise<Setting> {
   const world = await newWorld();
-  const replica = await startNode(world);
   const clock = new SharedClock(world);
+  const replica = await startNode(world, {
+    setTimer: (callback, ms) => {
+      const abort = new AbortController();
+      void clock.wait(ms, abort.signal).then(() => {
+        if (!abort.signal.aborted) callback();
+      });
+      return () => abort.abort();
+    },
+    ...(isWatching ? { node: { nodeId: 'pe1', url: '', digestRevisions: 100 } } : {}),
+  });
   const outside = new Outside();
   const leases = await openSqliteStore({ file: ':memory:', now: () => world.nowMs });
   const started: DatasourceNode[] = [];
@@ -364,3 +379,67 @@ test('a heartbeat that fails lets the driver tell all rows again', async () => {
   assert.equal(node.health().sources[0]?.state, 'fresh');
   await all.close();
 });
+
+for (const isWatching of [true, false]) {
+  const outcome = isWatching ? 'are told back to the driver, until they fit' : 'stay out (control)';
+  test(`rows that replicas refuse ${outcome}`, async () => {
+    const all = await setting(isWatching);
+    const { clock, outside, start, replica, world } = all;
+    await replica.replica.writePolicies([{ name: 'p', text: 'table s:t(x: int)\n' }]);
+    outside.numbers = [1];
+    const node = start('ds1');
+    await shows(all, 1);
+    outside.words = ['word'];
+    await clock.until(async () => (await staleOf(replica, 's'))[0] === true, 'stale');
+    assert.match(String((await staleOf(replica, 's'))[1]), /declared int, not "word"/);
+    await shows(all, 1);
+    const problem = (): string => node.health().sources[0]?.problems[0]?.message ?? '';
+    if (isWatching) {
+      await clock.until(() => problem().includes('declared int'), 'the driver knows');
+      // It goes on trying, with growing pauses.
+      const { end } = await replica.log.bounds('source.s.1');
+      const untilMs = world.nowMs + 120_000;
+      await clock.until(() => world.nowMs > untilMs, 'two minutes later');
+      const written = (await replica.log.bounds('source.s.1')).end - end;
+      assert.ok(written > 2 && written < 100, `${written} records`);
+    }
+    outside.words = undefined;
+    outside.numbers = [5];
+    if (isWatching) {
+      await shows(all, 5);
+      await clock.until(async () => (await staleOf(replica, 's'))[0] === false, 'fresh');
+      assert.equal(node.health().sources[0]?.state, 'fresh');
+    } else {
+      const untilMs = world.nowMs + 20_000;
+      await clock.until(() => world.nowMs > untilMs, 'a while later');
+      await shows(all, 1);
+      assert.equal((await staleOf(replica, 's'))[0], true);
+    }
+    await all.close();
+  });
+}
+
+for (const isWatching of [true, false]) {
+  test(`that all datasource nodes are gone ${isWatching ? 'shows' : 'stays unseen (control)'}`, async () => {
+    const all = await setting(isWatching);
+    const { clock, outside, start, replica, world } = all;
+    const link = new Link();
+    outside.numbers = [1];
+    start('ds1', link);
+    await shows(all, 1);
+    await clock.until(async () => (await staleOf(replica, 's'))[0] === false, 'fresh');
+    link.pause();
+    const untilMs = world.nowMs + 30_000;
+    await clock.until(() => world.nowMs > untilMs, 'half a minute later');
+    const [stale, reason] = await staleOf(replica, 's');
+    assert.equal(stale, isWatching);
+    if (isWatching) assert.match(String(reason), /nothing was heard/);
+    // Time goes on in cuts, but not many of them.
+    const { revision } = replica.replica.status();
+    const laterMs = world.nowMs + 30_000;
+    await clock.until(() => world.nowMs > laterMs, 'another one later');
+    assert.ok(replica.replica.status().revision - revision <= 3);
+    link.resume();
+    await all.close();
+  });
+}

@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SOURCE_SILENT_MS } from '../../host/limits.ts';
-import type { DeltaRecord, FencedRecord, SnapshotRecord } from '../../host/log/records.ts';
+import type {
+  DeltaRecord,
+  FencedRecord,
+  RefusedRecord,
+  SnapshotRecord,
+} from '../../host/log/records.ts';
 import { UNOPENED, fencedOnRecord, staleReason } from '../../host/replica/fenced-source.ts';
 import type { FencedState } from '../../host/replica/fenced-source.ts';
 import { encodeRows } from '../../host/value/row-block.ts';
@@ -10,6 +15,9 @@ import { randomFrom } from '../support/random.ts';
 import type { Random } from '../support/random.ts';
 
 const SEEDS = 3000;
+
+/** What writers write. */
+type WrittenRecord = Exclude<FencedRecord, RefusedRecord>;
 
 const row = (text: string) => ({ table: 't', insert: encodeRows(1, [[text]]) });
 
@@ -26,7 +34,7 @@ type Step = (state: FencedState, record: FencedRecord, offset: number) => Fenced
 const marks = (record: SnapshotRecord | DeltaRecord): string[] =>
   record.changes.map(({ insert }) => new TextDecoder().decode(insert?.bytes));
 
-function folded(log: readonly FencedRecord[], rewrite = asItIs): Outcome {
+function folded(log: readonly WrittenRecord[], rewrite = asItIs): Outcome {
   let state = UNOPENED;
   let rows: string[] = [];
   log.forEach((record, offset) => {
@@ -39,10 +47,10 @@ function folded(log: readonly FencedRecord[], rewrite = asItIs): Outcome {
   return { rows, generation: state.generation, isBroken: state.broken !== undefined };
 }
 
-const asItIs = (record: FencedRecord, _state: FencedState): FencedRecord => record;
+const asItIs = (record: WrittenRecord, _state: FencedState): WrittenRecord => record;
 
 /** Whoever writes counts: what the protocol is there to prevent. */
-function unfenced(record: FencedRecord, state: FencedState): FencedRecord {
+function unfenced(record: WrittenRecord, state: FencedState): WrittenRecord {
   if (record.kind === 'open') return { ...record, generation: state.generation + 1 };
   const { generation, owner, sequence } = state;
   const head = { generation, owner, sequence: sequence + 1 };
@@ -51,13 +59,13 @@ function unfenced(record: FencedRecord, state: FencedState): FencedRecord {
 }
 
 /** By looking back over everything that was written, for each record anew. */
-function modelled(log: readonly FencedRecord[]): Outcome {
+function modelled(log: readonly WrittenRecord[]): Outcome {
   const winnerAt = (end: number): number => {
     let winner = -1;
     for (let at = 0; at < end; at++) {
-      const one = log[at] as FencedRecord;
+      const one = log[at] as WrittenRecord;
       if (one.kind !== 'open') continue;
-      if (winner < 0 || one.generation > (log[winner] as FencedRecord).generation) winner = at;
+      if (winner < 0 || one.generation > (log[winner] as WrittenRecord).generation) winner = at;
     }
     return winner;
   };
@@ -72,7 +80,7 @@ function modelled(log: readonly FencedRecord[]): Outcome {
       .slice(at + 1, end)
       .filter((one) => one.generation === winning.generation && one.owner === winning.owner);
     // Each sequence number once, from 1, until one is missing.
-    const counted: FencedRecord[] = [];
+    const counted: WrittenRecord[] = [];
     let gap = false;
     for (const one of own) {
       if (one.kind === 'open' || gap || one.sequence <= counted.length) continue;
@@ -91,13 +99,13 @@ function modelled(log: readonly FencedRecord[]): Outcome {
     }
     if (gap) broken = at;
   });
-  const generation = last < 0 ? 0 : (log[last] as FencedRecord).generation;
+  const generation = last < 0 ? 0 : (log[last] as WrittenRecord).generation;
   return { rows, generation, isBroken: broken >= 0 };
 }
 
 /** The records of one writer: open, a snapshot, then batches in parts and heartbeats. */
-function written(generation: number, owner: string, random: Random): FencedRecord[] {
-  const records: FencedRecord[] = [
+function written(generation: number, owner: string, random: Random): WrittenRecord[] {
+  const records: WrittenRecord[] = [
     { kind: 'open', generation, owner, source: 's', incarnation: 1 },
   ];
   let sequence = 0;
@@ -160,12 +168,12 @@ test('random logs of several writers with repeats, losses and late records', () 
     const writers = Array.from({ length: 2 + random.int(3) }, (_, n) =>
       written(1 + random.int(4), 'abcde'[n] as string, random),
     );
-    const log: FencedRecord[] = [];
+    const log: WrittenRecord[] = [];
     let hadGap = false;
     while (writers.some((records) => records.length > 0)) {
       const records = random.pick(writers.filter((one) => one.length > 0));
       for (let burst = 1 + random.int(4); burst > 0 && records.length > 0; burst--) {
-        const record = records.shift() as FencedRecord;
+        const record = records.shift() as WrittenRecord;
         if (record.kind !== 'open' && random.chance(0.04)) continue;
         log.push(record);
         if (random.chance(0.1)) log.push(random.pick(log));
@@ -235,4 +243,15 @@ test('batches that are numbered wrongly break the source', () => {
   const other = { ...part, kind: 'delta', sequence: 2 } as const;
   assert.match(all([OPEN, begun, other]).broken?.reason ?? '', /where 1 was to come/);
   assert.equal(all([OPEN, begun, { ...part, sequence: 2 }]).broken, undefined);
+});
+
+test('a refusal counts for the generation in charge, until the next opens', () => {
+  const refused = (generation: number): FencedRecord => {
+    return { kind: 'refused', generation, reason: 'a batch does not fit' };
+  };
+  const late = all([OPEN, refused(0), refused(2)]);
+  assert.deepEqual([late.refused, late.ignored], [false, 2]);
+  const told = all([OPEN, refused(1)]);
+  assert.deepEqual([told.refused, told.sequence], [true, 0]);
+  assert.equal(APPLY(told, { ...OPEN, generation: 2 } as FencedRecord, 2).refused, false);
 });

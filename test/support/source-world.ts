@@ -41,13 +41,13 @@ export interface TestWriter {
   readonly writer: SourceWriter;
   readonly cuts: CutProposer;
   /** What its callbacks said. */
-  readonly told: { broken: number; lost: string[] };
+  readonly told: { broken: number; lost: string[]; refused: string[] };
 }
 
 /** A writer whose lease has this generation; it may open ten times. */
 export function writerOf(world: World, log: Log, source: string, lease: number): TestWriter {
   const cuts = new CutProposer(log, () => world.nowMs);
-  const told = { broken: 0, lost: [] as string[] };
+  const told: TestWriter['told'] = { broken: 0, lost: [], refused: [] };
   const writer = new SourceWriter({
     log,
     source,
@@ -57,6 +57,7 @@ export function writerOf(world: World, log: Log, source: string, lease: number):
     wait,
     randomId,
     onBroken: () => told.broken++,
+    onRefused: (reason) => told.refused.push(reason),
     onLost: (error) => told.lost.push(error.message),
     recordBytes: 200,
   });
