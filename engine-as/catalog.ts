@@ -10,6 +10,7 @@ import {
   ROWS_MAX,
   ROW_USED,
 } from './abi';
+import { noteChange } from './changes';
 import {
   addToIndex,
   ColumnIndex,
@@ -59,6 +60,10 @@ export function addRelation(arity: u32, flags: u32, rowsMax: u32, seed: u64): i3
   const limit = rowsMax == 0 || rowsMax > (ROWS_MAX as u32) ? (ROWS_MAX as u32) : rowsMax;
   const relation = createRelation(arity, flags, limit, handle, seed);
   if (!hasMemory(relation)) return -1;
+  if ((flags & RELATION_LOCAL) == 0 && !noteChange(relation)) {
+    destroyRelation(relation);
+    return -1;
+  }
   setWordAt(relations, handle, changetype<usize>(relation) as u32);
   firstFree = handle + 1;
   return handle as i32;

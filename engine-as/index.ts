@@ -11,6 +11,7 @@ import {
   STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { addRelation, dropRelation, initCatalog, relationCount, relationOf } from './catalog';
+import { changedCount, changedHandle, initChanges } from './changes';
 import { initCandidates } from './candidates';
 import { collect, collections } from './collector';
 import { indexBytes } from './column-index';
@@ -52,6 +53,7 @@ export function start(pagesMax: u32): u32 {
     initMemory(pagesMax) &&
     initValues() &&
     initCatalog() &&
+    initChanges() &&
     initCandidates() &&
     initSideWeights() &&
     initMaintenance() &&
@@ -122,6 +124,11 @@ export function setDigest(handle: u32, flags: u32): void {
   const relation = relationOf(handle);
   if (changetype<usize>(relation) == 0 || transaction.isOpen()) return;
   digestAnew(relation, flags & (RELATION_DIGEST_BASE | RELATION_DIGEST_ALL));
+}
+
+/** Handle of a relation that the open transaction changed or made, by place; −1 behind the last. */
+export function changedRelation(place: u32): i32 {
+  return place < changedCount() ? (changedHandle(place) as i32) : -1;
 }
 
 /** Entries of a relation's delta in a computed transaction. */

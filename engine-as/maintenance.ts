@@ -51,6 +51,7 @@ import {
   firstRelation,
   queueCandidate,
 } from './candidates';
+import { changedCount, changedHandle, noteChange } from './changes';
 import {
   checkRows,
   countNew,
@@ -76,7 +77,19 @@ import {
   TAKE_REMOVED,
 } from './interpreter';
 import { allocateZeroed, memoryLow } from './memory';
-import { AggregatePlan, Program, Unit, unitAt, unitRelation, Version, versionAt } from './program';
+import {
+  AggregatePlan,
+  forgetWaiting,
+  ownerOf,
+  Program,
+  takeWaiting,
+  Unit,
+  unitAt,
+  unitRelation,
+  Version,
+  versionAt,
+  waitFor,
+} from './program';
 import { touch } from './relation';
 import { rankAt, Relation, rowAddress } from './row-store';
 import { dropSideWeights } from './side-weights';
@@ -147,8 +160,17 @@ export function setSabotage(kind: u32): void {
   sabotage = kind;
 }
 
-export function beginUnits(next: Program): void {
+/** Units whose relations were changed wait for their turn; of a new program, fresh ones, too. */
+export function beginUnits(next: Program, isNew: bool): void {
   program = next;
+  forgetWaiting(program);
+  for (let i: u32 = 0; isNew && i < program.unitCount; i++) {
+    if (unitAt(program, i).fresh) waitFor(program, i);
+  }
+  for (let i: u32 = 0; i < changedCount(); i++) {
+    const owner = ownerOf(program, changedHandle(i));
+    if (owner != 0) waitFor(program, owner - 1);
+  }
   unitIndex = 0;
   workedUnit = 0;
   phase = PHASE_START;
@@ -177,13 +199,16 @@ function enter(next: u32): void {
  */
 export function stepUnits(limit: u64): u32 {
   const started = stepCount;
-  while (unitIndex < program.unitCount) {
+  while (true) {
+    if (phase == PHASE_START) unitIndex = takeWaiting(program, unitIndex);
+    if (unitIndex >= program.unitCount) return STATUS_DONE;
     const unit = unitAt(program, unitIndex);
     const wasStarted = phase != PHASE_START;
     const status = stepPhase(unit, limit);
     if (wasStarted || phase != PHASE_END) workedUnit = unitIndex;
     if (status != STATUS_DONE) return status;
     if (phase == PHASE_END) {
+      wakeReaders(unit);
       unitIndex += 1;
       phase = PHASE_START;
       // A unit that did something ends the slice, so that the host can tell what each one costs.
@@ -191,7 +216,18 @@ export function stepUnits(limit: u64): u32 {
     }
     if (stepCount >= limit) return STATUS_MORE;
   }
-  return STATUS_DONE;
+}
+
+/** What reads a relation that changed has work. */
+function wakeReaders(unit: Unit): void {
+  let hasChanged = false;
+  for (let i: u32 = 0; i < unit.relationCount && !hasChanged; i++) {
+    hasChanged = unitRelation(unit, i).delta.length != 0;
+  }
+  if (!hasChanged) return;
+  for (let i: u32 = 0; i < unit.readerCount; i++) {
+    waitFor(program, load<u32>(unit.readers + (i << 2)));
+  }
 }
 
 function stepPhase(unit: Unit, limit: u64): u32 {
@@ -260,6 +296,8 @@ function startUnit(unit: Unit): u32 {
   rounds = 0;
   if (unit.kind == UNIT_AGGREGATE) {
     const plan = changetype<AggregatePlan>(unit.aggregate as usize);
+    // Its groups change, even if no row of the output does.
+    if (!noteChange(plan.output)) return STATUS_OUT_OF_MEMORY;
     enter(unit.fresh || plan.input.delta.length != 0 ? PHASE_AGGREGATE : PHASE_END);
   } else if (unit.fresh) enter(PHASE_BASE);
   else enter(hasWork(unit) ? PHASE_DELTA : PHASE_END);

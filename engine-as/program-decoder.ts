@@ -37,6 +37,7 @@ import {
   PROGRAM_MAGIC,
   REGISTERS_MAX,
   RELATIONS_MAX,
+  RELATION_LOCAL,
   STATUS_BAD_PROGRAM,
   STATUS_OUT_OF_MEMORY,
   STEPS_PER_VERSION_MAX,
@@ -46,10 +47,19 @@ import {
   VIEWS,
 } from './abi';
 import { Arena, arenaAllocate, releaseArena } from './arena';
-import { addIndex, relationOf } from './catalog';
+import { addIndex, relationCount, relationOf } from './catalog';
 import { ColumnIndex } from './column-index';
 import { allocateZeroed, release } from './memory';
-import { AggregatePlan, Program, Unit, Version } from './program';
+import {
+  AggregatePlan,
+  ownerOf,
+  Program,
+  Unit,
+  unitAt,
+  unitRelation,
+  Version,
+  versionAt,
+} from './program';
 import { BAD_CELL, readBytes, readCell } from './row-codec';
 import { Relation } from './row-store';
 import { NO_CELL } from './value-table';
@@ -404,7 +414,9 @@ function decodeVersion(version: Version, isQuery: bool): void {
   if (problem != 0) return;
   const hasSource = changetype<usize>(version.source) != 0;
   check(hasSource == (version.purpose != VERSION_FULL && version.purpose != VERSION_SUPPORT));
+  // A query writes its answer and nothing else.
   check(!isQuery || version.purpose == VERSION_FULL);
+  check(!isQuery || (version.head.flags & RELATION_LOCAL) != 0);
   const pairs = at;
   bound = allocateZeroed(REGISTERS_MAX + 64);
   if (bound == 0) return fail(STATUS_OUT_OF_MEMORY);
@@ -541,6 +553,54 @@ function decodeAll(pointer: u32, bytes: u32, isQuery: bool): void {
     decodeUnit(changetype<Unit>((program.units + i * (offsetof<Unit>() as u32)) as usize), isQuery);
   }
   check(at == end);
+  if (!isQuery && problem == 0) linkUnits();
+}
+
+/** Who has each relation, and whom its delta drives. */
+function linkUnits(): void {
+  program.handleCount = relationCount();
+  program.owners = claim(max<u32>(program.handleCount << 2, 4));
+  program.waiting = claim(max<u32>(((program.unitCount + 31) >> 5) << 2, 4));
+  for (let i: u32 = 0; i < program.unitCount && problem == 0; i++) {
+    const unit = unitAt(program, i);
+    for (let j: u32 = 0; j < unit.relationCount; j++) {
+      const owner = program.owners + (unitRelation(unit, j).handle << 2);
+      if (!check(load<u32>(owner) == 0)) return;
+      store<u32>(owner, i + 1);
+    }
+  }
+  if (problem != 0) return;
+  for (let i: u32 = 0; i < program.unitCount; i++) linkReader(i, false);
+  for (let i: u32 = 0; i < program.unitCount && problem == 0; i++) {
+    const unit = unitAt(program, i);
+    if (unit.readerCount != 0) unit.readers = claim(unit.readerCount << 2);
+    unit.readerCount = 0;
+    unit.lastReader = 0;
+  }
+  for (let i: u32 = 0; i < program.unitCount && problem == 0; i++) linkReader(i, true);
+}
+
+/** Counts the unit as a reader of others, or notes it as one. */
+function linkReader(number: u32, isNoted: bool): void {
+  const unit = unitAt(program, number);
+  if (unit.kind == UNIT_AGGREGATE) {
+    linkTo(changetype<AggregatePlan>(unit.aggregate as usize).input, number, isNoted);
+  }
+  for (let i: u32 = 0; i < unit.versionCount; i++) {
+    const source = versionAt(unit, i).source;
+    if (changetype<usize>(source) != 0) linkTo(source, number, isNoted);
+  }
+}
+
+function linkTo(source: Relation, reader: u32, isNoted: bool): void {
+  const owner = ownerOf(program, source.handle);
+  // A unit's own relations drive it by what it does itself.
+  if (owner == 0 || owner == reader + 1) return;
+  const unit = unitAt(program, owner - 1);
+  if (unit.lastReader == reader + 1) return;
+  unit.lastReader = reader + 1;
+  if (isNoted) store<u32>(unit.readers + (unit.readerCount << 2), reader);
+  unit.readerCount += 1;
 }
 
 export function destroyProgram(dead: Program): void {

@@ -72,6 +72,11 @@ export class Unit {
   versions: u32;
   /** Address of the AggregatePlan of a UNIT_AGGREGATE, else 0. */
   aggregate: u32;
+  /** Numbers of the units behind it that its relations' deltas drive. */
+  readerCount: u32;
+  readers: u32;
+  /** While they are collected: the one found last, plus 1. */
+  lastReader: u32;
 }
 
 @unmanaged
@@ -85,10 +90,46 @@ export class Program {
   relations: u32;
   /** Pairs relation, index: those that must be built before the units run. */
   builds: Vector;
+  /** By handle: the number of the unit that has the relation, plus 1, or 0. */
+  handleCount: u32;
+  owners: u32;
+  /** A bit a unit: it may have work in the running transaction. */
+  waiting: u32;
 }
 
 export function unitAt(program: Program, index: u32): Unit {
   return changetype<Unit>((program.units + index * (offsetof<Unit>() as u32)) as usize);
+}
+
+/** The unit that has the relation of a handle, plus 1; 0 for none. */
+export function ownerOf(program: Program, handle: u32): u32 {
+  return handle < program.handleCount ? load<u32>(program.owners + (handle << 2)) : 0;
+}
+
+export function waitFor(program: Program, unit: u32): void {
+  const word = program.waiting + ((unit >> 5) << 2);
+  store<u32>(word, load<u32>(word) | (1 << (unit & 31)));
+}
+
+/** The first waiting unit from `unit` on, which waits no longer; `unitCount` for none. */
+export function takeWaiting(program: Program, unit: u32): u32 {
+  let place = unit >> 5;
+  const words = (program.unitCount + 31) >> 5;
+  if (place >= words) return program.unitCount;
+  let bits = load<u32>(program.waiting + (place << 2)) & ((<u32>0xffffffff) << (unit & 31));
+  while (bits == 0) {
+    place += 1;
+    if (place == words) return program.unitCount;
+    bits = load<u32>(program.waiting + (place << 2));
+  }
+  const found = (place << 5) + ctz(bits);
+  const word = program.waiting + (place << 2);
+  store<u32>(word, load<u32>(word) & ~((<u32>1) << (found & 31)));
+  return found;
+}
+
+export function forgetWaiting(program: Program): void {
+  memory.fill(program.waiting, 0, ((program.unitCount + 31) >> 5) << 2);
 }
 
 export function versionAt(unit: Unit, index: u32): Version {

@@ -18,6 +18,7 @@ import {
   removeFromIndex,
   reservePositions,
 } from './column-index';
+import { noteChange } from './changes';
 import { hashCells } from './hash';
 import {
   createIdSet,
@@ -200,7 +201,7 @@ export function touch(relation: Relation, id: u32, row: u32): bool {
   if (relation.fresh) return true;
   const meta = load<u32>(row);
   if ((meta & ROW_TOUCHED) != 0) return true;
-  if (!reserveWords(relation.touched, 3)) return false;
+  if (!noteChange(relation) || !reserveWords(relation.touched, 3)) return false;
   push(relation.touched, id);
   // A row may wait as a candidate by now; before the transaction no row does.
   push(relation.touched, meta & ~ROW_QUEUED);

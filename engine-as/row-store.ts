@@ -48,6 +48,8 @@ export class Relation {
   recent: Vector;
   /** Made in the running transaction: no undo, no delta, dropped on rollback. */
   fresh: bool;
+  /** In the list of what the transaction changed (changes.ts). */
+  noted: bool;
   /** Position in the host's list, for error reports. */
   handle: u32;
   maxRank: u32;

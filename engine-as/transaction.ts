@@ -21,7 +21,8 @@ import {
 } from './abi';
 import { aggregateRow, AggregateState, restoreGroups, settleGroups } from './aggregate';
 import { dropCandidates } from './candidates';
-import { buildIndex, dropIndex, keepIndexes, relationCount, sharedRelationOf } from './catalog';
+import { buildIndex, dropIndex, keepIndexes, sharedRelationOf } from './catalog';
+import { changedCount, changedHandle, keepChanges, setChangedHandle } from './changes';
 import { ColumnIndex } from './column-index';
 import { digestRow } from './digest';
 import { emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
@@ -54,7 +55,8 @@ let next: Program = changetype<Program>(0);
 let unitsBegun: bool = false;
 let isNewProgram: bool = false;
 let buildAt: u32 = 0;
-let handleAt: u32 = 0;
+/** Place in the list of changed relations. */
+let changeAt: u32 = 0;
 let rowAt: u32 = 0;
 
 /**
@@ -77,10 +79,6 @@ export function begin(): u32 {
   state = OPEN;
   unitsBegun = false;
   buildAt = 0;
-  for (let handle: u32 = 0; handle < relationCount(); handle++) {
-    const relation = sharedRelationOf(handle);
-    if (changetype<usize>(relation) != 0) relation.liveNew = relation.live;
-  }
   return STATUS_DONE;
 }
 
@@ -184,7 +182,7 @@ export function step(budget: u64): u32 {
   const built = buildIndexes(program);
   if (built != STATUS_DONE) return built;
   if (!unitsBegun) {
-    beginUnits(program);
+    beginUnits(program, changetype<usize>(next) != 0);
     unitsBegun = true;
   }
   const status = stepUnits(stepCount + budget);
@@ -236,10 +234,10 @@ function commitRelation(relation: Relation): bool {
 function startCommit(): void {
   state = COMMITTING;
   commits += 1;
-  handleAt = 0;
+  changeAt = 0;
   rowAt = 0;
-  for (let handle: u32 = 0; handle < relationCount(); handle++) {
-    const relation = sharedRelationOf(handle);
+  for (let i: u32 = 0; i < changedCount(); i++) {
+    const relation = sharedRelationOf(changedHandle(i));
     if (changetype<usize>(relation) != 0) relation.live = relation.liveNew;
   }
   showNew();
@@ -256,9 +254,9 @@ export function commit(): u32 {
   if (state == COMPUTED) startCommit();
   if (state != COMMITTING) return STATUS_BAD_CALL;
   let slices = 0;
-  while (handleAt < relationCount()) {
-    const relation = sharedRelationOf(handleAt);
-    if (changetype<usize>(relation) == 0 || commitRelation(relation)) handleAt += 1;
+  while (changeAt < changedCount()) {
+    const relation = sharedRelationOf(changedHandle(changeAt));
+    if (changetype<usize>(relation) == 0 || commitRelation(relation)) changeAt += 1;
     slices += 1;
     if (slices == 256 || rowAt != 0) return STATUS_MORE;
   }
@@ -268,10 +266,26 @@ export function commit(): u32 {
       const relation = changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize);
       keepIndexes(relation, program);
     }
+    clearVector(current.builds);
   }
+  forgetChanges();
   showOld();
   state = IDLE;
   return STATUS_DONE;
+}
+
+/** The list begins anew; a relation that a rollback leaves fresh still waits for its commit. */
+function forgetChanges(): void {
+  let kept: u32 = 0;
+  for (let i: u32 = 0; i < changedCount(); i++) {
+    const relation = sharedRelationOf(changedHandle(i));
+    if (changetype<usize>(relation) == 0) continue;
+    relation.noted = relation.fresh;
+    if (!relation.fresh) continue;
+    setChangedHandle(kept, relation.handle);
+    kept += 1;
+  }
+  keepChanges(kept);
 }
 
 /* Rollback. */
@@ -332,7 +346,7 @@ function dropBuilds(program: Program): void {
 export function rollBack(): u32 {
   if (state == OPEN || state == COMPUTED) {
     state = ROLLING_BACK;
-    handleAt = 0;
+    changeAt = 0;
     rowAt = 0;
     takeBackAggregates();
     dropCandidates();
@@ -344,12 +358,13 @@ export function rollBack(): u32 {
   }
   if (state != ROLLING_BACK) return STATUS_BAD_CALL;
   let slices = 0;
-  while (handleAt < relationCount()) {
-    const relation = sharedRelationOf(handleAt);
-    if (changetype<usize>(relation) == 0 || rollBackRelation(relation)) handleAt += 1;
+  while (changeAt < changedCount()) {
+    const relation = sharedRelationOf(changedHandle(changeAt));
+    if (changetype<usize>(relation) == 0 || rollBackRelation(relation)) changeAt += 1;
     slices += 1;
     if (slices == 256 || rowAt != 0) return STATUS_MORE;
   }
+  forgetChanges();
   restoreSideWeights();
   refillReserve();
   state = IDLE;

@@ -17,7 +17,8 @@ export async function readDeltas(
   turn: () => Promise<void>,
 ): Promise<TableDelta[]> {
   const deltas: TableDelta[] = [];
-  for (const table of binding.plan.tables.keys()) {
+  const tables = binding === former ? changedTables(core, binding) : binding.plan.tables.keys();
+  for (const table of tables) {
     if (!isWatched(binding.plan, table)) continue;
     const bound = binding.byName.get(table) as BoundRelation;
     const delta = await readDelta(core, bound, watchedBefore(table, bound, former), turn);
@@ -26,6 +27,17 @@ export async function readDeltas(
     }
   }
   return deltas.sort((a, b) => (a.table < b.table ? -1 : 1));
+}
+
+/** Tables of a running program that the transaction touched, be it in vain. */
+function changedTables(core: Core, { plan, byHandle }: Binding): TableKey[] {
+  const tables: TableKey[] = [];
+  for (let place = 0; ; place++) {
+    const handle = core.exports.changedRelation(place);
+    if (handle < 0) return tables;
+    const name = byHandle.get(handle)?.relation.name;
+    if (name !== undefined && plan.tables.has(name)) tables.push(name);
+  }
 }
 
 /** The table's relation so far, if it was watched and had as many columns. */

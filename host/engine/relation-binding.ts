@@ -22,6 +22,7 @@ export interface Binding {
   /** By place in `plan.relations`. */
   readonly bound: readonly BoundRelation[];
   readonly byName: ReadonlyMap<string, BoundRelation>;
+  readonly byHandle: ReadonlyMap<number, BoundRelation>;
   /** Handles made for this binding. */
   readonly fresh: ReadonlySet<number>;
   /** Indexes of each relation in the program, by handle. */
@@ -58,7 +59,8 @@ export function bindRelations(
     indexes.set(handle, allIndexes(relation, wanted.get(relation.name) ?? []));
   }
   const byName = new Map(bound.map((one) => [one.relation.name, one]));
-  return { plan, bound, byName, fresh, indexes };
+  const byHandle = new Map(bound.map((one) => [one.handle, one]));
+  return { plan, bound, byName, byHandle, fresh, indexes };
 }
 
 /**
