@@ -28,6 +28,8 @@ export interface RunningHaproxy extends Controls {
   readonly port: number;
   readonly state: ProcessState;
   readonly logFile: string;
+  /** See `ComponentProcess`. */
+  until(isSo: () => boolean | Promise<boolean>, otherwise: string): Promise<void>;
 }
 
 const TEMPLATE = path.resolve('deploy/haproxy/haproxy.cfg');
@@ -42,6 +44,8 @@ export async function startHaproxy(options: HaproxyOptions): Promise<RunningHapr
   const file = path.join(directory, 'haproxy.cfg');
   await writeFile(file, withServers(await readFile(TEMPLATE, 'utf8'), backends));
   const env = {
+    ...process.env,
+    CAUCUS_HOST: `${LOOPBACK}:${port}`,
     CAUCUS_BIND: `${LOOPBACK}:${port}`,
     // Relative: paths of sockets may be 107 bytes long only.
     CAUCUS_STATS: 'unix@admin.sock',

@@ -5,7 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { cached } from './cache.ts';
+import { cached, exists } from './cache.ts';
 import { freePorts, LOOPBACK } from './ports.ts';
 import { ComponentProcess, runProgram, startAll } from './processes.ts';
 import type { Controls, ProcessState, Program, Progress } from './processes.ts';
@@ -229,6 +229,8 @@ function replication(nodes: 1 | 3): Record<string, number> {
 async function format(node: NodeLayout, clusterId: string, jars: string): Promise<void> {
   await mkdir(node.directory, { recursive: true });
   await writeFile(propertiesFile(node), node.properties);
+  // Used before: it keeps its data, and only its ports are new.
+  if (await exists(path.join(node.directory, 'data', 'meta.properties'))) return;
   const args = ['format', '-t', clusterId, '-c', propertiesFile(node)];
   await runProgram(java(jars, ['-Xmx64m'], 'kafka.tools.StorageTool', args), node.directory);
 }

@@ -8,6 +8,7 @@ import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { exists } from './cache.ts';
 import { LOOPBACK } from './ports.ts';
 import { ComponentProcess, findProgram, runProgram } from './processes.ts';
 import type { Controls, LogText, ProcessState, Program, User } from './processes.ts';
@@ -72,7 +73,7 @@ export class MariadbServer implements Controls {
     return this.#process.logFile;
   }
 
-  /** Makes the data directory, once, before the first start. */
+  /** Before the first start: makes the data directory, unless the folder has one. */
   async install(): Promise<void> {
     const { directory, account } = this.#options;
     const temporary = path.join(directory, 'tmp');
@@ -85,6 +86,7 @@ export class MariadbServer implements Controls {
     }
     await writeFile(this.#settingsFile, settings(this.#options));
     await writeFile(initFile(directory), accountSql(account), { mode: 0o644 });
+    if (await exists(path.join(directory, 'data', 'mysql'))) return;
     const args = [
       `--defaults-file=${this.#settingsFile}`,
       '--auth-root-authentication-method=normal',

@@ -43,7 +43,8 @@ export interface User {
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+  /** All of it; default: ours. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Only a process of root can run another as somebody else. */
   readonly user?: User | undefined;
 }
@@ -94,6 +95,7 @@ export class ComponentProcess implements Controls {
   readonly logFile: string;
   readonly #spec: ProcessSpec;
   #run: Run | undefined;
+  #log: LogText | undefined;
 
   constructor(spec: ProcessSpec) {
     this.name = spec.name;
@@ -112,21 +114,27 @@ export class ComponentProcess implements Controls {
 
   async start(): Promise<void> {
     if (this.state !== 'stopped') return;
-    const { directory, startLimitMs = START_LIMIT_MS } = this.#spec;
+    const { directory } = this.#spec;
     mkdirSync(directory, { recursive: true });
     const program = await this.#spec.program();
     const file = openSync(this.logFile, 'a');
     const log = new LogText(this.logFile, statSync(this.logFile).size);
-    const run = launch(program, directory, file);
+    this.#run = launch(program, directory, file);
+    this.#log = log;
     closeSync(file);
-    this.#run = run;
+    await this.until(() => this.#spec.isReady(log), 'was not ready');
+  }
+
+  /** Probes until it is so; if that takes too long the process is killed. */
+  async until(isSo: () => boolean | Promise<boolean>, otherwise: string): Promise<void> {
+    const { startLimitMs = START_LIMIT_MS } = this.#spec;
     const deadline = performance.now() + startLimitMs;
-    while (!(await this.#spec.isReady(log))) {
-      if (run.exit !== undefined)
-        throw this.#failure(`ended (${run.exit}) before it was ready`, log);
+    while (!(await isSo())) {
+      const exit = this.#run?.exit;
+      if (exit !== undefined) throw this.#failure(`ended (${exit}): it ${otherwise}`);
       if (performance.now() > deadline) {
         await this.kill();
-        throw this.#failure(`was not ready after ${startLimitMs / 1000} s`, log);
+        throw this.#failure(`${otherwise} after ${startLimitMs / 1000} s`);
       }
       await delay(PROBE_INTERVAL_MS);
     }
@@ -178,8 +186,8 @@ export class ComponentProcess implements Controls {
     await run.ended;
   }
 
-  #failure(what: string, log: LogText): Error {
-    const tail = log.text().trimEnd().split('\n').slice(-LOG_TAIL_LINES);
+  #failure(what: string): Error {
+    const tail = (this.#log?.text() ?? '').trimEnd().split('\n').slice(-LOG_TAIL_LINES);
     return new Error(`${this.name} ${what}; ${this.logFile} ends with\n  ${tail.join('\n  ')}`);
   }
 }
@@ -223,13 +231,13 @@ export class LogText {
 }
 
 function launch(program: Program, directory: string, log: number): Run {
-  const { command, args, env, user } = program;
+  const { command, args, env = process.env, user } = program;
   const setpriv = findProgram('setpriv');
   const isGuarded = setpriv !== undefined;
   const guard = isGuarded ? ['--pdeathsig', 'KILL', '--', command] : [];
   const child = spawn(isGuarded ? setpriv : command, [...guard, ...args], {
     cwd: directory,
-    env: { ...process.env, ...env },
+    env,
     stdio: ['ignore', log, log],
     detached: true,
     ...user,
@@ -274,10 +282,10 @@ function threadRuns(pid: number, thread: string): boolean {
 
 /** Runs a program to its end; rejects with what it printed if it fails. */
 export async function runProgram(program: Program, directory: string): Promise<string> {
-  const { command, args, env, user } = program;
+  const { command, args, env = process.env, user } = program;
   const child = spawn(command, args, {
     cwd: directory,
-    env: { ...process.env, ...env },
+    env,
     stdio: ['ignore', 'pipe', 'pipe'],
     ...user,
   });

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import test from 'node:test';
 import type { TestContext } from 'node:test';
 import { startHaproxy } from '../../deploy/loopback/haproxy.ts';
+import type { RunningHaproxy } from '../../deploy/loopback/haproxy.ts';
 import { freePort } from '../../deploy/loopback/ports.ts';
 import { findProgram } from '../../deploy/loopback/processes.ts';
 import { canStartOrSkip, componentDirectory } from '../support/components.ts';
@@ -17,12 +18,17 @@ class FakeReplica {
   readonly server: Server;
   /** Status of `/healthz/ready`. */
   readiness = 200;
+  /** `host:port` under which clients come. */
+  publicHost = '';
   posts = 0;
 
   constructor(name: string) {
     this.name = name;
     this.server = createServer((request, response) => {
-      if (request.url === '/healthz/ready') response.statusCode = this.readiness;
+      const isCheck = request.url === '/healthz/ready';
+      // Like a replica: it refuses names that nobody told it.
+      if (request.headers.host !== this.publicHost) response.statusCode = 403;
+      else if (isCheck) response.statusCode = this.readiness;
       else if (this.readiness === 503) response.statusCode = 503;
       if (request.method === 'POST') this.posts++;
       response.end(this.name);
@@ -32,6 +38,29 @@ class FakeReplica {
   get port(): number {
     return (this.server.address() as AddressInfo).port;
   }
+}
+
+interface World {
+  readonly haproxy: RunningHaproxy;
+  readonly replicas: readonly [FakeReplica, FakeReplica];
+}
+
+/** Two replicas behind HAProxy, which takes requests. */
+async function world(t: TestContext): Promise<World> {
+  const replicas = await fakeReplicas(t);
+  const port = await freePort();
+  for (const replica of replicas) replica.publicHost = `127.0.0.1:${port}`;
+  const haproxy = await startHaproxy({
+    directory: componentDirectory(),
+    port,
+    backends: replicas.map(({ name, port }) => ({ name, host: '127.0.0.1', port })),
+  });
+  t.after(() => haproxy.kill());
+  await askUntil(
+    () => ask(haproxy.url),
+    ({ status }) => status === 200,
+  );
+  return { haproxy, replicas };
 }
 
 async function fakeReplicas(t: TestContext): Promise<readonly [FakeReplica, FakeReplica]> {
@@ -77,17 +106,9 @@ async function askUntil(
 
 test('requests move away from a replica that is not ready, and stay while it drains', async (t) => {
   if (!canStartOrSkip(t, ['haproxy'])) return;
-  const [one, two] = await fakeReplicas(t);
-  const haproxy = await startHaproxy({
-    directory: componentDirectory(),
-    port: await freePort(),
-    backends: [one, two].map(({ name, port }) => ({ name, host: '127.0.0.1', port })),
-  });
-  t.after(() => haproxy.kill());
-  const first = await askUntil(
-    () => ask(haproxy.url),
-    ({ status }) => status === 200,
-  );
+  const { haproxy, replicas } = await world(t);
+  const [one, two] = replicas;
+  const first = await ask(haproxy.url);
   const [home, other] = first.text === 'pe1' ? [one, two] : [two, one];
   const { cookie } = first;
   assert.notEqual(cookie, '');
@@ -125,17 +146,8 @@ test('requests move away from a replica that is not ready, and stay while it dra
 
 test('a write that was answered with 503 is not sent again, a read is', async (t) => {
   if (!canStartOrSkip(t, ['haproxy'])) return;
-  const [one, two] = await fakeReplicas(t);
-  const haproxy = await startHaproxy({
-    directory: componentDirectory(),
-    port: await freePort(),
-    backends: [one, two].map(({ name, port }) => ({ name, host: '127.0.0.1', port })),
-  });
-  t.after(() => haproxy.kill());
-  await askUntil(
-    () => ask(haproxy.url),
-    ({ status }) => status === 200,
-  );
+  const { haproxy, replicas } = await world(t);
+  const [one, two] = replicas;
   // Their checks go on to say yes.
   for (const { server } of [one, two]) {
     server.prependListener('request', (request, response) => {
@@ -154,12 +166,15 @@ test('a write that was answered with 503 is not sent again, a read is', async (t
   assert.ok(gets > 1, 'control: what is not a write is tried again');
 });
 
-test('the configuration is one that HAProxy accepts, and refuses without its secret', (t) => {
+test('the configuration is one that HAProxy accepts, and refuses without what only you know', (t) => {
   if (!canStartOrSkip(t, ['haproxy'])) return;
   const check = (env: Record<string, string>): number | null =>
     spawnSync(findProgram('haproxy') ?? '', ['-c', '-q', '-f', 'deploy/haproxy/haproxy.cfg'], {
       env,
     }).status;
-  assert.equal(check({ CAUCUS_COOKIE_KEY: 'secret' }), 0);
-  assert.equal(check({}), 1);
+  const CAUCUS_COOKIE_KEY = 'secret';
+  const CAUCUS_HOST = 'caucus.example';
+  assert.equal(check({ CAUCUS_COOKIE_KEY, CAUCUS_HOST }), 0);
+  assert.equal(check({ CAUCUS_COOKIE_KEY }), 1);
+  assert.equal(check({ CAUCUS_HOST }), 1);
 });

@@ -25,7 +25,7 @@ export type SharedKind = Extract<Component, 'kafka' | 'mariadb'>;
 export type Shared = { readonly address: string } | { readonly absent: string };
 
 /** Of the file that `test/run.ts` writes. */
-export const HANDOVER_VARIABLE = 'CAUCUS_TEST_COMPONENTS';
+export const HANDOVER_VARIABLE = 'TEST_COMPONENTS';
 
 /** The first run on a machine downloads Kafka. */
 const HANDOVER_LIMIT_MS = 300_000;
