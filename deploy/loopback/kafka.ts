@@ -19,9 +19,16 @@ export interface KafkaOptions {
    * port and let it forward to the node's `faultTarget`.
    */
   readonly faultPorts?: readonly number[];
+  /** More of such listeners, each with one port a node: clients that are to be cut off alone. */
+  readonly linkPorts?: readonly (readonly number[])[];
   /** Broker settings on top of ours. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
   readonly onProgress?: Progress;
+}
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface KafkaNode extends Controls {
@@ -29,7 +36,9 @@ export interface KafkaNode extends Controls {
   /** `host:port`. */
   readonly address: string;
   /** Where the listener behind `faultPorts` really is; undefined without. */
-  readonly faultTarget: { readonly host: string; readonly port: number } | undefined;
+  readonly faultTarget: Target | undefined;
+  /** The same for each of `linkPorts`. */
+  readonly linkTargets: readonly Target[];
   readonly state: ProcessState;
   readonly logFile: string;
 }
@@ -96,14 +105,16 @@ export async function kafkaJars(onProgress: Progress = () => undefined): Promise
 class Node implements KafkaNode {
   readonly id: number;
   readonly address: string;
-  readonly faultTarget: KafkaNode['faultTarget'];
+  readonly faultTarget: Target | undefined;
+  readonly linkTargets: readonly Target[];
   readonly #process: ComponentProcess;
 
   constructor(layout: NodeLayout, process: ComponentProcess) {
     this.id = layout.id;
     this.address = `${LOOPBACK}:${layout.port}`;
-    const port = layout.fault?.port;
-    this.faultTarget = port === undefined ? undefined : { host: LOOPBACK, port };
+    const targetOf = ({ port }: Listener): Target => ({ host: LOOPBACK, port });
+    this.faultTarget = layout.fault && targetOf(layout.fault);
+    this.linkTargets = layout.links.map(targetOf);
     this.#process = process;
   }
 
@@ -136,32 +147,45 @@ class Node implements KafkaNode {
   }
 }
 
+/** One more listener: where it is, and where clients are told that it is. */
+interface Listener {
+  readonly name: string;
+  readonly port: number;
+  readonly advertised: number;
+}
+
 interface NodeLayout {
   readonly id: number;
   readonly directory: string;
   readonly port: number;
-  readonly fault: { readonly port: number; readonly advertised: number } | undefined;
+  readonly fault: Listener | undefined;
+  readonly links: readonly Listener[];
   /** The broker's settings, as a file holds them. */
   readonly properties: string;
 }
 
 async function layOut(options: KafkaOptions): Promise<NodeLayout[]> {
-  const { nodes: count, faultPorts } = options;
-  if (faultPorts !== undefined && faultPorts.length !== count) {
-    throw new TypeError(`${count} nodes need ${count} \`faultPorts\`, not ${faultPorts.length}`);
+  const { nodes: count, faultPorts, linkPorts = [] } = options;
+  for (const list of [...(faultPorts === undefined ? [] : [faultPorts]), ...linkPorts]) {
+    if (list.length === count) continue;
+    throw new TypeError(`${count} nodes need ${count} ports a listener, not ${list.length}`);
   }
-  const ports = await freePorts(3 * count);
-  const portsOf = Array.from({ length: count }, (_, index) => ports.slice(3 * index));
+  const size = 3 + linkPorts.length;
+  const ports = await freePorts(size * count);
+  const portsOf = Array.from({ length: count }, (_, index) => ports.slice(size * index));
   const voters = portsOf
     .map(([, controller], index) => `${index + 1}@${LOOPBACK}:${controller}`)
     .join(',');
-  return portsOf.map(([port = 0, controllerPort = 0, faultListenerPort = 0], index) => {
-    const advertised = faultPorts?.[index];
-    const fault = advertised === undefined ? undefined : { port: faultListenerPort, advertised };
+  return portsOf.map(([port = 0, controllerPort = 0, ...more], index) => {
+    const listener = (name: string, at: number, list: readonly number[]): Listener => {
+      return { name, port: more[at] ?? 0, advertised: list[index] ?? 0 };
+    };
+    const fault = faultPorts && listener(FAULT_LISTENER, 0, faultPorts);
+    const links = linkPorts.map((list, link) => listener(`LINK${link + 1}`, link + 1, list));
     const id = index + 1;
     const directory = path.resolve(options.directory, `kafka-${id}`);
     const settings = {
-      ...listeners(port, controllerPort, fault),
+      ...listeners(port, controllerPort, fault === undefined ? links : [fault, ...links]),
       'process.roles': 'broker,controller',
       'node.id': id,
       'controller.quorum.voters': voters,
@@ -171,7 +195,7 @@ async function layOut(options: KafkaOptions): Promise<NodeLayout[]> {
       ...options.properties,
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
-    return { id, directory, port, fault, properties: `${lines.join('\n')}\n` };
+    return { id, directory, port, fault, links, properties: `${lines.join('\n')}\n` };
   });
 }
 
@@ -191,15 +215,15 @@ const SETTINGS = {
 function listeners(
   port: number,
   controllerPort: number,
-  fault: NodeLayout['fault'],
+  more: readonly Listener[],
 ): Record<string, string> {
   const bound = [`PLAINTEXT://${LOOPBACK}:${port}`];
   const advertised = [`PLAINTEXT://${LOOPBACK}:${port}`];
   const protocols = ['CONTROLLER:PLAINTEXT', 'PLAINTEXT:PLAINTEXT'];
-  if (fault !== undefined) {
-    bound.push(`${FAULT_LISTENER}://${LOOPBACK}:${fault.port}`);
-    advertised.push(`${FAULT_LISTENER}://${LOOPBACK}:${fault.advertised}`);
-    protocols.push(`${FAULT_LISTENER}:PLAINTEXT`);
+  for (const { name, port: at, advertised: told } of more) {
+    bound.push(`${name}://${LOOPBACK}:${at}`);
+    advertised.push(`${name}://${LOOPBACK}:${told}`);
+    protocols.push(`${name}:PLAINTEXT`);
   }
   return {
     listeners: [...bound, `CONTROLLER://${LOOPBACK}:${controllerPort}`].join(','),
