@@ -197,7 +197,8 @@ export class Client {
     node: SimNode,
     { query, view, from }: { query: string; view: number; from: string | undefined },
   ): Promise<Session> {
-    const { record } = this.#parts;
+    const { record, scheduler } = this.#parts;
+    const { here } = node;
     const opened = await replica.openView(from === undefined ? { query } : { query, from });
     const session: Session = {
       token: opened.position.token,
@@ -236,10 +237,10 @@ export class Client {
       told('end', { revision: session.revision, token: session.token }, [], []);
     });
     session.close = () => {
+      session.close = () => undefined;
       offCommit();
       offLost();
-      opened.close();
-      session.close = () => undefined;
+      here.after(scheduler.latency(), () => opened.close());
     };
     return session;
   }

@@ -26,57 +26,61 @@ export function compilersOf(name: EngineName): Compilers {
   };
 }
 
-/** An engine that knows whether it holds still. */
-export class PooledEngine implements Engine {
-  /** A turn of the process that uses it. */
-  yield: () => Promise<void> = NO_YIELD;
+interface Slot {
   readonly name: EngineName;
-  #inner: Engine;
+  readonly engine: Engine;
+  /** A turn of the process that uses it. */
+  yield: () => Promise<void>;
+}
+
+/** An engine in the hands of one process. */
+export class HeldEngine implements Engine {
+  readonly slot: Slot;
   #running = 0;
+  #isReleased = false;
 
-  private constructor(name: EngineName, inner: Engine) {
-    this.name = name;
-    this.#inner = inner;
+  constructor(slot: Slot) {
+    this.slot = slot;
   }
 
-  static async create(name: EngineName): Promise<PooledEngine> {
-    const pooled = new PooledEngine(name, new NaiveEngine());
-    if (name === 'wasm') {
-      pooled.#inner = await createWasmEngine(await coreBytes(), { yield: () => pooled.yield() });
-    }
-    return pooled;
-  }
-
-  get isIdle(): boolean {
+  /** True when nothing is under way in it; from now on it is of no use. */
+  release(): boolean {
+    this.#isReleased = true;
     return this.#running === 0;
   }
 
   transact(...args: Parameters<Engine['transact']>): ReturnType<Engine['transact']> {
-    return this.#counted(this.#inner.transact(...args));
+    return this.#counted((engine) => engine.transact(...args));
   }
   query(...args: Parameters<Engine['query']>): ReturnType<Engine['query']> {
-    return this.#counted(this.#inner.query(...args));
+    return this.#counted((engine) => engine.query(...args));
   }
   rows(...args: Parameters<Engine['rows']>): ReturnType<Engine['rows']> {
-    return this.#counted(this.#inner.rows(...args));
+    return this.#counted((engine) => engine.rows(...args));
   }
   count(table: string): number {
-    return this.#inner.count(table);
+    return this.#engine().count(table);
   }
   digest(): string {
-    return this.#inner.digest();
+    return this.#engine().digest();
   }
   stats(): ReturnType<Engine['stats']> {
-    return this.#inner.stats();
+    return this.#engine().stats();
   }
   close(): void {
-    this.#inner.close();
+    this.#engine().close();
   }
 
-  async #counted<T>(call: Promise<T>): Promise<T> {
+  #engine(): Engine {
+    if (this.#isReleased) throw new Error('an engine was used by a process that is gone');
+    return this.slot.engine;
+  }
+
+  async #counted<T>(call: (engine: Engine) => Promise<T>): Promise<T> {
+    const engine = this.#engine();
     this.#running++;
     try {
-      return await call;
+      return await call(engine);
     } finally {
       this.#running--;
     }
@@ -90,20 +94,32 @@ function coreBytes(): Promise<Uint8Array> {
   return core;
 }
 
-const idle = new Map<EngineName, PooledEngine[]>();
+const idle = new Map<EngineName, Slot[]>();
 
-export async function acquireEngine(name: EngineName): Promise<PooledEngine> {
-  return idle.get(name)?.pop() ?? (await PooledEngine.create(name));
+export async function acquireEngine(
+  name: EngineName,
+  yieldTurn: () => Promise<void>,
+): Promise<HeldEngine> {
+  const slot = idle.get(name)?.pop() ?? (await createSlot(name));
+  slot.yield = yieldTurn;
+  return new HeldEngine(slot);
 }
 
-/** Nothing of the process that used it runs any more. */
-export async function releaseEngine(engine: PooledEngine): Promise<void> {
-  if (!engine.isIdle) return;
-  engine.yield = NO_YIELD;
-  const { lower: lowerPlan } = compilersOf(engine.name);
+async function createSlot(name: EngineName): Promise<Slot> {
+  if (name === 'naive') return { name, engine: new NaiveEngine(), yield: NO_YIELD };
+  const engine = await createWasmEngine(await coreBytes(), { yield: () => slot.yield() });
+  const slot: Slot = { name, engine, yield: NO_YIELD };
+  return slot;
+}
+
+/** Nothing of the process that held it runs any more. */
+export async function releaseEngine(held: HeldEngine): Promise<void> {
+  if (!held.release()) return;
+  const { slot } = held;
+  slot.yield = NO_YIELD;
+  const { lower: lowerPlan } = compilersOf(slot.name);
   const plan = lowerPlan({ tables: [], rules: [], strata: [] }, {});
-  const result = await engine.transact({ plan, changes: [] });
+  const result = await slot.engine.transact({ plan, changes: [] });
   if (!result.ok) return;
-  const engines = idle.get(engine.name) ?? [];
-  idle.set(engine.name, [...engines, engine]);
+  idle.set(slot.name, [...(idle.get(slot.name) ?? []), slot]);
 }

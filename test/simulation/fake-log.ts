@@ -29,6 +29,8 @@ export class Broker {
   clockOffsetMs = 0;
   /** Repetitions of an append are dropped. */
   isIdempotent = true;
+  /** Readers are told that what they read was cut off, even if as much has come in its place. */
+  tellsTruncation = true;
   /** What a repeated append was given, by writer, topic and number. */
   readonly #appended = new Map<string, Appended>();
 
@@ -177,7 +179,8 @@ export class FakeLog implements Log {
         });
         continue;
       }
-      const lost = truncatedAt.slice(truncations).some((end) => end < next);
+      const lost =
+        broker.tellsTruncation && truncatedAt.slice(truncations).some((end) => end < next);
       truncations = truncatedAt.length;
       if (lost || next > records.length) throw divergedError(topic, next, records.length);
       if (next < start) {

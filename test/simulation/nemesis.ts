@@ -151,6 +151,9 @@ export class Nemesis {
     const [name, topic] = random.pick(topics);
     const end = Math.max(topic.start + 1, topic.records.length - 1 - random.int(4));
     this.#note(`topic ${name} loses all from ${end} of ${topic.records.length}`);
+    const { scheduler, record } = this.#parts;
+    const atMs = scheduler.nowMs - scheduler.startMs;
+    record({ event: 'truncation', atMs, topic: name, end, length: topic.records.length });
     broker.truncate(name, end);
   }
 

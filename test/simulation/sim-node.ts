@@ -10,7 +10,7 @@ import { blockRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import { rowKey } from '../oracle/row-set.ts';
 import { acquireEngine, compilersOf, releaseEngine } from './engines.ts';
-import type { EngineName, PooledEngine } from './engines.ts';
+import type { EngineName, HeldEngine } from './engines.ts';
 import type { Broker } from './fake-log.ts';
 import type { Lane } from './scheduler.ts';
 import { SimProcess } from './sim-process.ts';
@@ -41,7 +41,7 @@ export class SimNode extends SimProcess {
   readonly #nodeParts: NodeParts;
   #replica: LocalReplica | undefined;
   #phase: Phase = 'starting';
-  #engine: PooledEngine | undefined;
+  #engine: HeldEngine | undefined;
   #checkpoints: CheckpointStore | undefined;
   readonly #waiting = new Set<() => void>();
 
@@ -52,6 +52,11 @@ export class SimNode extends SimProcess {
 
   get isLive(): boolean {
     return this.#replica !== undefined && this.#phase === 'live';
+  }
+
+  /** Where the events of its present life happen. */
+  get here(): Lane {
+    return this.lane;
   }
 
   get phase(): string {
@@ -109,8 +114,8 @@ export class SimNode extends SimProcess {
     const { scheduler, engineName } = this.#nodeParts;
     this.#phase = 'starting';
     this.revision = -1;
-    const engine = await scheduler.real(acquireEngine(engineName));
-    engine.yield = () => life.lane.step();
+    const turn = (): Promise<void> => life.lane.step();
+    const engine = await scheduler.real(acquireEngine(engineName, turn));
     this.#engine = engine;
     try {
       const replica = await createReplica(this.#dependencies(life, engine));
@@ -136,7 +141,7 @@ export class SimNode extends SimProcess {
     if (engine !== undefined) await this.#nodeParts.scheduler.real(releaseEngine(engine));
   }
 
-  #dependencies({ run, lane, ...life }: Life, engine: PooledEngine): ReplicaDependencies {
+  #dependencies({ run, lane, ...life }: Life, engine: HeldEngine): ReplicaDependencies {
     const { broker, random, wrapLog, record, ...parts } = this.#nodeParts;
     const checkpoints = new CheckpointStore(this.disk.attach(), '/data/checkpoints');
     this.#checkpoints = checkpoints;
@@ -169,6 +174,11 @@ export class SimNode extends SimProcess {
       },
       onDiverged: () => {
         this.hasFailed = true;
+      },
+      onOvertaken: () => {
+        if (run !== this.run) return;
+        this.note('problem', { code: 'overtaken' });
+        lane.after(0, () => void this.exit(RESTART_MS));
       },
       ...(parts.nodeCount > 1
         ? { node: { nodeId: this.id, url: this.id, digestRevisions: parts.digestRevisions } }

@@ -21,6 +21,8 @@ import { rowKey } from '../oracle/row-set.ts';
 import { DRIVEN_SOURCE } from './world.ts';
 
 export interface Switches extends ClientSwitches {
+  /** Readers learn from the log that it lost what they had read. */
+  readonly tellsTruncation: boolean;
   /** What a replica sees in place of its log. */
   readonly wrapLog: ((log: Log, broker: Broker) => Log) | undefined;
   /** What a datasource node sees in place of the leases. */
@@ -30,6 +32,7 @@ export interface Switches extends ClientSwitches {
 export const ALL_ON: Switches = {
   tearsBatches: false,
   ignoresTokens: false,
+  tellsTruncation: true,
   wrapLog: undefined,
   wrapLeases: undefined,
 };
@@ -142,6 +145,7 @@ class Run {
     this.#ttlMs = parameters.ttlMs;
     this.#broker = new Broker(scheduler);
     this.#broker.isIdempotent = parameters.isIdempotent;
+    this.#broker.tellsTruncation = switches.tellsTruncation;
     const store = new StoreState(() => scheduler.nowMs);
     this.#nodes = Array.from(
       { length: parameters.nodes },
@@ -259,7 +263,9 @@ class Run {
     const isFresh = (): boolean =>
       this.#datasources.some((datasource) => datasource.freshAtMs > freshMs);
     const untilMs = freshMs + REST_MS;
-    if (!(await this.#scheduler.run(isFresh, EVENTS_MAX, untilMs))) return false;
+    const { losesRecords = false } = this.#options;
+    // What they read may be lost for good: then they write no more.
+    if (!(await this.#scheduler.run(isFresh, EVENTS_MAX, untilMs)) && !losesRecords) return false;
     const rows = [...this.#outside.rows].map(([key, count]) => rowKey([key, count])).sort();
     this.#record({ event: 'outside', source: DRIVEN_SOURCE, table: 'item', rows });
     this.#stage = 'stopping drivers';
@@ -312,8 +318,8 @@ class Run {
 }
 
 function runEvent(options: SimulationOptions, parameters: Parameters): RunEvent {
-  const { seed, steps, losesRecords = false } = options;
+  const { seed, steps } = options;
   const nodes = Array.from({ length: parameters.nodes }, (_, index) => `pe${index}`);
   const note = JSON.stringify({ steps, ...parameters });
-  return { event: 'run', seed, nodes, note, losesRecords };
+  return { event: 'run', seed, nodes, note };
 }

@@ -19,7 +19,8 @@
  * | `view` | a client's copy of a query: its snapshot, then what changed, then its end |
  * | `publish` | a driver's batch: which rows, under which generation |
  * | `fault` | what was done to the run |
- * | `outside` | at the end: what the rows of a driven table have to come to |
+ * | `truncation` | the log was made to lose acknowledged records |
+| `outside` | at the end: what the rows of a driven table have to come to |
 | `record` | at the end: what the log holds |
  * | `end` | the last line: whether everything came to rest after the faults were over |
  */
@@ -30,8 +31,6 @@ export interface RunEvent {
   readonly nodes: readonly string[];
   /** Switches and parameters, for people. */
   readonly note: string;
-  /** The log was made to lose acknowledged records: replicas are to refuse, not to agree. */
-  readonly losesRecords: boolean;
 }
 
 export interface NodeEvent {
@@ -175,6 +174,15 @@ export interface FaultEvent {
   readonly what: string;
 }
 
+export interface TruncationEvent {
+  readonly event: 'truncation';
+  readonly atMs: number;
+  readonly topic: string;
+  /** Records from here on were lost. */
+  readonly end: number;
+  readonly length: number;
+}
+
 export interface OutsideEvent {
   readonly event: 'outside';
   readonly source: string;
@@ -211,6 +219,7 @@ export type HistoryEvent =
   | ViewEvent
   | PublishEvent
   | FaultEvent
+  | TruncationEvent
   | OutsideEvent
   | RecordEvent
   | EndEvent;

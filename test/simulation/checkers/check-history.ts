@@ -6,6 +6,7 @@ import { checkAtomicity } from './atomicity.ts';
 import { checkConvergence } from './convergence.ts';
 import { checkDurability } from './durability.ts';
 import { checkFencing } from './fencing.ts';
+import { checkLostRecords, losesRecords } from './lost-records.ts';
 import { checkRest } from './rest.ts';
 import type { Checker, Violation } from './violation.ts';
 
@@ -20,6 +21,7 @@ const CHECKERS: readonly Checker[] = [
 
 export function checkHistory(history: History): Violation[] {
   const reference = new Reference(history);
+  if (losesRecords(history)) return checkLostRecords(history, reference);
   const problems = reference.problems.map((message): Violation => ({ invariant: 'I1', message }));
   return [...problems, ...CHECKERS.flatMap((check) => check(history, reference))];
 }
