@@ -63,7 +63,7 @@ export class DatasourceTerm {
     this.#abort.abort();
   }
 
-  /** Resolves when it has ended and nothing of it is under way; throws what ended it, if anything. */
+  /** Resolves when it has ended and nothing of it is under way; throws what ended it. */
   async run(): Promise<void> {
     const { signal } = this.#abort;
     const leaseOnEnd = (): void => this.#lose(leaseLost());

@@ -23,7 +23,8 @@ import { problemsOf } from './driver.ts';
 export type WriteBatch = (batch: DriverBatch & { readonly source: string }) => Promise<PublishedAt>;
 
 /**
- * `starting`: nothing reported yet since the last start. `stopped`: the runner was stopped; the rows stay as they are.
+ * `starting`: nothing reported yet since the last start. `stopped`: the runner was stopped; the
+ * rows stay as they are.
  */
 export type SourceState = 'starting' | 'fresh' | 'stale' | 'stopped';
 

@@ -9,12 +9,13 @@ import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { TableChange } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
-import { ARITY_MAX, UNFINISHED_BATCH_MS_MAX } from '../limits.ts';
+import { ARITY_MAX } from '../limits.ts';
 import { joinChanges } from '../log/batch-parts.ts';
 import { continuesChain } from '../log/policy-hash.ts';
-import type { FencedRecord, PolicyRecord, PushRecord, RecordChange } from '../log/records.ts';
+import type { FencedRecord, PolicyRecord, PushRecord } from '../log/records.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import type { Row } from '../value/value.ts';
+import { collectPart, engineChanges, replacing } from './batch-changes.ts';
 import type { CutContent, LoggedRecord } from './cut-reader.ts';
 import type { FailureRoot } from './failures.ts';
 import { retryRevision, touchesInputs } from './failures.ts';
@@ -279,30 +280,12 @@ export class CutDraft {
 
   /** The batch that this record completes. */
   #collect(source: SourceState, logged: LoggedRecord<PushRecord>): UnfinishedBatch | undefined {
-    const { record, topic, offset, appendTimeMs } = logged;
-    let unfinished = this.unfinished.get(topic);
+    let unfinished = this.unfinished.get(logged.topic);
     if (unfinished === undefined) {
       unfinished = new Map(source.unfinished);
-      this.unfinished.set(topic, unfinished);
+      this.unfinished.set(logged.topic, unfinished);
     }
-    for (const [owner, batch] of unfinished) {
-      if (batch.appendTimeMs < appendTimeMs - UNFINISHED_BATCH_MS_MAX) unfinished.delete(owner);
-    }
-    const before = unfinished.get(record.owner);
-    unfinished.delete(record.owner);
-    let batch: UnfinishedBatch;
-    if (record.part === 0) {
-      batch = { first: offset, head: record, parts: 1, changes: record.changes, appendTimeMs };
-    } else if (before?.head.batch === record.batch && before.parts === record.part) {
-      const changes = [...before.changes, ...record.changes];
-      batch = { ...before, parts: before.parts + 1, changes };
-    } else {
-      // The rest of a batch whose beginning is not there: it never counts.
-      return undefined;
-    }
-    if (record.lastOfBatch) return batch;
-    unfinished.set(record.owner, batch);
-    return undefined;
+    return collectPart(unfinished, logged);
   }
 
   #decideBatch(
@@ -320,7 +303,7 @@ export class CutDraft {
       const joined = joinChanges(changes);
       const arities = this.#checkChanges(source, joined);
       for (const [table, arity] of arities) this.#fixArity(source, table, arity);
-      const tables = this.#engineChanges(source, joined, head.snapshot);
+      const tables = engineChanges(source.name, this.#knownTables(source), joined, head.snapshot);
       this.batches.push({ key, source: source.name, changes: tables, id });
       if (id !== undefined)
         this.#ids.set(`${source.name}\n${id.key}`, { key, bodyDigest: id.bodyDigest });
@@ -384,7 +367,8 @@ export class CutDraft {
       const joined = joinChanges(kind === 'snapshot' ? replacing(changes) : changes);
       const arities = this.#checkChanges(source, joined);
       for (const [table, arity] of arities) this.#fixArity(source, table, arity);
-      const tables = this.#engineChanges(source, joined, kind === 'snapshot');
+      const known = this.#knownTables(source);
+      const tables = engineChanges(source.name, known, joined, kind === 'snapshot');
       this.batches.push({ key, source: source.name, changes: tables, id: undefined });
       return undefined;
     } catch (error) {
@@ -434,29 +418,9 @@ export class CutDraft {
     tables.set(table, arity);
   }
 
-  /** With full table names; a snapshot also empties the tables that it does not name. */
-  #engineChanges(
-    source: SourceState,
-    changes: readonly TableChange[],
-    snapshot: boolean,
-  ): TableChange[] {
-    const known = new Set([
-      ...source.tables.keys(),
-      ...(this.arities.get(source.name)?.keys() ?? []),
-    ]);
-    const result: TableChange[] = [];
-    for (const change of changes) {
-      // An empty snapshot of a table that never had a row: nothing is known of it, nothing changes.
-      if (!known.has(change.table)) continue;
-      result.push({ ...change, table: tableKey({ owner: source.name, name: change.table }) });
-    }
-    if (!snapshot) return result;
-    const named = new Set(changes.map((change) => change.table));
-    for (const name of known) {
-      if (!named.has(name))
-        result.push({ table: tableKey({ owner: source.name, name }), replace: true });
-    }
-    return result;
+  /** Tables of which an arity is known. */
+  #knownTables(source: SourceState): Set<string> {
+    return new Set([...source.tables.keys(), ...(this.arities.get(source.name)?.keys() ?? [])]);
   }
 
   #recompile(): void {
@@ -495,16 +459,6 @@ export function catalogOf(
         .sort(byName),
     })),
   };
-}
-
-/** A snapshot tells all rows of the tables that it names. */
-function replacing(changes: readonly RecordChange[]): RecordChange[] {
-  const named = new Set<string>();
-  return changes.map((change) => {
-    if (named.has(change.table)) return change;
-    named.add(change.table);
-    return { ...change, replace: true };
-  });
 }
 
 function isInvalid(root: FailureRoot): boolean {

@@ -3,6 +3,7 @@
  * the rows; here comes what is not in the engine.
  */
 import { crc32c } from '../log/crc32c.ts';
+import type { FencedState } from './fenced-source.ts';
 import type { ReplicatedState, SourceState } from './replicated-state.ts';
 
 export function stateDigest(state: ReplicatedState, engineDigest: string): string {
@@ -20,7 +21,25 @@ export function stateDigest(state: ReplicatedState, engineDigest: string): strin
 }
 
 function sourceParts({ name, kind, tables, fenced }: SourceState): unknown[] {
-  if (kind === 'push') return [name, ...tables];
-  const { unfinished, ...rest } = fenced;
-  return [name, ...tables, [kind, rest, unfinished?.first ?? null]];
+  return kind === 'push' ? [name, ...tables] : [name, ...tables, [kind, ...fencedParts(fenced)]];
+}
+
+/** One by one: the order of an object's members depends on how it came to be. */
+function fencedParts(fenced: FencedState): unknown[] {
+  const { broken, unfinished } = fenced;
+  return [
+    fenced.generation,
+    fenced.owner,
+    fenced.sequence,
+    fenced.batch,
+    unfinished?.first,
+    fenced.known,
+    broken?.generation,
+    broken?.reason,
+    fenced.refused,
+    fenced.trouble,
+    fenced.heardAtMs,
+    fenced.ignored,
+    fenced.rejected,
+  ];
 }

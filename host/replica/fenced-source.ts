@@ -1,6 +1,6 @@
 /**
- * A source with one writer at a time: which of its records count. A pure state machine, one value a
- * source; the fold feeds it the records of the topic in their order, so every replica decides alike.
+ * A source with one writer at a time: which of its records count. A pure state machine, one value
+ * a source; the fold feeds it the records of the topic in order, so every replica decides alike.
  *
  * The first `open` of a generation wins, and only a higher generation takes over. What another
  * (generation, owner) writes, whenever it arrives, is ignored and counted: that is what makes a
@@ -31,7 +31,7 @@ export interface FencedState {
   /** Of the last batch that was begun; 0 after `open`. */
   readonly batch: number;
   readonly unfinished: FencedBatch | undefined;
-  /** Tables whose rows this generation has told as a whole; a delta to another one makes no sense. */
+  /** Tables whose rows this generation has told as a whole: others cannot have a delta. */
   readonly known: 'all' | readonly string[];
   /** Why rows are missing, and the generation in which that happened. */
   readonly broken: { readonly generation: number; readonly reason: string } | undefined;

@@ -1,6 +1,6 @@
 /**
- * Proposes cuts for writers that have no fold: a cut names what they have seen acknowledged and says
- * nothing of the rest. Appends that end while a cut is on its way share the next one.
+ * Proposes cuts for writers that have no fold: a cut names what they have seen acknowledged and
+ * says nothing of the rest. Appends that end while a cut is on its way share the next one.
  */
 import type { Log } from '../log/log.ts';
 import { encodeRecord } from '../log/records.ts';

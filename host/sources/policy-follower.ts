@@ -1,7 +1,7 @@
 /**
  * The policy topic, folded alone: which sources are registered, for writers that have no replica.
  * It follows the chain of versions and hashes as the fold does, but compiles nothing, so it cannot
- * know which policy changes were rejected: a name that was ever written as a policy counts as taken.
+ * know which policy changes were rejected: a name that ever was a policy's counts as taken.
  *
  * Registering a source is a policy change like any other: proposed in the policy database, put on
  * the topic, named by a cut, racing with other writers. A proposal of a writer that seems gone is

@@ -3,9 +3,9 @@
  * fold: it opens a generation, reads its own `open` back to learn whether that won, appends batches
  * in order with one append under way, and proposes a cut for what was acknowledged.
  *
- * After an append that failed nobody knows what is in the log: that generation is given up, all that
- * waited is refused, and the next batch opens another one, which has to tell the rows anew. A higher
- * generation in the topic ends the writer for good: somebody else is in charge.
+ * After an append that failed nobody knows what is in the log: that generation is given up, all
+ * that waited is refused, and the next batch opens another one, which has to tell the rows anew. A
+ * higher generation in the topic ends the writer for good: somebody else is in charge.
  */
 import { CaucusError } from '../errors.ts';
 import { RECORD_BYTES_TARGET, SOURCE_APPEND_BYTES } from '../limits.ts';
@@ -180,7 +180,7 @@ export class SourceWriter {
     const end = endOf(await log.append(this.#topic, records), records);
     cuts.raise(this.#topic, end);
     await this.#tail.reached(end.end);
-    if (this.#lost !== undefined) throw this.#lost;
+    this.#expectNotLost();
     const { generation: highest, owner: winner } = this.#seen;
     if (highest !== generation || winner !== owner) {
       throw this.#lose(replaced(source, generation, highest));
@@ -203,6 +203,10 @@ export class SourceWriter {
       }
       opened.sequence += group.length;
     }
+  }
+
+  #expectNotLost(): void {
+    if (this.#lost !== undefined) throw this.#lost;
   }
 
   #giveUp(): void {

@@ -169,9 +169,12 @@ async function setting(isWatching = false): Promise<Setting> {
   const replica = await startNode(world, {
     setTimer: (callback, ms) => {
       const abort = new AbortController();
-      void clock.wait(ms, abort.signal).then(() => {
-        if (!abort.signal.aborted) callback();
-      });
+      const { signal } = abort;
+      const later = async (): Promise<void> => {
+        await clock.wait(ms, signal);
+        if (!signal.aborted) callback();
+      };
+      void later();
       return () => abort.abort();
     },
     ...(isWatching ? { node: { nodeId: 'pe1', url: '', digestRevisions: 100 } } : {}),

@@ -253,5 +253,5 @@ test('a refusal counts for the generation in charge, until the next opens', () =
   assert.deepEqual([late.refused, late.ignored], [false, 2]);
   const told = all([OPEN, refused(1)]);
   assert.deepEqual([told.refused, told.sequence], [true, 0]);
-  assert.equal(APPLY(told, { ...OPEN, generation: 2 } as FencedRecord, 2).refused, false);
+  assert.equal(APPLY(told, { ...OPEN, generation: 2 }, 2).refused, false);
 });

@@ -1,9 +1,13 @@
-/** Sources with one writer, through the fold: what a replica shows of what writers do to the log. */
+/** Sources with one writer, through the fold: what replicas show of what writers do to the log. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SOURCE_SILENT_MS } from '../../host/limits.ts';
 import type { FencedRecord } from '../../host/log/records.ts';
 import type { Log } from '../../host/log/log.ts';
+import { decodeCheckpoint, encodeCheckpoint } from '../../host/replica/checkpoint.ts';
+import { stateDigest } from '../../host/replica/digest.ts';
+import { UNOPENED } from '../../host/replica/fenced-source.ts';
+import { initialState, newSource } from '../../host/replica/replicated-state.ts';
 import {
   code,
   ints,
@@ -262,6 +266,8 @@ replicaTest('restored in the middle of a batch: the same state as from the begin
   const again = await startNode(world);
   assert.ok(again.replica.status().revision >= revision);
   assert.equal(again.replica.status().digest, digest);
+  // The checkpoint was used, not found to be wrong.
+  assert.deepEqual(world.problems, []);
   // This one has no checkpoint: it begins with the first record.
   const replayed = await joinNode(world, again);
   assert.equal(replayed.replica.status().digest, digest);
@@ -284,4 +290,64 @@ replicaTest('restored in the middle of a batch: the same state as from the begin
   assert.equal(again.replica.status().digest, replayed.replica.status().digest);
   await replayed.stop();
   await again.stop();
+});
+
+/** The header of a checkpoint, as another version would have written it. */
+function rewritten(chunks: readonly Uint8Array[], edit: (header: Header) => void): Uint8Array {
+  const [, headerBytes, ...blobs] = chunks as [Uint8Array, Uint8Array, ...Uint8Array[]];
+  const header = JSON.parse(new TextDecoder().decode(headerBytes)) as Header;
+  edit(header);
+  const bytes = new TextEncoder().encode(JSON.stringify(header));
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, bytes.length, true);
+  return Uint8Array.from(Buffer.concat([length, bytes, ...blobs]));
+}
+
+interface Header {
+  format: number;
+  digest: string;
+  counters: number[];
+  sources: Record<string, unknown>[];
+}
+
+test('checkpoints of fenced sources round-trip; those of before are read, later ones are not', () => {
+  const source = newSource('s', { incarnation: 3, kind: 'fenced' });
+  source.tables.set('t', 1);
+  source.fenced = {
+    ...UNOPENED,
+    generation: 4,
+    owner: 'o',
+    sequence: 5,
+    batch: 6,
+    unfinished: { first: 7, kind: 'delta', changes: [t(1), { table: 'u', replace: true }, t(2)] },
+    known: ['t', 'u'],
+    broken: { generation: 3, reason: 'a gap' },
+    trouble: 'no answer',
+    heardAtMs: 8,
+    refused: true,
+    ignored: 9,
+    rejected: 10,
+  };
+  const state = { ...initialState('log'), revision: 2, ignoredRecords: 11 };
+  state.sources.set('s', source);
+  const chunks = encodeCheckpoint({ state, base: new Map(), digest: 'd' });
+  const same = decodeCheckpoint(rewritten(chunks, () => undefined));
+  assert.deepEqual(same.state.sources.get('s')?.fenced, source.fenced);
+  assert.equal(stateDigest(same.state, 'e'), stateDigest(state, 'e'));
+  assert.deepEqual([same.digest, same.state.ignoredRecords], ['d', 11]);
+  const before = decodeCheckpoint(
+    rewritten(
+      encodeCheckpoint({ state: { ...state, sources: new Map() }, base: new Map(), digest: 'd' }),
+      (header) => {
+        header.format = 1;
+        header.counters = [0, 0];
+        const old = { name: 'old', incarnation: 1, tables: [['t', 2]], batchIds: [] };
+        header.sources = [{ ...old, unfinished: [] }];
+      },
+    ),
+  );
+  assert.equal(before.state.sources.get('old')?.kind, 'push');
+  assert.deepEqual([before.digest, before.state.ignoredRecords], ['', 0]);
+  const later = rewritten(chunks, (header) => (header.format = 3));
+  assert.throws(() => decodeCheckpoint(later), code('log_damaged'));
 });
