@@ -34,3 +34,20 @@ export const readyRoute: Route = {
     };
   },
 };
+
+/**
+ * For load balancers: 404 while the server drains, so that they send nothing new here and leave
+ * the open connections to end by themselves (HAProxy's `http-check disable-on-404`); else as
+ * `ready`.
+ */
+export const balancerRoute: Route = {
+  method: 'GET',
+  path: '/healthz/balancer',
+  query: [],
+  whileStarting: true,
+  handle({ replica, isDraining }) {
+    const { phase, ready } = replica.status();
+    const status = isDraining() || phase === 'draining' ? 404 : ready ? 200 : 503;
+    return { status, body: jsonOf({ ready: status === 200, phase }) };
+  },
+};

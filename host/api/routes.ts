@@ -1,7 +1,7 @@
 /** Every HTTP route. docs/PROTOCOL.md lists the same ones; a test compares. */
 import { batchRoute } from './batches.ts';
 import { checkpointRoute } from './cluster.ts';
-import { liveRoute, readyRoute } from './health.ts';
+import { balancerRoute, liveRoute, readyRoute } from './health.ts';
 import {
   deletePolicyRoute,
   listPoliciesRoute,
@@ -18,6 +18,7 @@ export const SOCKET_PATH = '/v1/ws';
 export const ROUTES: readonly Route[] = [
   liveRoute,
   readyRoute,
+  balancerRoute,
   statusRoute,
   queryRoute,
   batchRoute,

@@ -13,7 +13,7 @@ import type {
 import { compareStrings } from '../value/value.ts';
 import type { Timer } from './revision-waiters.ts';
 import type { TopicEnd } from './sequencer.ts';
-import { LOG_REMEDY, TopicReader } from './topic-reader.ts';
+import { DIVERGED_REMEDY, TopicReader } from './topic-reader.ts';
 import { POLICY_TOPIC } from './topics.ts';
 
 export interface LoggedRecord<T> {
@@ -39,6 +39,8 @@ export interface CutReaderOptions {
   readonly setTimer: Timer;
   /** A topic was read further ahead. */
   readonly onSeen: (topic: string, end: TopicEnd) => void;
+  /** A topic cannot be read any further, though no cut may have asked for it. */
+  readonly onFailed: (error: unknown) => void;
 }
 
 export class CutReader {
@@ -62,7 +64,11 @@ export class CutReader {
     const ends = new Map<string, TopicEnd>();
     let recordBytes = 0;
     for (const [topic, wanted] of inForce(cut)) {
-      const from = applied.get(topic)?.end ?? 0;
+      const before = applied.get(topic);
+      const from = before?.end ?? 0;
+      if (wanted.end === from && before !== undefined && wanted.checksum !== before.checksum) {
+        throw diverged(topic, from - 1);
+      }
       if (wanted.end <= from) continue;
       let checksum = 0;
       const reader = await this.#reader(topic, from);
@@ -92,7 +98,7 @@ export class CutReader {
   }
 
   async #reader(topic: string, from: number): Promise<TopicReader> {
-    const { log, onSeen } = this.#options;
+    const { log, onSeen, onFailed } = this.#options;
     const before = this.#readers.get(topic);
     if (before !== undefined) return before;
     await log.ensureTopic(topic);
@@ -106,6 +112,7 @@ export class CutReader {
         onSeen: ({ seen }) => {
           if (seen !== undefined) onSeen(topic, seen);
         },
+        onFailed,
       });
       this.#readers.set(topic, reader);
     }
@@ -142,9 +149,9 @@ export function inForce(cut: CutRecord): [topic: string, end: TopicEnd][] {
 /** The record at `end − 1` of a topic is not the one that was applied or that a cut names. */
 export function diverged(topic: string, offset: number): CaucusError {
   return new CaucusError(
-    'log_damaged',
+    'log_diverged',
     `the record at offset ${offset} of topic \`${topic}\` is not the one that was acknowledged`,
-    { remedy: LOG_REMEDY, details: { topic, offset } },
+    { remedy: DIVERGED_REMEDY, details: { topic, offset } },
   );
 }
 

@@ -72,8 +72,9 @@ export class Lifecycle {
     this.#move('stalled');
   }
 
-  /** Reads are answered while there is a state. */
+  /** Reads are answered while there is a state, and the log still says the same. */
   expectReadable(): void {
+    if (this.#stall?.code === 'log_diverged') throw this.#stall;
     if (this.#phase === 'live' || this.#phase === 'read-only') return;
     throw this.#notReady();
   }

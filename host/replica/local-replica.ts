@@ -114,6 +114,7 @@ export class LocalReplica implements Replica {
       log: deps.log,
       setTimer: deps.setTimer,
       onSeen: (topic, end) => this.#peers?.topicOnSeen(topic, end),
+      onFailed: (error) => this.#stall(error),
     });
     this.#cuts = new TopicReader({
       log: deps.log,
@@ -346,16 +347,21 @@ export class LocalReplica implements Replica {
     try {
       await this.#foldTo(Infinity);
     } catch (error) {
-      if (error instanceof ReadingStopped) return;
-      const reason = stallReason(error);
-      this.#lifecycle.stallWith(reason);
-      this.#sequencer.fail(reason);
-      this.#waiters.fail(reason);
-      this.#versionWaiters.fail(reason);
-      this.#deps.onProblem?.(error instanceof Error ? error : reason);
-      const isOvertaken = reason.code === 'revision_expired';
-      if (isOvertaken && this.#peers !== undefined) this.#deps.onOvertaken?.();
+      if (!(error instanceof ReadingStopped)) this.#stall(error);
     }
+  }
+
+  /** Nothing more is applied, and nobody waits for it. */
+  #stall(error: unknown): void {
+    if (this.#lifecycle.stall !== undefined || this.#closing !== undefined) return;
+    const reason = stallReason(error);
+    this.#lifecycle.stallWith(reason);
+    this.#sequencer.fail(reason);
+    this.#waiters.fail(reason);
+    this.#versionWaiters.fail(reason);
+    this.#deps.onProblem?.(error instanceof Error ? error : reason);
+    const isOvertaken = reason.code === 'revision_expired';
+    if (isOvertaken && this.#peers !== undefined) this.#deps.onOvertaken?.();
   }
 
   /** Replays, and lets the event loop turn meanwhile: whoever asks is told how far it is. */
@@ -556,6 +562,7 @@ export class LocalReplica implements Replica {
 
   #appended(error: unknown): void {
     if (error === undefined) this.#lifecycle.on('append-worked');
+    else if (error instanceof CaucusError && error.code === 'log_diverged') this.#stall(error);
     else if (error instanceof CaucusError && error.code === 'disk_full') {
       this.#lifecycle.on('append-failed');
     }

@@ -26,7 +26,7 @@ import { PeerCheckpoints } from './peer-checkpoints.ts';
 import { initialState } from './replicated-state.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { sourceRows, sourcesTableChange } from './source-rows.ts';
-import { LOG_REMEDY, TopicReader } from './topic-reader.ts';
+import { DIVERGED_REMEDY, LOG_REMEDY, TopicReader } from './topic-reader.ts';
 import { CUTS_TOPIC, POLICY_TOPIC } from './topics.ts';
 
 export const LOG_FORMAT = 1;
@@ -127,9 +127,8 @@ export async function restore(
       await verifyEnds(deps.log, state);
       return await load(deps, live, checkpoint, loaded);
     } catch (error) {
-      if (!(error instanceof CaucusError) || error.code !== 'log_damaged') throw error;
       // A checkpoint ahead of its log means that the log lost what was acknowledged.
-      if (error.details['lost'] === true) throw error;
+      if (!(error instanceof CaucusError) || error.code !== 'log_damaged') throw error;
       deps.onProblem?.(error);
       revisionMax = file.revision - 1;
     }
@@ -186,7 +185,7 @@ async function verifyEnds(log: Log, state: ReplicatedState): Promise<void> {
     if (bounds.start > end) throw trimmedPast(topic, bounds.start, end);
     if (end === 0 || bounds.start > end - 1) continue;
     if (recordChecksum(await readRecord(log, topic, end - 1)) !== checksum) {
-      throw lost(diverged(topic, end - 1));
+      throw diverged(topic, end - 1);
     }
   }
   const cuts = await log.bounds(CUTS_TOPIC);
@@ -274,25 +273,12 @@ async function boundsOf(log: Log, topic: string): ReturnType<Log['bounds']> {
   return await log.bounds(topic);
 }
 
-export function lostRecords(topic: string, end: number, wanted: number): CaucusError {
-  return lost(
-    new CaucusError(
-      'log_damaged',
-      `topic \`${topic}\` ends at ${end}, ${wanted} was acknowledged`,
-      {
-        remedy: LOG_REMEDY,
-        details: { topic, end, wanted },
-      },
-    ),
+function lostRecords(topic: string, end: number, wanted: number): CaucusError {
+  return new CaucusError(
+    'log_diverged',
+    `topic \`${topic}\` ends at ${end}, ${wanted} was acknowledged`,
+    { remedy: DIVERGED_REMEDY, details: { topic, end, wanted } },
   );
-}
-
-/** Marks an error of the log itself: no other checkpoint helps. */
-function lost(error: CaucusError): CaucusError {
-  return new CaucusError(error.code, error.message, {
-    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-    details: { ...error.details, lost: true },
-  });
 }
 
 function trimmedPast(topic: string, start: number, wanted: number): CaucusError {

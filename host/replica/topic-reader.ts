@@ -16,6 +16,8 @@ export interface TopicReaderOptions {
   readonly from: number;
   /** Further records were seen; they may be read, they count when a cut names them. */
   readonly onSeen?: (reader: TopicReader, records: readonly LogRecord[]) => void;
+  /** The log cannot be read any further; whoever reads gets the error as well. */
+  readonly onFailed?: (error: unknown) => void;
 }
 
 export class TopicReader {
@@ -123,6 +125,7 @@ export class TopicReader {
       this.#failure = { error: new ReadingStopped(this.topic) };
     } catch (error) {
       this.#failure = { error };
+      if (!this.#abort.signal.aborted) this.#options.onFailed?.(error);
     }
     this.#wake();
   }

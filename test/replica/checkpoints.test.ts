@@ -179,7 +179,7 @@ for (const withCheckpoint of [true, false]) {
     world.disk.kill();
     await node.log.close().catch(() => undefined);
     const wrapLog = (log: Log): Log => withOtherRecords(log, 'source.s.1');
-    await assert.rejects(startNode(world, { ...NO_CHECKPOINTS, wrapLog }), code('log_damaged'));
+    await assert.rejects(startNode(world, { ...NO_CHECKPOINTS, wrapLog }), code('log_diverged'));
     const same = await startNode(world, {
       ...NO_CHECKPOINTS,
       wrapLog: (log) => withOtherRecords(log, 'no'),
@@ -209,7 +209,7 @@ replicaTest('a log that ends before its checkpoint is refused', async () => {
   await log.close();
   await assert.rejects(
     startNode({ ...empty, store: world.store }, { checkpoints }),
-    code('log_damaged'),
+    code('log_diverged'),
   );
 });
 

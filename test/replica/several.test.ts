@@ -315,3 +315,44 @@ replicaTest('state of another replica that no third one confirms is not used', a
   await expectEqual([...nodes, fourth]);
   await stopAll([...nodes, fourth]);
 });
+
+for (const isNoticed of [true, false]) {
+  replicaTest(
+    `a log that lost applied records of a topic that no cut names again: ${isNoticed ? 'the replica stops answering' : 'a log that hides it (control)'}`,
+    async () => {
+      const world = await newWorld();
+      let lose: (error: Error) => void = () => undefined;
+      const lost = new Promise<never>((_resolve, reject) => {
+        lose = reject;
+      });
+      lost.catch(() => undefined);
+      const wrapLog = (log: Log): Log => ({
+        ensureTopic: (topic) => log.ensureTopic(topic),
+        append: (topic, records) => log.append(topic, records),
+        bounds: (topic) => log.bounds(topic),
+        trim: (topic, before) => log.trim(topic, before),
+        close: () => log.close(),
+        async *read(topic, from, signal) {
+          const chunks = log.read(topic, from, signal)[Symbol.asyncIterator]();
+          for (;;) {
+            const next = await Promise.race([chunks.next(), lostOf(topic)]);
+            if (next.done === true) return;
+            yield next.value;
+          }
+        },
+      });
+      const lostOf = (topic: string): Promise<never> =>
+        topic.startsWith('source.') ? lost : new Promise<never>(() => undefined);
+      const { replica, stop } = await startNode(world, { ...peer('pe0'), wrapLog });
+      await replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1) }] });
+      const diverged = new CaucusError('log_diverged', 'two records are gone');
+      if (isNoticed) lose(diverged);
+      for (let turn = 0; turn < 20; turn++) await yieldToLoop();
+      assert.equal(replica.status().ready, !isNoticed);
+      const asked = replica.query({ query: 's:t(x)' });
+      if (isNoticed) await assert.rejects(asked, code('log_diverged'));
+      else assert.deepEqual(shown((await asked).rows), [[1n]]);
+      await stop();
+    },
+  );
+}
