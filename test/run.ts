@@ -3,8 +3,8 @@
  * one.
  *
  * Node 20 knows no globs and no TypeScript, so the list is made here, from the sources: what an old
- * build left behind does not run. Real components start beside the first tests, if a file of the list
- * needs them, and end with this process. The closing lines are node's own count.
+ * build left behind does not run. Real components start beside the first tests, if a file of the
+ * list needs them, and end with this process. The closing lines are node's own count.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

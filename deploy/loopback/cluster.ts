@@ -90,7 +90,7 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
   };
 }
 
-/** Starts parts in an order in which each finds what it needs, and stops them in the opposite one. */
+/** Starts parts in an order in which each finds what it needs; stops them in the opposite one. */
 class Starting {
   readonly directory: string;
   readonly parts: Part[] = [];

@@ -50,7 +50,7 @@ export interface RunningKafka {
   readonly faultBrokers: readonly string[];
   readonly nodes: readonly KafkaNode[];
   stop(): Promise<void>;
-  /** All nodes at once, without a good-bye: what was acknowledged is with the system all the same. */
+  /** All nodes at once, without a good-bye: what was acknowledged stays. */
   kill(): Promise<void>;
 }
 

@@ -2,8 +2,8 @@
  * Processes of components: started until they are ready, killed, stopped, paused, started again.
  *
  * Each writes to a log file of its own and leads a process group of its own, so that Ctrl-C reaches
- * us only and we stop things in order. None outlives us: what still runs when we exit is killed, and
- * where the system has `setpriv` the kernel does that too when we are killed ourselves.
+ * us only and we stop things in order. None outlives us: what still runs when we exit is killed,
+ * and where the system has `setpriv` the kernel does that too when we are killed ourselves.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';

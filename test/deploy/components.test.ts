@@ -1,4 +1,4 @@
-/** What is missing is said, skipped by people and failed by CI; what is fetched is fetched whole. */
+/** What is missing is said; it is skipped for people and fails in CI. The cache; processes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

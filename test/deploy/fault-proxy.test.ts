@@ -256,8 +256,8 @@ test('control: in mode pass none of the effects is seen', async (t) => {
 });
 
 /**
- * What was written to the proxy before is read by it: a connection of our own went all the way to it
- * since then, in this process, which reads in turn.
+ * What was written to the proxy before is read by it: a connection of our own went all the way to
+ * it since then, in this process, which reads in turn.
  */
 async function arrivesAtProxy(proxy: FaultProxy): Promise<void> {
   for (let turn = 0; turn < 3; turn++) {

@@ -1,7 +1,7 @@
 /**
  * A TCP proxy that misbehaves on demand, between any two parts: client and API, replica and broker,
- * replica and database. Its mode can be switched at any time and holds for connections that exist as
- * for new ones. Randomness (the jitter) comes from a seed.
+ * replica and database. Its mode can be switched at any time and holds for connections that exist
+ * as for new ones. Randomness (the jitter) comes from a seed.
  *
  * A stream that lost bytes cannot go on: where a mode loses some (`half-open`, `one-way`) the
  * connection is reset when the mode ends. `hold` loses none: like a network that heals in time.

@@ -1,8 +1,8 @@
 /**
  * One Kafka and one MariaDB for a whole run of the tests, however many processes that has.
  *
- * `test/run.ts` starts them beside the first tests and writes what came of it into a file; who needs
- * them waits for the file. A test file that is run by hand starts what it needs itself.
+ * `test/run.ts` starts them beside the first tests and writes what came of it into a file; who
+ * needs them waits for the file. A test file that is run by hand starts what it needs itself.
  */
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
