@@ -22,6 +22,8 @@ import {
 import { DriverRunner } from './runner.ts';
 import type { SourceHealth } from './runner.ts';
 
+const REFUSALS: ReadonlySet<string> = new Set(['conflict', 'invalid_request']);
+
 export class DatasourceTerm {
   readonly generation: number;
   readonly #options: DatasourceNodeOptions;
@@ -70,14 +72,16 @@ export class DatasourceTerm {
     this.#lease.signal.addEventListener('abort', leaseOnEnd);
     if (this.#lease.signal.aborted) leaseOnEnd();
     try {
-      await this.#prepare();
+      // What hangs in there ends by itself; the lease is given back at once.
+      await Promise.race([this.#prepare(), whenAborted(signal)]);
       if (!signal.aborted) await this.#runDrivers();
     } finally {
       this.#lease.signal.removeEventListener('abort', leaseOnEnd);
       this.#abort.abort();
-      await Promise.all([...this.#writers.values()].map((writer) => writer.close()));
-      // Nothing is written any more: whoever is next need not wait for a driver that is slow.
+      const closing = [...this.#writers.values()].map((writer) => writer.close());
+      // Nothing is written any more: whoever is next need not wait for a log or driver that is slow.
       await this.#lease.release();
+      await Promise.all(closing);
       await this.#runner?.stop();
       await this.#policies.close();
     }
@@ -211,5 +215,12 @@ function leaseLost(): CaucusError {
 
 /** The name is taken, or is none: trying again does not help. */
 function isRefusal(error: unknown): error is CaucusError {
-  return error instanceof CaucusError && error.retry === 'never';
+  return error instanceof CaucusError && REFUSALS.has(error.code);
+}
+
+async function whenAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => {
+    signal.addEventListener('abort', resolve, { once: true });
+  });
 }

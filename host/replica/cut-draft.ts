@@ -90,8 +90,7 @@ export class CutDraft {
   readonly #ids = new Map<string, { readonly key: string; readonly bodyDigest: string }>();
   /** Repeats inside this cut: they get the verdict of the first. */
   readonly #repeats: { readonly key: string; readonly firstKey: string }[] = [];
-  /** Of fenced sources, by name. */
-  readonly #fencedRecords = new Map<string, LoggedRecord<FencedRecord>[]>();
+  readonly #fencedRecords = new Map<SourceState, LoggedRecord<FencedRecord>[]>();
   /** Batches of fenced sources that the engine did not take, with the reason. */
   readonly #misfits = new Map<string, string>();
 
@@ -333,24 +332,25 @@ export class CutDraft {
   }
 
   #decideFenced(byTopic: ReadonlyMap<string, SourceState>): void {
-    const records = new Map<string, LoggedRecord<FencedRecord>[]>();
     for (const logged of this.content.fenced) {
       const source = byTopic.get(logged.topic);
-      // Its registration was rejected, or made it a push source: the writer should have looked.
-      if (source?.kind !== 'fenced') this.ignoredRecords++;
-      else records.set(source.name, [...(records.get(source.name) ?? []), logged]);
+      if (source?.kind !== 'fenced') {
+        // Its registration was rejected, or made it a push source: the writer should have looked.
+        this.ignoredRecords++;
+        continue;
+      }
+      const records = this.#fencedRecords.get(source);
+      if (records === undefined) this.#fencedRecords.set(source, [logged]);
+      else records.push(logged);
     }
-    for (const [name, logged] of records) {
-      this.#fencedRecords.set(name, logged);
-      this.#foldFenced(this.sources.get(name) as SourceState);
-    }
+    for (const source of this.#fencedRecords.keys()) this.#foldFenced(source);
   }
 
   /** From the state before this cut on. */
   #foldFenced(source: SourceState): void {
     let state = source.fenced;
-    for (const { topic, offset, appendTimeMs, record } of this.#fencedRecords.get(source.name) ??
-      []) {
+    const records = this.#fencedRecords.get(source) ?? [];
+    for (const { topic, offset, appendTimeMs, record } of records) {
       const step = fencedOnRecord(state, record, { offset, appendTimeMs });
       state = step.state;
       if (step.batch === undefined) continue;

@@ -181,3 +181,38 @@ test('polling: a failed poll backs off and says so; a partial one publishes what
   assert.deepEqual(everything, [true, true, false]);
   assert.deepEqual(clock.waits, [500]);
 });
+
+test('a restart is a new start without a pause, or with one and a problem', async () => {
+  const clock = new TestClock();
+  const states: string[] = [];
+  let starts = 0;
+  const runner = new DriverRunner({
+    clock,
+    writeBatch: ACCEPT,
+    onHealth: ({ state, problems }) => states.push(`${state} ${problems[0]?.message ?? ''}`.trim()),
+    drivers: [
+      driverOf('s', async ({ report, signal }) => {
+        starts++;
+        report({ state: 'fresh' });
+        await untilAborted(signal);
+      }),
+    ],
+  });
+  const started = async (count: number): Promise<void> => {
+    while (starts < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+  runner.start();
+  await started(1);
+  runner.restart('s');
+  await started(2);
+  assert.deepEqual(clock.waits, []);
+  runner.restart('s', { problem: { message: 'no fit' }, pauseMs: 700 });
+  runner.restart('other');
+  await started(3);
+  assert.deepEqual(clock.waits, [700]);
+  assert.deepEqual(states, ['fresh', 'starting', 'fresh', 'stale no fit', 'fresh']);
+  await runner.stop();
+  runner.restart('s');
+  assert.equal(runner.health()[0]?.state, 'stopped');
+  assert.equal(starts, 3);
+});
