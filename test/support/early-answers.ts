@@ -13,7 +13,8 @@ const handle = await open(process.execPath, 'r');
 const prototype = Object.getPrototypeOf(handle) as FileHandle;
 await handle.close();
 
-const { writev } = prototype;
+type Writev = (parts: readonly Uint8Array[], position: number) => Promise<unknown>;
+const writev = Reflect.get(prototype, 'writev') as Writev;
 Object.assign(prototype, {
   writev(this: FileHandle, parts: readonly Uint8Array[], position: number) {
     const copies = parts.map((part) => part.slice());

@@ -1,0 +1,96 @@
+/**
+ * The checks of the program decoder, one by one: mutated programs run into each of them, and with
+ * them switched off the same programs do harm. So the fuzz of program bytes can fail.
+ */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import * as abi from '../../engine-as/abi.ts';
+import { encodeQuery, IndexDemand } from '../../host/engine/query-encoder.ts';
+import { encodeBinding } from '../../host/engine/relation-binding.ts';
+import { randomFrom } from '../support/random.ts';
+import { compileSwitchableCore, refusals, switchOff } from '../support/switchable-core.ts';
+import type { SwitchableCore } from '../support/switchable-core.ts';
+import { queryFor } from './engine-pair.ts';
+import { ARITIES, KNOWN, mutated, PLAN, TEXT, World } from './program-world.ts';
+
+const SEED = 77;
+/** From each so many; the second finds what of the first 20 000 only two do. */
+const SEEDS = [
+  [SEED, 2_500],
+  [14_150, 250],
+] as const;
+
+/** Never the first to refuse these programs. */
+const IDLE = [
+  // What they say follows from the bound of each code word, which is checked besides.
+  'if (!check(amount <= codeWords)) return offset;',
+  'if (!check(words > 0 && step + words <= codeWords)) break;',
+  // No relation of the program has indexes of two widths to be mistaken for each other.
+  'if (!check(plan.index.columnCount == plan.groupCount)) return;',
+];
+
+let compiled: Promise<SwitchableCore> | undefined;
+const switchable = (): Promise<SwitchableCore> => (compiled ??= compileSwitchableCore());
+
+test('mutated programs and queries run into the checks of the decoder', async () => {
+  const { wasm, checks } = await switchable();
+  const refused = new Set<number>();
+  let world = await World.create(wasm, PLAN);
+  const valid = encodeBinding(world.binding);
+  const words = new DataView(valid.buffer).getUint32(8, true);
+  for (const seed of SEEDS.flatMap(([from, count]) =>
+    [...Array(count).keys()].map((n) => from + n),
+  )) {
+    tryQuery(world, seed);
+    assert.equal(world.core.exports.begin(), abi.STATUS_DONE);
+    const isTaken = world.setProgram(mutated(randomFrom(seed), valid, words)) === abi.STATUS_DONE;
+    world.finish(false);
+    if (!isTaken) continue;
+    // A strange program may leave strange rows.
+    for (const number of refusals(world.core)) refused.add(number);
+    world = await World.create(wasm, PLAN);
+  }
+  for (const number of refusals(world.core)) refused.add(number);
+  const idle = checks.filter((_, number) => !refused.has(number));
+  const unknown = idle.filter((check) => !IDLE.some((one) => check.endsWith(one)));
+  assert.deepEqual(unknown, [], `${refused.size} of ${checks.length} checks refused something`);
+});
+
+function tryQuery(world: World, seed: number): void {
+  const { exports } = world.core;
+  const plan = queryFor(TEXT, ARITIES, PLAN, 's:v(x, y), path(x, z), z > y');
+  const width = plan.query.outputs.length;
+  const answer = exports.createRelation(width, abi.RELATION_LOCAL, 1000, 0n);
+  const demand = new IndexDemand();
+  const bytes = encodeQuery(plan, answer, world.binding, new Map(), demand, () => 0);
+  // A whole program is no query either.
+  const from = seed % 3 === 0 ? encodeBinding(world.binding) : bytes;
+  const words = new DataView(from.buffer).getUint32(8, true);
+  const other = mutated(randomFrom(seed), from, words);
+  const query = exports.openQuery(world.core.write(other), other.length) >>> 0;
+  if (query !== 0) exports.closeQuery(query);
+  exports.destroyRelation(answer);
+}
+
+test('with its checks switched off, mutated programs do harm', async () => {
+  const { wasm, checks } = await switchable();
+  const harm = async (isOff: boolean): Promise<string | undefined> => {
+    for (let seed = SEED; seed < SEED + 300; seed++) {
+      const world = await World.create(wasm, PLAN);
+      if (isOff) switchOff(world.core, [...checks.keys()]);
+      const valid = encodeBinding(world.binding);
+      const words = new DataView(valid.buffer).getUint32(8, true);
+      try {
+        assert.equal(world.core.exports.begin(), abi.STATUS_DONE);
+        const status = world.setProgram(mutated(randomFrom(seed), valid, words));
+        assert.ok(KNOWN.has(status), `status ${status}`);
+        world.finish(false);
+      } catch (error) {
+        return String(error);
+      }
+    }
+    return undefined;
+  };
+  assert.equal(await harm(false), undefined);
+  assert.notEqual(await harm(true), undefined);
+});
