@@ -328,7 +328,7 @@ test('checkpoints of fenced sources round-trip; those of before are read, later 
     ignored: 9,
     rejected: 10,
   };
-  const state = { ...initialState('log'), revision: 2, ignoredRecords: 11 };
+  const state = { ...initialState('log', 1), revision: 2, ignoredRecords: 11 };
   state.sources.set('s', source);
   const chunks = encodeCheckpoint({ state, base: new Map(), digest: 'd' });
   const same = decodeCheckpoint(rewritten(chunks, () => undefined));
