@@ -13,6 +13,8 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
+import { crc32c } from '../../host/log/crc32c.ts';
+import { openSqlite } from '../../host/store/sqlite.ts';
 import { inFolder } from '../cli/run-cli.ts';
 import { ServerProcess } from '../support/server-process.ts';
 
@@ -152,5 +154,50 @@ test('a data directory of something else, of a newer version, and one that is in
     await running.kill();
     await writeFile(logFile(path.join(cwd, 'data')), 'this is no log of caucus, but a text\n');
     await expectRefused(cwd, /log_damaged|unsupported_record/);
+  });
+});
+
+/** Another digit behind the name of the format, as a later version would write it, checksum and all. */
+async function raiseFormat(
+  file: string,
+  name: string,
+  header: (bytes: Buffer) => void,
+): Promise<void> {
+  const bytes = await readFile(file);
+  assert.equal(bytes.subarray(0, 8).toString('latin1'), `${name}1`);
+  bytes[7] = '2'.charCodeAt(0);
+  header(bytes);
+  await writeFile(file, bytes);
+}
+
+test('files of a later format: log and database are refused, a checkpoint is passed over', async () => {
+  await withData(true, async (cwd) => {
+    const data = path.join(cwd, 'data');
+    const original = path.join(cwd, 'original');
+    await cp(data, original, { recursive: true });
+    const segment = (await readdir(path.join(data, 'log'))).sort()[0] as string;
+    await raiseFormat(path.join(data, 'log', segment), 'CAUCLOG', (bytes) => {
+      const length = bytes.readUInt32LE(8);
+      const checksum = crc32c(bytes.subarray(0, length), crc32c(bytes, 0, 0, 12), 16);
+      bytes.writeUInt32LE(checksum, 12);
+    });
+    await expectRefused(cwd, /log_damaged|unsupported_record/);
+    await rm(data, { recursive: true });
+    await cp(original, data, { recursive: true });
+    const file = path.join(data, 'store.sqlite');
+    const database = await openSqlite(file);
+    const [version] = database.all('SELECT version FROM schema_version', []);
+    database.run('UPDATE schema_version SET version = ?', [99]);
+    database.close();
+    await expectRefused(cwd, /unsupported_record/);
+    const again = await openSqlite(file);
+    again.run('UPDATE schema_version SET version = ?', [Number(version?.['version'])]);
+    again.close();
+    await expectRows(cwd, 10);
+    const newest = (await checkpointsIn(data)).at(-1) as string;
+    await raiseFormat(newest, 'CAUCCKP', (bytes) => {
+      bytes.writeUInt32LE(crc32c(bytes, 0, 0, 24), 24);
+    });
+    await expectRows(cwd, 10);
   });
 });
