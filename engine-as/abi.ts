@@ -28,7 +28,7 @@ export const TAG_SHORT_STRING = 7;
 
 /* Limits of the core. */
 export const ARITY_MAX = 64;
-export const RELATIONS_MAX = 65536;
+export const RELATIONS_MAX = 0x20000;
 export const ROWS_MAX = 0x0ffffff0;
 export const STRING_BYTES_MAX = 0x01000000;
 export const REGISTERS_MAX = 1024;

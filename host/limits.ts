@@ -150,6 +150,22 @@ export const RECORD_BYTES_MAX = 16 * 1024 * 1024;
 export const STATEMENTS_MAX = 250_000;
 /** Literals of one body, those that expressions are flattened into included. */
 export const BODY_LITERALS_MAX = 256;
+/** Different variables and constants of one rule, temporaries included. */
+export const RULE_VALUES_MAX = 1_000;
+/** Literals of one body that read tables which depend on the rule's own. */
+export const RULE_RECURSIVE_ATOMS_MAX = 60;
+/**
+ * Tables of all policies and sources, with those for parts of rules; the core has room for as many
+ * again, for views.
+ */
+export const PLAN_RELATIONS_MAX = 65_536;
+/**
+ * Indexes of one table that rules have; what more of them would like is found by the others. With
+ * those of queries, and in a change of policies twice, they are no more than the core has room for.
+ */
+export const TABLE_INDEXES_MAX = 24;
+/** Ways to run the rules of one table: about one a literal. */
+export const TABLE_VERSIONS_MAX = 1_000_000;
 /** Columns of a table. */
 export const ARITY_MAX = 64;
 /** Open parentheses around one token, signs and negations included. */

@@ -11,6 +11,7 @@ import { dependencyGraph } from './dependency-graph.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { parsePolicy } from './parser.ts';
+import { limitProblems } from './plan-limits.ts';
 import { resolveRules } from './resolve.ts';
 import { exceedsUtf8 } from './source-text.ts';
 import { tableKey } from './stratified.ts';
@@ -41,10 +42,14 @@ export function compile(catalog: Catalog, options: CompileOptions = {}): Compila
   const errorsTable = tables.findIndex((table) => tableKey(table) === 'system:errors');
   const graph = dependencyGraph(tables.length, rules, errorsTable);
   for (const cycle of strictCycles(graph)) reportCycle(cycle, rules, tables, policies);
+  const hasErrors = (): boolean => policies.some((policy) => policy.diagnostics.errorCount > 0);
+  let program: StratifiedProgram | undefined;
+  if (!hasErrors()) {
+    program = { tables, rules, strata: stratify(graph, rules) };
+    reportLimits(program, policies);
+  }
   const diagnostics = policies.flatMap((policy) => policy.diagnostics.finish());
-  const failed = policies.some((policy) => policy.diagnostics.errorCount > 0);
-  const program = failed ? undefined : { tables, rules, strata: stratify(graph, rules) };
-  return { program, diagnostics };
+  return { program: hasErrors() ? undefined : program, diagnostics };
 }
 
 /** In the order of their names; of several with one name the first. */
@@ -90,6 +95,14 @@ function parsePolicies(catalog: Catalog): ParsedPolicy[] {
     }
   }
   return parsed;
+}
+
+function reportLimits(program: StratifiedProgram, policies: readonly ParsedPolicy[]): void {
+  for (const { rule, message, note } of limitProblems(program)) {
+    const policy = policies.find((one) => one.name === rule?.policy) ?? policies[0];
+    const span = rule?.span ?? { start: 0, end: 0 };
+    policy?.diagnostics.error('limit-exceeded', span, message, note);
+  }
 }
 
 function reportCycle(

@@ -3,7 +3,7 @@
  * only of whole rows, and with the two steps that reports of failures need.
  */
 import type { Value } from '../value/value.ts';
-import type { ComparisonOperator, ComputeOperator, Operand, Term } from './stratified.ts';
+import type { ComparisonOperator, ComputeOperator, Literal, Operand, Term } from './stratified.ts';
 
 export interface CoreAtom {
   readonly kind: 'atom';
@@ -71,6 +71,13 @@ export function operandsOf(literal: Exclude<CoreLiteral, CoreAtom>): {
     case 'format':
       return { inputs: literal.inputs, output: literal.output };
   }
+}
+
+/** Terms of a literal of the language that need a place at run time. */
+export function variableOrConstant(literal: Literal): readonly Term[] {
+  if (literal.kind === 'atom') return literal.terms;
+  const { left, right } = literal;
+  return literal.kind === 'compute' ? [left, right, literal.output] : [left, right];
 }
 
 export function variablesOf(literal: CoreLiteral): number[] {

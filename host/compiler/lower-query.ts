@@ -42,10 +42,10 @@ export function lowerQuery(plan: Plan, query: StratifiedQuery): QueryPlan {
     body: query.body.map(lowerLiteral),
     variableCount: query.variables.length,
   };
-  const index = (relation: number, columns: readonly number[]): number => {
+  const index = (relation: number, columns: readonly number[]) => {
     const list = indexes[relation] as number[][];
     const found = list.findIndex((one) => one.join() === columns.join());
-    return found >= 0 ? found : list.push([...columns]) - 1;
+    return { index: found >= 0 ? found : list.push([...columns]) - 1, columns };
   };
   const request: VersionRequest = {
     purpose: 'full',

@@ -261,13 +261,14 @@ class Lowering {
       : undefined;
     const groupColumns = groups.map((one) => solution.indexOf(one));
     const needsSearch = aggregates.some((one) => one.function === 'min' || one.function === 'max');
+    // The first index of a new relation: there is always room.
+    const index =
+      needsSearch && groups.length > 0 ? this.#builder.index(input, groupColumns) : undefined;
     const plan: AggregatePlan = {
       input,
       output,
       ...(errors === undefined ? {} : { errors }),
-      ...(needsSearch && groups.length > 0
-        ? { index: this.#builder.index(input, groupColumns) }
-        : {}),
+      ...(index === undefined ? {} : { index }),
       groupColumns,
       aggregates: aggregates.map((one) => ({
         function: one.argument === undefined ? 'count' : one.function,

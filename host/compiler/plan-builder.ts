@@ -1,4 +1,5 @@
 /** Collects relations, indexes and units of a plan, and writes the versions of each rule. */
+import { TABLE_INDEXES_MAX } from '../limits.ts';
 import { printDefinition } from './core-rule.ts';
 import type { CoreLiteral, CoreRule } from './core-rule.ts';
 import { fingerprint } from './fingerprint.ts';
@@ -69,13 +70,26 @@ export class PlanBuilder {
     return this.#draft(relation).table;
   }
 
-  /** The place of an index in its relation's list; added at first use. */
-  index(relation: number, columns: readonly number[]): number {
+  /**
+   * The place of an index in its relation's list; added at first use. Of a relation that has its
+   * fill, the one by most of the columns, or undefined.
+   */
+  index(relation: number, columns: readonly number[]): number | undefined {
     const { indexes } = this.#draft(relation);
-    const found = indexes.findIndex((one) => one.join() === columns.join());
+    const found = indexes.findIndex((one) => isSame(one, columns));
     if (found >= 0) return found;
-    indexes.push([...columns]);
-    return indexes.length - 1;
+    if (indexes.length < TABLE_INDEXES_MAX) return indexes.push([...columns]) - 1;
+    let best: number | undefined;
+    let most = 0;
+    for (const [place, one] of indexes.entries()) {
+      if (one.length <= most || !one.every((column) => columns.includes(column))) continue;
+      [best, most] = [place, one.length];
+    }
+    return best;
+  }
+
+  indexColumns(relation: number, index: number): readonly number[] {
+    return this.#draft(relation).indexes[index] ?? [];
   }
 
   addBase(relation: number): void {
@@ -201,10 +215,18 @@ export class PlanBuilder {
       size: (relation) => this.sizeOf(relation),
       isSet: this.#isBatchOnly,
       isRanked: () => false,
-      index: (relation, columns) => this.index(relation, columns),
+      index: (relation, columns) => {
+        const index = this.index(relation, columns);
+        if (index === undefined) return undefined;
+        return { index, columns: this.indexColumns(relation, index) };
+      },
       ...request,
     });
   }
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((column, place) => column === b[place]);
 }
 
 function atomPositions(body: readonly CoreLiteral[]): number[] {

@@ -24,8 +24,11 @@ export interface VersionRequest {
   readonly size: (relation: number) => number;
   /** Rows of the relation carry ranks. */
   readonly isRanked: (relation: number) => boolean;
-  /** Number of the index of a relation by these columns; asks for it. */
-  readonly index: (relation: number, columns: readonly number[]) => number;
+  /** An index of a relation by these columns, or at least some of them; asks for it. */
+  readonly index: (
+    relation: number,
+    columns: readonly number[],
+  ) => { readonly index: number; readonly columns: readonly number[] } | undefined;
 }
 
 /** What a constant narrows, measured in bound variables. */
@@ -239,18 +242,20 @@ class VersionBuilder {
       this.#steps.push({ op: 'probe', relation, view, isAbsent: negated, ...rank, registers });
       return;
     }
-    const keyColumns = atom.terms.flatMap((term, column) => (this.#isBound(term) ? [column] : []));
+    const boundColumns = atom.terms.flatMap((term, column) =>
+      this.#isBound(term) ? [column] : [],
+    );
+    const index =
+      boundColumns.length === 0 ? undefined : this.#request.index(relation, boundColumns);
+    const keyColumns = index?.columns ?? [];
     const keys = keyColumns.map((column) => this.#register(atom.terms[column] as Operand));
     const isKey = new Set(keyColumns);
     const match = negated ? 'absent' : this.#match(atom, waiting);
     const uses = this.#columnUses(atom.terms, (column) => !isKey.has(column));
     const rank = negated ? {} : this.#takeRank(relation);
     const iteration = { relation, view, match, ...rank, ...uses };
-    if (keys.length === 0) this.#steps.push({ op: 'scan', ...iteration });
-    else {
-      const index = this.#request.index(relation, keyColumns);
-      this.#steps.push({ op: 'lookup', index, keys, ...iteration });
-    }
+    if (index === undefined) this.#steps.push({ op: 'scan', ...iteration });
+    else this.#steps.push({ op: 'lookup', index: index.index, keys, ...iteration });
   }
 
   /**

@@ -122,7 +122,7 @@ function allIndexes(
   const more = wanted.filter(
     (columns) => !known.has(columns.join()) && columns.every((column) => column < relation.arity),
   );
-  return [...relation.indexes, ...more];
+  return [...relation.indexes, ...more].slice(0, abi.INDEXES_PER_RELATION_MAX);
 }
 
 /** FNV-1a, 64 bits: the part of a table's name in its digest. */

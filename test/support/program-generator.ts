@@ -256,11 +256,13 @@ class ProgramGenerator {
     const isRecursive = component.length > 0;
     const body = new BodyGenerator(random, this.#values, head.owner);
     body.atoms([random.pick(isRecursive ? component : this.#lower)]);
-    if (random.chance(0.3)) body.atoms([random.pick(this.#lower)]);
-    for (let count = between(random, 1, 3); count > 0; count--) {
+    // The reference joins what it is asked for: few questions where tables are large.
+    const questionsMax = this.#isLarge ? 1 : 3;
+    if (!this.#isLarge && random.chance(0.3)) body.atoms([random.pick(this.#lower)]);
+    for (let count = between(random, 1, questionsMax); count > 0; count--) {
       body.question(random.pick(isRecursive && random.chance(0.2) ? component : this.#lower));
     }
-    for (let count = random.int(3); count > 1; count--) body.chainQuestion(this.#lower);
+    if (random.chance(0.3)) body.chainQuestion(this.#lower);
     if (random.chance(0.3)) body.negation(random.pick(this.#lower));
     if (random.chance(0.15)) body.comparison();
     if (!this.#isPlain && !isRecursive && random.chance(0.1)) body.arithmetic();
