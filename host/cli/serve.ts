@@ -67,7 +67,7 @@ function stopSignal(): StopSignal {
   };
 }
 
-function loggerOf({ log }: ServeConfig, terminal: Terminal): Logger {
+export function loggerOf({ log }: ServeConfig, terminal: Terminal): Logger {
   const { err } = terminal;
   const paints: Readonly<Record<LogLevel, (text: string) => string>> = {
     debug: err.dim,

@@ -35,6 +35,25 @@ export function addServerCommands(program: Command, context: CommandContext): vo
       context.end(await run(config, context.terminal()));
     });
 
+  const fork = program
+    .command('fork')
+    .description('go on after the log has lost acknowledged records; all nodes must be stopped')
+    .option('--yes', 'write it; without, what would be lost is shown');
+  addServeFlags(fork)
+    .addHelpText(
+      'after',
+      examples([
+        'caucus fork --config caucus.yaml --api --policy-engine --node-id pe1',
+        'caucus fork --config caucus.yaml --api --policy-engine --node-id pe1 --yes',
+      ]),
+    )
+    .action(async ({ yes, ...flags }: ServeFlags & { readonly yes?: boolean }) => {
+      const { parseServeConfig } = await import('../config.ts');
+      const { forkCommand } = await import('./fork.ts');
+      const config = parseServeConfig(flags, process.env);
+      context.end(await forkCommand(config, yes === true, context.terminal()));
+    });
+
   const config = program
     .command('config')
     .description('print, check and show the options of the server')

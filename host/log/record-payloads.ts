@@ -34,7 +34,7 @@ const FLAG_REPLACE = 1;
 const FLAG_DELETE = 2;
 const FLAG_INSERT = 4;
 
-const POLICY_OPS: readonly PolicyOp[] = ['put', 'delete', 'source'];
+const POLICY_OPS: readonly PolicyOp[] = ['put', 'delete', 'source', 'semantics'];
 
 /** Enough bytes for the payload of big records, so that row blocks are copied once. */
 export function payloadCapacity(record: CaucusRecord): number {
@@ -102,6 +102,13 @@ export function writePayload(writer: ByteWriter, record: CaucusRecord): void {
     case 'cut':
       writeCut(writer, record);
       return;
+    case 'fork':
+      writer.text(record.logId);
+      writer.text(record.previousLogId);
+      writer.u64(record.base);
+      writer.u8(record.offset === null ? 0 : 1);
+      if (record.offset !== null) writer.u64(record.offset);
+      return;
     case 'announce':
       writeAnnounce(writer, record);
   }
@@ -144,6 +151,13 @@ export function readPayload(reader: ByteReader, kind: RecordKind): CaucusRecord 
     }
     case 'cut':
       return readCut(reader);
+    case 'fork': {
+      const logId = reader.text();
+      const previousLogId = reader.text();
+      const base = reader.u64();
+      const offset = readFlags(reader, 1) === 1 ? reader.u64() : null;
+      return { kind, logId, previousLogId, base, offset };
+    }
     case 'announce':
       return readAnnounce(reader);
   }

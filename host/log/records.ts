@@ -123,7 +123,8 @@ export interface PushRecord {
   readonly changes: readonly RecordChange[];
 }
 
-export type PolicyOp = 'put' | 'delete' | 'source';
+/** `semantics`: raises the level of meaning; the text of its one change is the level. */
+export type PolicyOp = 'put' | 'delete' | 'source' | 'semantics';
 
 export interface PolicyChange {
   readonly name: string;
@@ -152,6 +153,21 @@ export interface GenesisRecord {
   readonly logId: string;
   readonly format: number;
   readonly semantics: number;
+}
+
+/**
+ * An operator's way on where the log has lost acknowledged records: the cuts after `base` and
+ * before this record count for nothing, and the state of `base` goes on under a new log id.
+ */
+export interface ForkRecord {
+  readonly kind: 'fork';
+  /** The new one. */
+  readonly logId: string;
+  readonly previousLogId: string;
+  /** Offset of the last cut whose records the log still has. */
+  readonly base: number;
+  /** In the list of forks: the offset of its record among the cuts; null in that record. */
+  readonly offset: number | null;
 }
 
 export interface VectorEntry {
@@ -213,6 +229,7 @@ export type CaucusRecord =
   | PolicyRecord
   | GenesisRecord
   | CutRecord
+  | ForkRecord
   | AnnounceRecord;
 
 export type RecordKind = CaucusRecord['kind'];
@@ -229,6 +246,7 @@ export const RECORD_KINDS: Readonly<Record<RecordKind, number>> = {
   policy: 16,
   genesis: 32,
   cut: 33,
+  fork: 34,
   announce: 48,
 };
 

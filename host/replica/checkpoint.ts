@@ -70,6 +70,8 @@ interface FencedHeader {
 interface Header {
   readonly format: number;
   readonly logId: string;
+  /** Absent: 1. */
+  readonly semantics?: number;
   readonly revision: number;
   readonly timeMs: number;
   readonly ends: readonly (readonly [string, TopicEnd])[];
@@ -119,6 +121,7 @@ export function encodeCheckpoint({ state, base, digest }: Checkpoint): Uint8Arra
   const header: Header = {
     format: CHECKPOINT_FORMAT,
     logId: state.logId,
+    semantics: state.semantics,
     revision: state.revision,
     timeMs: state.timeMs,
     ends: [...state.ends],
@@ -174,6 +177,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const [ignoredPolicyRecords, rejectedBatches, ignoredRecords = 0] = header.counters;
   const state: ReplicatedState = {
     logId: header.logId,
+    semantics: header.semantics ?? 1,
     revision: header.revision,
     timeMs: header.timeMs,
     ends: new Map(header.ends),

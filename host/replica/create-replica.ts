@@ -5,9 +5,9 @@ import { Lifecycle } from './lifecycle.ts';
 import { LiveEngine } from './live-engine.ts';
 import { LocalReplica } from './local-replica.ts';
 import { Refusals } from './refusals.ts';
-import { readGenesis, restore } from './restore.ts';
+import { readGenesis, restore, semanticsMax } from './restore.ts';
 
-const DEFAULT_SETTINGS: ReplicaSettings = {
+const DEFAULT_SETTINGS: Omit<ReplicaSettings, 'semanticsMax'> = {
   checkpointRevisions: CHECKPOINT_REVISIONS,
   checkpointRecordBytes: CHECKPOINT_RECORD_BYTES,
   recordBytes: RECORD_BYTES_TARGET,
@@ -26,7 +26,11 @@ export async function createReplica(deps: ReplicaDependencies): Promise<LocalRep
   lifecycle.on('genesis-read');
   const restored = await restore(deps, live, genesis);
   lifecycle.on('restored');
-  const settings = { ...DEFAULT_SETTINGS, ...deps.settings };
+  const settings = {
+    ...DEFAULT_SETTINGS,
+    ...deps.settings,
+    semanticsMax: semanticsMax(deps),
+  };
   const replica = new LocalReplica({ deps, live, lifecycle, restored, settings });
   if (deps.node !== undefined) {
     const { log, setTimer, random } = deps;

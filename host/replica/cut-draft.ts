@@ -54,6 +54,8 @@ export interface DraftInput {
   readonly timeMs: number;
   readonly content: CutContent;
   readonly compiled: Compiled;
+  /** The highest level of meaning that is known. */
+  readonly semanticsMax: number;
   /** Base rows stored before this cut. */
   readonly baseRows: (table: TableKey) => Promise<RowBlock>;
 }
@@ -76,6 +78,7 @@ export class CutDraft {
   policyVersion: number;
   policyHash: string;
   lastPolicyRecord: PolicyRecord | undefined;
+  semantics: number;
   ignoredPolicyRecords = 0;
   readonly rejectedPolicyVersions: number[] = [];
   rejectedBatches = 0;
@@ -106,6 +109,7 @@ export class CutDraft {
     this.policyVersion = state.policyVersion;
     this.policyHash = state.policyHash;
     this.lastPolicyRecord = state.lastPolicyRecord;
+    this.semantics = state.semantics;
     this.compiled = input.compiled;
   }
 
@@ -192,6 +196,7 @@ export class CutDraft {
     this.lastPolicyRecord = record;
     try {
       if (record.op === 'source') this.#addSources(record);
+      else if (record.op === 'semantics') this.#raiseSemantics(record);
       else await this.#changePolicies(record);
       return this.#applied();
     } catch (error) {
@@ -212,6 +217,19 @@ export class CutDraft {
       return before ?? newSource(name, registration);
     });
     for (const source of added) this.sources.set(source.name, source);
+  }
+
+  /** One level at a time; one that is not known stops the replica. */
+  #raiseSemantics({ changes }: PolicyRecord): void {
+    const level = Number(changes[0]?.text);
+    if (level !== this.semantics + 1) {
+      throw new CaucusError('conflict', `the semantics level is ${this.semantics}`, {
+        remedy: `only ${this.semantics + 1} can follow it`,
+        details: { level: this.semantics },
+      });
+    }
+    expectKnownLevel(level, this.#input.semanticsMax);
+    this.semantics = level;
   }
 
   async #changePolicies(record: PolicyRecord): Promise<void> {
@@ -438,6 +456,15 @@ export class CutDraft {
   #applied(): Verdict {
     return { kind: 'applied', revision: this.revision };
   }
+}
+
+/** Throws `unsupported_record`, which stops a replica: it would get other results. */
+export function expectKnownLevel(level: number, known: number): void {
+  if (level <= known) return;
+  throw new CaucusError('unsupported_record', `semantics level ${level} is not known here`, {
+    remedy: 'run a later version of caucus on this node',
+    details: { level, known },
+  });
 }
 
 /** Policies that do not compile are left out; the others take part, failed or not. */

@@ -93,6 +93,12 @@ export class CutReader {
     return { policies, pushes, fenced, ends, recordBytes };
   }
 
+  /** Forgets what was read ahead: the next cut is read from where the topics were applied. */
+  reset(): void {
+    this.close();
+    this.#readers.clear();
+  }
+
   close(): void {
     for (const reader of this.#readers.values()) reader.close();
   }

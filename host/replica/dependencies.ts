@@ -70,4 +70,6 @@ export interface ReplicaSettings {
   readonly memoryFailsPolicies: boolean;
   /** About how large the records of a batch are made. */
   readonly recordBytes: number;
+  /** The highest level of meaning that counts as known; for tests of what a raise does. */
+  readonly semanticsMax: number;
 }

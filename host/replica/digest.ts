@@ -9,6 +9,7 @@ import type { ReplicatedState, SourceState } from './replicated-state.ts';
 export function stateDigest(state: ReplicatedState, engineDigest: string): string {
   const parts = [
     state.logId,
+    state.semantics,
     state.policyVersion,
     state.policyHash,
     [...state.policies.keys()].sort(),

@@ -16,7 +16,7 @@ import type {
 } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
 import { REJECTED_VERSIONS_MAX } from '../limits.ts';
-import type { CutRecord } from '../log/records.ts';
+import type { CutRecord, ForkRecord } from '../log/records.ts';
 import { encodeRows } from '../value/row-block.ts';
 import type { Row } from '../value/value.ts';
 import { CutDraft } from './cut-draft.ts';
@@ -44,6 +44,7 @@ export interface FoldOptions {
   readonly lower: Lower;
   readonly views: ViewRegistry;
   readonly memoryFailsPolicies: boolean;
+  readonly semanticsMax: number;
   /** In the tick of the commit, before anything else can run. */
   readonly onCommit: (commit: FoldCommit) => void;
 }
@@ -105,10 +106,31 @@ export class Fold {
       timeMs: timeInForce(this.state.timeMs, cut.timeMs, appendTimeMs),
       content,
       compiled: this.#compiled,
+      semanticsMax: this.#options.semanticsMax,
       baseRows: (table) => live.engine.rows(table, { base: true }),
     });
     await draft.decide();
     await this.#transact(draft);
+  }
+
+  /** Inside the engine's queue: the state of the fork's base goes on under another log id. */
+  fork(revision: number, { logId, previousLogId, base }: ForkRecord): void {
+    const { state } = this;
+    if (state.revision !== base || state.logId !== previousLogId) {
+      throw new CaucusError('log_diverged', `the log was forked at revision ${base}`, {
+        remedy: 'restart this replica: its state is built anew from there',
+        details: { base, revision: state.revision },
+      });
+    }
+    state.logId = logId;
+    state.revision = revision;
+    this.#options.onCommit({
+      revision,
+      deltas: new Map(),
+      verdicts: new Map(),
+      lostViews: [],
+      recordBytes: 0,
+    });
   }
 
   /** Tries until the engine takes it, leaving out what does not fit. */
@@ -272,6 +294,7 @@ function commitDraft(state: ReplicatedState, draft: CutDraft): void {
   state.revision = draft.revision;
   state.timeMs = draft.timeMs;
   for (const [topic, end] of draft.content.ends) state.ends.set(topic, end);
+  state.semantics = draft.semantics;
   state.policyVersion = draft.policyVersion;
   state.policyHash = draft.policyHash;
   state.lastPolicyRecord = draft.lastPolicyRecord;

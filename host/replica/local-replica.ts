@@ -19,6 +19,7 @@ import { dryRunPolicy } from './dry-run.ts';
 import { staleReason } from './fenced-source.ts';
 import { Fold, FoldStalled } from './fold.ts';
 import type { FoldCommit } from './fold.ts';
+import type { Forks } from './forks.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { LiveEngine } from './live-engine.ts';
 import { Peers } from './peers.ts';
@@ -40,7 +41,7 @@ import type {
   View,
 } from './replica.ts';
 import type { ReplicatedState, SourceState } from './replicated-state.ts';
-import { readRecord, SEMANTICS_LEVEL } from './restore.ts';
+import { readRecord, semanticsMax } from './restore.ts';
 import type { Restored } from './restore.ts';
 import { RevisionWaiters } from './revision-waiters.ts';
 import { Sequencer } from './sequencer.ts';
@@ -65,6 +66,7 @@ export class LocalReplica implements Replica {
   readonly #live: LiveEngine;
   readonly #lifecycle: Lifecycle;
   readonly #state: ReplicatedState;
+  readonly #forks: Forks;
   readonly #fold: Fold;
   readonly #views = new ViewRegistry();
   readonly #sequencer: Sequencer;
@@ -88,7 +90,8 @@ export class LocalReplica implements Replica {
   #probedAtMs = 0;
 
   constructor({ deps, live, lifecycle, restored, settings }: LocalReplicaOptions) {
-    const { state, compiled } = restored;
+    const { state, compiled, forks } = restored;
+    this.#forks = forks;
     this.#deps = deps;
     this.#live = live;
     this.#lifecycle = lifecycle;
@@ -106,6 +109,7 @@ export class LocalReplica implements Replica {
         lower: deps.lower,
         views: this.#views,
         memoryFailsPolicies: settings.memoryFailsPolicies,
+        semanticsMax: settings.semanticsMax,
         onCommit: (commit) => this.#committed(commit),
       },
       compiled,
@@ -149,7 +153,7 @@ export class LocalReplica implements Replica {
       recordBytes: settings.recordBytes,
     });
     this.#queries = new QueryRunner({
-      logId: state.logId,
+      logId: () => state.logId,
       live,
       lowerQuery: deps.lowerQuery,
       waiters: this.#waiters,
@@ -159,7 +163,7 @@ export class LocalReplica implements Replica {
       newestRevision: async () => (await deps.log.bounds(CUTS_TOPIC)).end - 1,
     });
     this.#opener = new ViewOpener({
-      logId: state.logId,
+      logId: () => state.logId,
       fold: this.#fold,
       live,
       views: this.#views,
@@ -290,6 +294,28 @@ export class LocalReplica implements Replica {
     return { revision, token: encodePolicyToken(logId, outcome.pendingVersion), pending: true };
   }
 
+  /**
+   * Raises the level of meaning on all replicas. `conflict` while one that was there lately does not
+   * announce that it knows the level.
+   */
+  async raiseSemantics(level: number): Promise<Position> {
+    this.#lifecycle.expectWritable();
+    const unaware = (this.#peers?.members.list() ?? [])
+      .filter(({ semantics, phase }) => semantics < level && phase !== 'stopped')
+      .map(({ nodeId }) => nodeId);
+    if (unaware.length > 0 || level > semanticsMax(this.#deps)) {
+      throw new CaucusError('conflict', `level ${level} is not known to all replicas`, {
+        remedy: 'run a version that knows it on all of them first',
+        details: { level, unaware },
+      });
+    }
+    const outcome = await this.#policies.raiseSemantics(level);
+    if (outcome !== undefined && 'revision' in outcome) return this.#positionAt(outcome.revision);
+    throw new CaucusError('log_unavailable', 'the log cannot be reached', {
+      remedy: 'look at the status in a moment: the change is stored',
+    });
+  }
+
   async dryRun(write: PolicyWrite): Promise<PolicyDryRun> {
     this.#lifecycle.expectReadable();
     return await dryRunPolicy(
@@ -371,14 +397,21 @@ export class LocalReplica implements Replica {
       const { revision } = this.#position;
       onProgress?.({ revision, newest: Math.max(revision, newest) });
       await turn();
-      if (revision + 1 >= end) return;
-      await this.#foldTo(revision + 2);
+      const { next } = this.#cuts;
+      if (next >= end) return;
+      await this.#foldTo(next + 1);
     }
   }
 
   async #foldTo(end: number): Promise<void> {
     for await (const { offset, bytes, appendTimeMs } of this.#cuts.readTo(end)) {
+      if (this.#forks.isVoid(offset)) continue;
       const record = decodeRecord(bytes);
+      if (record.kind === 'fork') {
+        const fork = this.#forks.at(offset) ?? record;
+        await this.#live.queue.run(() => Promise.resolve(this.#fold.fork(offset, fork)));
+        continue;
+      }
       // Two starters may both have written an identity: the first one holds.
       const cut = record.kind === 'genesis' ? EMPTY_CUT : record;
       if (cut.kind !== 'cut') {
@@ -446,7 +479,7 @@ export class LocalReplica implements Replica {
       leases,
       node,
       owner,
-      semantics: SEMANTICS_LEVEL,
+      semantics: semanticsMax(this.#deps),
       now,
       setTimer,
       random,

@@ -15,6 +15,7 @@ import type { PolicyChange, PolicyOp, PolicyRecord } from '../log/records.ts';
 import type { PolicyHead, Proposal, Store } from '../store/store.ts';
 import { catalogOf, nameTaken } from './cut-draft.ts';
 import { invalidPolicy } from './program.ts';
+import { FIRST_INCARNATION, registrationText } from './registration.ts';
 import type { PolicyState, ReplicatedState } from './replicated-state.ts';
 import type { PolicyWrite } from './replica.ts';
 import type { Timer } from './revision-waiters.ts';
@@ -22,8 +23,8 @@ import type { Verdict } from './sequencer.ts';
 import { SerialQueue } from './serial-queue.ts';
 import { POLICY_TOPIC, checkName } from './topics.ts';
 
-/** The first incarnation of a source's topic. */
-const FIRST_INCARNATION = 1;
+/** How a source that clients push to is registered. */
+const PUSHED = registrationText({ incarnation: FIRST_INCARNATION, kind: 'push' });
 
 export interface PolicyWriterOptions {
   readonly state: ReplicatedState;
@@ -82,7 +83,7 @@ export class PolicyWriter {
         .run(async () => {
           const outcome = await this.#append(() => {
             if (this.#options.state.sources.has(name)) return undefined;
-            return { op: 'source', changes: [{ name, text: String(FIRST_INCARNATION) }] };
+            return { op: 'source', changes: [{ name, text: PUSHED }] };
           });
           if (outcome !== undefined && 'pendingVersion' in outcome) throw logAway();
         })
@@ -90,6 +91,13 @@ export class PolicyWriter {
       this.#adding.set(name, adding);
     }
     return adding;
+  }
+
+  /** Raises the level of meaning for all replicas; resolves when it counts. */
+  raiseSemantics(level: number): Promise<PolicyOutcome | undefined> {
+    return this.#queue.run(() =>
+      this.#append(() => ({ op: 'semantics', changes: [{ name: 'level', text: String(level) }] })),
+    );
   }
 
   /**
@@ -107,12 +115,7 @@ export class PolicyWriter {
       if (follows(proposal, state)) await this.#publish(proposal);
     }
     const head = await store.head();
-    if (this.#isState(head) || !isAlone) return;
-    throw new CaucusError(
-      'log_damaged',
-      `the policy database is at version ${head.version}, the log at ${state.policyVersion}`,
-      { remedy: 'restore both from one copy, or move both away', details: { ...head } },
-    );
+    if (!this.#isState(head) && isAlone) throw databaseAhead(head.version, state.policyVersion);
   }
 
   /** `heal` between the writes of this replica. */
@@ -197,7 +200,11 @@ export class PolicyWriter {
     const pending: PolicyChange[] = [];
     for (let version = state.policyVersion + 1; version <= head.version; version++) {
       const proposal = await store.proposal(version);
-      if (proposal !== undefined && proposal.op !== 'source') pending.push(...proposal.changes);
+      // What was in the log once and is not any more: nothing can follow it.
+      if (proposal?.state === 'accepted' || proposal?.state === 'rejected') {
+        throw databaseAhead(head.version, state.policyVersion);
+      }
+      if (proposal?.op === 'put' || proposal?.op === 'delete') pending.push(...proposal.changes);
     }
     if (head.version >= state.policyVersion) return { ...head, pending };
     return { version: state.policyVersion, hash: state.policyHash, pending: [] };
@@ -320,6 +327,14 @@ export function unknownPolicy(name: string): CaucusError {
     remedy: 'check the name',
     details: { name },
   });
+}
+
+function databaseAhead(version: number, policyVersion: number): CaucusError {
+  return new CaucusError(
+    'log_damaged',
+    `the policy database is at version ${version}, the log at ${policyVersion}`,
+    { remedy: 'restore both from one copy, or move both away', details: { version } },
+  );
 }
 
 function isLogAway(error: unknown): boolean {

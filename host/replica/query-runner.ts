@@ -21,7 +21,8 @@ import type { RevisionWaiters } from './revision-waiters.ts';
 import { decodeRevision, decodeToken } from './token.ts';
 
 export interface QueryRunnerOptions {
-  readonly logId: string;
+  /** It changes with a fork of the log. */
+  readonly logId: () => string;
   readonly live: LiveEngine;
   readonly lowerQuery: (plan: Plan, query: CompiledQuery) => QueryPlan;
   readonly waiters: RevisionWaiters;
@@ -74,13 +75,13 @@ export class QueryRunner {
     }
     const { logId, position, versionReached } = this.#options;
     if ('exact' in consistency) {
-      const revision = decodeRevision(logId, consistency.exact);
+      const revision = decodeRevision(logId(), consistency.exact);
       const { revision: current } = position();
       if (revision < current) throw expired(revision, current);
       await this.waitFor(revision, waitMs);
       return revision;
     }
-    const point = decodeToken(logId, consistency.atLeast);
+    const point = decodeToken(logId(), consistency.atLeast);
     if ('revision' in point) await this.waitFor(point.revision, waitMs);
     else await versionReached(point.policyVersion, boundedWait(waitMs));
     return undefined;

@@ -43,7 +43,10 @@ export interface SourceState {
 }
 
 export interface ReplicatedState {
-  readonly logId: string;
+  /** Changes with a fork only. */
+  logId: string;
+  /** The level of meaning in force. */
+  semantics: number;
   /** Offset of the cut that made this state. */
   revision: number;
   /** The time in force, milliseconds since the epoch: never goes back. */
@@ -74,9 +77,10 @@ export const BATCH_ID_LIMITS: BatchIdLimits = {
   countMin: BATCH_ID_COUNT_MIN,
 };
 
-export function initialState(logId: string): ReplicatedState {
+export function initialState(logId: string, semantics: number): ReplicatedState {
   return {
     logId,
+    semantics,
     revision: 0,
     timeMs: 0,
     ends: new Map(),

@@ -11,11 +11,13 @@ import type { GenesisRecord } from '../log/records.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { decodeCheckpoint } from './checkpoint.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { catalogOf } from './cut-draft.ts';
+import { catalogOf, expectKnownLevel } from './cut-draft.ts';
 import { diverged } from './cut-reader.ts';
 import type { ReplicaDependencies } from './dependencies.ts';
 import { stateDigest } from './digest.ts';
 import { failedTableChange } from './fold.ts';
+import { readForks } from './forks.ts';
+import type { Forks } from './forks.ts';
 import type { LiveEngine } from './live-engine.ts';
 import { planProgram } from './planner.ts';
 import { compilePolicies } from './program.ts';
@@ -30,18 +32,24 @@ import { DIVERGED_REMEDY, LOG_REMEDY, TopicReader } from './topic-reader.ts';
 import { CUTS_TOPIC, POLICY_TOPIC } from './topics.ts';
 
 export const LOG_FORMAT = 1;
-export const SEMANTICS_LEVEL = 1;
+/** The highest level of meaning that this code knows; a log begins with it. */
+const SEMANTICS_LEVEL = 1;
+
+export function semanticsMax({ settings }: Pick<ReplicaDependencies, 'settings'>): number {
+  return settings?.semanticsMax ?? SEMANTICS_LEVEL;
+}
 
 export interface Restored {
   readonly state: ReplicatedState;
   readonly compiled: Compiled;
+  readonly forks: Forks;
 }
 
 /**
  * Makes the log's identity if it has none; undefined where it was trimmed (the checkpoint has it).
  */
 export async function readGenesis(
-  deps: Pick<ReplicaDependencies, 'log' | 'randomId' | 'checkpoints' | 'store'>,
+  deps: Pick<ReplicaDependencies, 'log' | 'randomId' | 'checkpoints' | 'store' | 'settings'>,
 ): Promise<GenesisRecord | undefined> {
   const { log } = deps;
   await log.ensureTopic(CUTS_TOPIC);
@@ -55,7 +63,7 @@ export async function readGenesis(
       kind: 'genesis',
       logId: deps.randomId(),
       format: LOG_FORMAT,
-      semantics: SEMANTICS_LEVEL,
+      semantics: semanticsMax(deps),
     } as const;
     await log.append(CUTS_TOPIC, [encodeRecord(genesis)]);
     end = 1;
@@ -67,7 +75,7 @@ export async function readGenesis(
       details: { kind: record.kind },
     });
   }
-  if (record.format !== LOG_FORMAT || record.semantics !== SEMANTICS_LEVEL) {
+  if (record.format !== LOG_FORMAT || record.semantics > semanticsMax(deps)) {
     throw new CaucusError(
       'unsupported_record',
       `the log has format ${record.format} and semantics level ${record.semantics}`,
@@ -105,6 +113,7 @@ export async function restore(
   // What was saved after the replicas parted may be wrong.
   let revisionMax = node?.suspect?.agreedRevision ?? Number.MAX_SAFE_INTEGER;
   const peers = new PeerCheckpoints(deps, announced);
+  const forks = await readForks(deps.log);
   for (;;) {
     const { checkpoint: file, damaged } = await deps.checkpoints.loadNewest(revisionMax);
     for (const { file: name, reason } of damaged) deps.onProblem?.(unusable(name, reason));
@@ -117,15 +126,17 @@ export async function restore(
     try {
       const checkpoint = decodeCheckpoint(await collect(file.chunks));
       const { state } = checkpoint;
+      expectKnownLevel(state.semantics, semanticsMax(deps));
       if (state.revision !== file.revision) throw unusable(file.file, 'it is of another revision');
-      if (genesis !== undefined && state.logId !== genesis.logId) {
+      const logId = forks.logIdAt(state.revision, genesis?.logId) ?? state.logId;
+      if (state.logId !== logId || forks.isVoid(state.revision)) {
         throw unusable(file.file, 'it belongs to another log');
       }
       if (isContradicted(checkpoint, announced, node?.nodeId)) {
         throw unusable(file.file, 'other replicas had another state at its revision');
       }
       await verifyEnds(deps.log, state);
-      return await load(deps, live, checkpoint, loaded);
+      return { ...(await load(deps, live, checkpoint, loaded)), forks };
     } catch (error) {
       // A checkpoint ahead of its log means that the log lost what was acknowledged.
       if (!(error instanceof CaucusError) || error.code !== 'log_damaged') throw error;
@@ -143,8 +154,9 @@ export async function restore(
       remedy: LOG_REMEDY,
     });
   }
-  const state = initialState(genesis.logId);
-  return await load(deps, live, { state, base: new Map(), digest: '' }, loaded);
+  const state = initialState(genesis.logId, genesis.semantics);
+  const first = { state, base: new Map(), digest: '' };
+  return { ...(await load(deps, live, first, loaded)), forks };
 }
 
 /** Others have published a digest of this revision, and none is that of the checkpoint. */
@@ -199,7 +211,7 @@ async function load(
   live: LiveEngine,
   checkpoint: Checkpoint,
   loaded: Set<TableKey>,
-): Promise<Restored> {
+): Promise<Omit<Restored, 'forks'>> {
   const { state, base } = checkpoint;
   const catalog = catalogOf(state.policies, state.sources, [...state.failures.values()]);
   const compiled = compilePolicies(catalog);

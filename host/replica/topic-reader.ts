@@ -171,7 +171,7 @@ export const LOG_REMEDY =
   'restore the data directory from a copy, or move it away to start with an empty log';
 
 export const DIVERGED_REMEDY =
-  'restore the log from a copy that has the records, or fork it from the last cut that verifies';
+  'restore the log from a copy that has the records, or go on without them: `caucus fork`';
 
 function bytesOf(records: readonly LogRecord[]): number {
   return records.reduce((sum, record) => sum + record.bytes.length, 0);

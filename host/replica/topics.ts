@@ -6,6 +6,8 @@ export const POLICY_TOPIC = 'policy';
 export const CUTS_TOPIC = 'cuts';
 /** Announcements of replicas; no cut names it. */
 export const REPLICAS_TOPIC = 'replicas';
+/** The list of forks; no cut names it. */
+export const FORKS_TOPIC = 'forks';
 
 export function sourceTopic(name: string, incarnation: number): string {
   return `source.${name}.${incarnation}`;

@@ -19,7 +19,7 @@ import { decodeRevision } from './token.ts';
 import type { ViewEntry, ViewRegistry } from './view-registry.ts';
 
 export interface ViewOpenerOptions {
-  readonly logId: string;
+  readonly logId: () => string;
   readonly fold: Fold;
   readonly live: LiveEngine;
   readonly views: ViewRegistry;
@@ -45,7 +45,7 @@ export class ViewOpener {
 
   async open(request: OpenRequest): Promise<View> {
     const { live, logId, queries } = this.#options;
-    const from = request.from === undefined ? undefined : decodeRevision(logId, request.from);
+    const from = request.from === undefined ? undefined : decodeRevision(logId(), request.from);
     // A client never sees an older state than it has shown.
     if (from !== undefined) await queries.waitFor(from);
     return await new Promise<View>((resolve, reject) => {

@@ -3,6 +3,7 @@ import { CaucusError } from '../errors.ts';
 import { TAIL_RETRY_MS } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import { decodeRecord } from '../log/records.ts';
+import { readForks } from '../replica/forks.ts';
 import { encodeToken } from '../replica/token.ts';
 import { CUTS_TOPIC } from '../replica/topics.ts';
 import type { Wait } from './topic-tail.ts';
@@ -25,7 +26,8 @@ export async function awaitLogId(log: Log, wait: Wait, signal: AbortSignal): Pro
       const [first] = records;
       if (first === undefined) continue;
       const record = decodeRecord(first.bytes);
-      return record.kind === 'genesis' ? record.logId : '';
+      const genesis = record.kind === 'genesis' ? record.logId : undefined;
+      return (await readForks(log)).logIdAt(Infinity, genesis) ?? '';
     }
   } catch (error) {
     // Trimmed meanwhile.

@@ -158,7 +158,9 @@ export class PolicyFollower {
     if (record.kind !== 'policy' || !continuesChain(this.#chain, record)) return;
     this.#chain = { version: record.version, hash: record.hash };
     if (record.op === 'source') this.#addSources(record);
-    else for (const { name } of record.changes) this.#addPolicy(name);
+    else if (record.op !== 'semantics') {
+      for (const { name } of record.changes) this.#addPolicy(name);
+    }
   }
 
   /** All of a record or nothing, as the fold has it. */

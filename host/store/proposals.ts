@@ -98,7 +98,7 @@ export class Proposals {
       detail === null ? null : this.#dialect.encodeText(detail),
       version,
     );
-    if (verdict === 'accepted' && proposal.op !== 'source')
+    if (verdict === 'accepted' && (proposal.op === 'put' || proposal.op === 'delete'))
       yield* this.#applyTexts(version, proposal.changes);
   }
 
