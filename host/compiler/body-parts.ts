@@ -62,7 +62,7 @@ class Splitter {
     this.#splitGroups();
     for (const group of connectedGroups(this.#rest, this.#needed)) this.#splitInside(group);
     for (const literal of this.#rest) {
-      if (isRow(literal)) this.#take([literal], this.#rest);
+      if (isRow(literal) && this.#hasOwn(literal)) this.#take([literal], this.#rest);
     }
     return { parts: this.#parts, rest: this.#rest };
   }
@@ -92,6 +92,22 @@ class Splitter {
     const kept = new Set([...this.#needed, ...roots.flatMap(variablesOf)]);
     const others = group.filter((literal) => !roots.some((root) => root === literal));
     for (const part of connectedGroups(others, kept)) this.#take(part, this.#rest);
+  }
+
+  /** True for a literal with a wildcard or a variable that occurs once, which most have not. */
+  #hasOwn(literal: CoreAtom): boolean {
+    return literal.terms.some(
+      (term) =>
+        term.kind === 'wildcard' ||
+        (term.kind === 'variable' && !this.#needed.has(term.index) && this.#isAlone(term.index)),
+    );
+  }
+
+  #isAlone(variable: number): boolean {
+    return (
+      this.#rest.filter((literal) => variablesOf(literal).includes(variable)).length === 1 &&
+      !this.#parts.some((part) => part.outputs.includes(variable))
+    );
   }
 
   /** Makes the literals a part if they are only asked, of a rest with several rows for an answer. */
@@ -130,13 +146,14 @@ class Splitter {
   }
 
   #outputsOf(literals: readonly CoreLiteral[]): number[] {
-    const used = new Set(this.#needed);
-    for (const literal of this.#rest) {
-      if (!literals.includes(literal)) for (const one of variablesOf(literal)) used.add(one);
-    }
-    for (const part of this.#parts) for (const one of part.outputs) used.add(one);
     const own = new Set(literals.flatMap(variablesOf));
-    return [...own].filter((one) => used.has(one)).sort((a, b) => a - b);
+    const isUsed = (one: number): boolean =>
+      this.#needed.has(one) ||
+      this.#parts.some((part) => part.outputs.includes(one)) ||
+      this.#rest.some(
+        (literal) => !literals.includes(literal) && variablesOf(literal).includes(one),
+      );
+    return [...own].filter(isUsed).sort((a, b) => a - b);
   }
 }
 
