@@ -86,6 +86,8 @@ export const CHECKPOINTS_KEPT = 2;
 
 /** A policy write that other writers overtake is tried so often. */
 export const POLICY_WRITE_TRIES = 20;
+/** A batch that the log does not take for so long is answered with `log_unavailable`. */
+export const PUSH_LOG_MS = 5_000;
 /** A policy write whose record has no cut after so long is answered as pending. */
 export const POLICY_PENDING_MS = 3_000;
 /** A version that another replica took gets so long to come through the log before it is helped. */

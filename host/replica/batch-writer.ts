@@ -3,22 +3,30 @@ import { tableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import { BATCH_BYTES_MAX, BATCH_ID_BYTES_MAX } from '../limits.ts';
 import { encodePushBatch } from '../log/batch-parts.ts';
-import { idConflict, nameTaken } from './cut-draft.ts';
+import { idConflict, logAway, nameTaken } from './conflicts.ts';
 import type { Compiled } from './program.ts';
 import { kindTaken } from './registration.ts';
 import type { ReplicatedState, SourceState } from './replicated-state.ts';
 import type { Batch } from './replica.ts';
 import { checkRows } from './row-check.ts';
 import type { TableShape } from './row-check.ts';
+import type { Timer } from './revision-waiters.ts';
 import type { Verdict } from './sequencer.ts';
 import { checkName, sourceTopic } from './topics.ts';
 
 export interface BatchWriterOptions {
   readonly state: ReplicatedState;
   readonly compiled: () => Compiled;
-  readonly submit: (topic: string, records: readonly Uint8Array[]) => Promise<Verdict>;
+  readonly submit: (
+    topic: string,
+    records: readonly Uint8Array[],
+    onCut?: () => void,
+  ) => Promise<Verdict>;
   /** Makes the source known; resolves when it is. */
   readonly addSource: (name: string) => Promise<void>;
+  readonly setTimer: Timer;
+  /** So long the log may take to have a batch; then the caller is told that it is not known. */
+  readonly logMs: number;
   /** Random per start. */
   readonly owner: string;
   readonly recordBytes: number;
@@ -73,7 +81,7 @@ export class BatchWriter {
   }
 
   async #writeOnce(batch: Batch): Promise<number> {
-    const { state, submit, addSource, owner, recordBytes } = this.#options;
+    const { state, addSource, owner, recordBytes } = this.#options;
     if (state.policies.has(batch.source)) throw nameTaken('source', batch.source, 'policy');
     const known = state.sources.get(batch.source);
     if (known?.kind === 'fenced') throw kindTaken(batch.source, known.kind);
@@ -92,10 +100,20 @@ export class BatchWriter {
     if (known === undefined) await addSource(batch.source);
     const source = state.sources.get(batch.source);
     if (source === undefined) throw new Error(`source ${batch.source} was added and is not there`);
-    const verdict = await submit(sourceTopic(source.name, source.incarnation), records);
+    const verdict = await this.#submitInTime(sourceTopic(source.name, source.incarnation), records);
     if (verdict.kind === 'applied') return verdict.revision;
     if (verdict.kind === 'rejected') throw verdict.error;
     throw new Error('a batch was superseded');
+  }
+
+  /** An evaluation may take as long as it takes; the log may not. */
+  async #submitInTime(topic: string, records: readonly Uint8Array[]): Promise<Verdict> {
+    const { submit, setTimer, logMs } = this.#options;
+    if (logMs === Infinity) return await submit(topic, records);
+    return await new Promise((resolve, reject) => {
+      const cancel = setTimer(() => reject(logAway()), logMs);
+      submit(topic, records, cancel).then(resolve, reject).finally(cancel);
+    });
   }
 
   /** What the fold will check again, so that nothing unfit reaches the log. */

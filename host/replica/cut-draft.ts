@@ -16,6 +16,8 @@ import type { FencedRecord, PolicyRecord, PushRecord } from '../log/records.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import type { Row } from '../value/value.ts';
 import { collectPart, engineChanges, replacing } from './batch-changes.ts';
+import { catalogOf, isInvalid } from './catalog-of.ts';
+import { expectKnownLevel, idConflict, nameTaken } from './conflicts.ts';
 import type { CutContent, LoggedRecord } from './cut-reader.ts';
 import type { FailureRoot } from './failures.ts';
 import { retryRevision, touchesInputs } from './failures.ts';
@@ -458,63 +460,11 @@ export class CutDraft {
   }
 }
 
-/** Throws `unsupported_record`, which stops a replica: it would get other results. */
-export function expectKnownLevel(level: number, known: number): void {
-  if (level <= known) return;
-  throw new CaucusError('unsupported_record', `semantics level ${level} is not known here`, {
-    remedy: 'run a later version of caucus on this node',
-    details: { level, known },
-  });
-}
-
-/** Policies that do not compile are left out; the others take part, failed or not. */
-export function catalogOf(
-  policies: ReadonlyMap<string, PolicyState>,
-  sources: ReadonlyMap<string, SourceState>,
-  roots: readonly FailureRoot[],
-  arities: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map(),
-): Catalog {
-  const invalid = new Set(roots.filter(isInvalid).map((root) => root.policy));
-  return {
-    policies: [...policies.values()].filter(({ name }) => !invalid.has(name)).sort(byName),
-    sources: [...sources.values()].sort(byName).map((source) => ({
-      name: source.name,
-      // More tables may come with any batch.
-      declared: false,
-      tables: [...source.tables, ...(arities.get(source.name) ?? [])]
-        .map(([name, arity]) => ({ name, arity }))
-        .sort(byName),
-    })),
-  };
-}
-
-function isInvalid(root: FailureRoot): boolean {
-  return root.code === 'invalid_policy';
-}
-
-function byName(a: { readonly name: string }, b: { readonly name: string }): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
-}
-
 /** As `checkRows`, for a block that the record's decoder has verified. */
 function checkDecodedRows(table: TableKey, shape: TableShape, block: RowBlock): void {
   const fits = block.arity === shape.arity && block.arity <= ARITY_MAX;
   if (fits && findMisfit(shape, block) === undefined) return;
   checkRows(table, shape, block);
-}
-
-export function idConflict(key: string): CaucusError {
-  return new CaucusError('conflict', `batch id \`${key}\` was used with another body`, {
-    remedy: 'use a new id for a new body; repeat the same body to get the first answer',
-    details: { id: key },
-  });
-}
-
-export function nameTaken(what: 'policy' | 'source', name: string, other: string): CaucusError {
-  return new CaucusError('conflict', `\`${name}\` is already the name of a ${other}`, {
-    remedy: `choose another name for the ${what}: tables of both would be \`${name}:…\``,
-    details: { name },
-  });
 }
 
 function keyOf(logged: { readonly topic: string; readonly offset: number }): string {

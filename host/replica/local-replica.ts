@@ -2,27 +2,26 @@
  * A replica with its writer: the fold in a loop over the cuts, and around it what clients see.
  * SPEC.md has the phases; `create-replica.ts` starts one.
  */
-import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
-import { DISK_PROBE_MS, SOURCE_SILENT_MS } from '../limits.ts';
-import { decodeRecord, encodeRecord, recordChecksum } from '../log/records.ts';
-import type { CutRecord, PolicyRecord, Vector } from '../log/records.ts';
-import { compareStrings } from '../value/value.ts';
+import { DISK_PROBE_MS, PUSH_LOG_MS, SOURCE_SILENT_MS } from '../limits.ts';
+import { decodeRecord, recordChecksum } from '../log/records.ts';
+import type { CutRecord } from '../log/records.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { ClusterCheckpoints } from './checkpointer.ts';
+import { contentStatus } from './content-status.ts';
 import { CutReader } from './cut-reader.ts';
 import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
 import { stateDigest } from './digest.ts';
 import { dryRunPolicy } from './dry-run.ts';
-import { staleReason } from './fenced-source.ts';
 import { Fold, FoldStalled } from './fold.ts';
 import type { FoldCommit } from './fold.ts';
 import type { Forks } from './forks.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { LiveEngine } from './live-engine.ts';
 import { Peers } from './peers.ts';
+import { readPolicyRecords } from './policy-history.ts';
 import { PolicyWriter, unknownPolicy } from './policy-writer.ts';
 import { QueryRunner } from './query-runner.ts';
 import type {
@@ -37,18 +36,17 @@ import type {
   QueryRequest,
   Replica,
   ReplicaStatus,
-  SourceStatus,
   View,
 } from './replica.ts';
-import type { ReplicatedState, SourceState } from './replicated-state.ts';
+import type { ReplicatedState } from './replicated-state.ts';
 import { readRecord, semanticsMax } from './restore.ts';
 import type { Restored } from './restore.ts';
 import { RevisionWaiters } from './revision-waiters.ts';
 import { Sequencer } from './sequencer.ts';
-import type { TopicEnd } from './sequencer.ts';
 import { encodePolicyToken, encodeToken } from './token.ts';
 import { ReadingStopped, TopicReader } from './topic-reader.ts';
-import { CUTS_TOPIC, POLICY_TOPIC, sourceTopic } from './topics.ts';
+import { encodeCut, topicsOf } from './topic-ends.ts';
+import { CUTS_TOPIC, POLICY_TOPIC } from './topics.ts';
 import { ViewOpener } from './view-opener.ts';
 import type { OpenRequest } from './view-opener.ts';
 import { ViewRegistry } from './view-registry.ts';
@@ -129,7 +127,7 @@ export class LocalReplica implements Replica {
     this.#sequencer = new Sequencer({
       log: deps.log,
       cutsTopic: CUTS_TOPIC,
-      encodeCut: (ends) => this.#encodeCut(ends),
+      encodeCut: (ends) => encodeCut(state, ends, deps.now()),
       checksumOf: recordChecksum,
       onAppend: (error) => this.#appended(error),
     });
@@ -139,7 +137,7 @@ export class LocalReplica implements Replica {
       state,
       store: deps.store,
       submit,
-      readPolicyRecords: () => this.#readPolicyRecords(),
+      readPolicyRecords: () => readPolicyRecords(deps.log, state.ends.get(POLICY_TOPIC)?.end ?? 0),
       versionReached: (version, waitMs) => this.#versionReached(version, waitMs),
       setTimer: deps.setTimer,
       isAlone: deps.node === undefined,
@@ -149,6 +147,8 @@ export class LocalReplica implements Replica {
       compiled: () => this.#fold.compiled,
       submit,
       addSource: (name) => this.#policies.addSource(name),
+      setTimer: deps.setTimer,
+      logMs: deps.node === undefined ? Infinity : PUSH_LOG_MS,
       owner,
       recordBytes: settings.recordBytes,
     });
@@ -225,40 +225,15 @@ export class LocalReplica implements Replica {
 
   status(): ReplicaStatus {
     this.#probeDisk();
-    const { program, failures } = this.#live.running;
-    const rules = new Map<string, number>();
-    for (const rule of program.rules) rules.set(rule.policy, (rules.get(rule.policy) ?? 0) + 1);
     const retained = this.#views.historyFrom;
     return {
       ...this.#position,
       phase: this.#lifecycle.phase,
       ready: this.#lifecycle.ready,
-      logId: this.#state.logId,
-      policies: [...this.#state.policies.keys()].sort().map((name) => ({
-        name,
-        rules: rules.get(name) ?? 0,
-        failed: failures.policies.get(name)?.code ?? null,
-      })),
-      sources: [...this.#state.sources.values()].map((source) => this.#sourceStatus(source)),
+      ...contentStatus(this.#state, this.#live),
       digest: this.#digest(),
       ...(this.#peers === undefined ? {} : { cluster: this.#peers.status() }),
       ...(retained === undefined ? {} : { retainFrom: this.#positionAt(retained).token }),
-    };
-  }
-
-  #sourceStatus({ name, tables, kind, fenced }: SourceState): SourceStatus {
-    const { engine } = this.#live;
-    const rows = [...tables.keys()].map((table): [string, number] => [
-      table,
-      engine.count(tableKey({ owner: name, name: table })),
-    ]);
-    const reason = kind === 'push' ? undefined : staleReason(fenced, this.#state.timeMs);
-    return {
-      name,
-      tables: Object.fromEntries(rows),
-      stale: reason !== undefined,
-      ...(reason === undefined ? {} : { problems: [{ message: reason }] }),
-      ...(kind === 'push' ? {} : { generation: fenced.generation, owner: fenced.owner }),
     };
   }
 
@@ -428,7 +403,7 @@ export class LocalReplica implements Replica {
   async #adoptEnds(): Promise<boolean> {
     const { log } = this.#deps;
     let isTailUncut = false;
-    for (const topic of this.#knownTopics()) {
+    for (const topic of topicsOf(this.#state)) {
       await log.ensureTopic(topic);
       const { end } = await log.bounds(topic);
       const applied = this.#state.ends.get(topic);
@@ -446,29 +421,15 @@ export class LocalReplica implements Replica {
   /** Names what a crash left without a cut. False while the disk is full. */
   async #cutTail(): Promise<boolean> {
     try {
-      await this.#deps.log.append(CUTS_TOPIC, [this.#encodeCut(this.#sequencer.ends)]);
+      await this.#deps.log.append(CUTS_TOPIC, [
+        encodeCut(this.#state, this.#sequencer.ends, this.#deps.now()),
+      ]);
       return true;
     } catch (error) {
       this.#appended(error);
       if (this.#lifecycle.phase !== 'read-only') throw error;
       return false;
     }
-  }
-
-  async #readPolicyRecords(): Promise<PolicyRecord[]> {
-    const { log } = this.#deps;
-    const { start } = await log.bounds(POLICY_TOPIC);
-    const records: PolicyRecord[] = [];
-    const reader = new TopicReader({ log, topic: POLICY_TOPIC, from: start });
-    try {
-      for await (const { bytes } of reader.readTo(this.#state.ends.get(POLICY_TOPIC)?.end ?? 0)) {
-        const record = decodeRecord(bytes);
-        if (record.kind === 'policy') records.push(record);
-      }
-    } finally {
-      reader.close();
-    }
-    return records;
   }
 
   #createPeers(owner: string): Peers | undefined {
@@ -515,7 +476,7 @@ export class LocalReplica implements Replica {
 
   /** Reads ahead of the cuts what any writer may append to. */
   async #followTopics(): Promise<void> {
-    for (const topic of this.#knownTopics()) {
+    for (const topic of topicsOf(this.#state)) {
       if (this.#followed.has(topic)) continue;
       this.#followed.add(topic);
       await this.#cutReader.follow(topic, this.#state.ends.get(topic)?.end ?? 0);
@@ -535,26 +496,6 @@ export class LocalReplica implements Replica {
         },
       );
     });
-  }
-
-  #knownTopics(): string[] {
-    const sources = [...this.#state.sources.values()];
-    return [
-      POLICY_TOPIC,
-      ...sources.map(({ name, incarnation }) => sourceTopic(name, incarnation)),
-    ];
-  }
-
-  #encodeCut(ends: ReadonlyMap<string, TopicEnd>): Uint8Array {
-    const { revision, timeMs, ends: applied } = this.#state;
-    const news = [...ends].filter(([topic, { end }]) => end > (applied.get(topic)?.end ?? 0));
-    const cut: CutRecord = {
-      kind: 'cut',
-      vector: vectorOf(new Map(news)),
-      timeMs: Math.floor(this.#deps.now()),
-      asOf: { offset: revision, timeMs, vector: vectorOf(applied) },
-    };
-    return encodeRecord(cut);
   }
 
   /** In the tick of the commit. */
@@ -628,12 +569,6 @@ function clusterCheckpoints({ node }: ReplicaDependencies, peers: Peers): Cluste
 }
 
 const EMPTY_CUT: CutRecord = { kind: 'cut', vector: [], timeMs: 0, asOf: null };
-
-function vectorOf(ends: ReadonlyMap<string, TopicEnd>): Vector {
-  return [...ends]
-    .map(([topic, { end, checksum }]) => ({ topic, end, checksum }))
-    .sort((a, b) => compareStrings(a.topic, b.topic));
-}
 
 function stallReason(error: unknown): CaucusError {
   if (error instanceof FoldStalled) return error.error;

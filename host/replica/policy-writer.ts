@@ -13,7 +13,8 @@ import { NO_HASH, policyHash } from '../log/policy-hash.ts';
 import { encodeRecord } from '../log/records.ts';
 import type { PolicyChange, PolicyOp, PolicyRecord } from '../log/records.ts';
 import type { PolicyHead, Proposal, Store } from '../store/store.ts';
-import { catalogOf, nameTaken } from './cut-draft.ts';
+import { catalogOf } from './catalog-of.ts';
+import { logAway, nameTaken } from './conflicts.ts';
 import { invalidPolicy } from './program.ts';
 import { FIRST_INCARNATION, registrationText } from './registration.ts';
 import type { PolicyState, ReplicatedState } from './replicated-state.ts';
@@ -339,12 +340,6 @@ function databaseAhead(version: number, policyVersion: number): CaucusError {
 
 function isLogAway(error: unknown): boolean {
   return error instanceof CaucusError && error.code === 'log_unavailable';
-}
-
-function logAway(): CaucusError {
-  return new CaucusError('log_unavailable', 'the log cannot be reached', {
-    remedy: 'try again in a moment',
-  });
 }
 
 function verdictDetail({ code, message, remedy }: CaucusError): string {

@@ -14,7 +14,7 @@ import { NO_HASH, continuesChain } from '../log/policy-hash.ts';
 import type { ChainEnd } from '../log/policy-hash.ts';
 import { decodeRecord, encodeRecord, recordChecksum } from '../log/records.ts';
 import type { PolicyRecord } from '../log/records.ts';
-import { nameTaken } from '../replica/cut-draft.ts';
+import { nameTaken } from '../replica/conflicts.ts';
 import {
   FIRST_INCARNATION,
   kindTaken,

@@ -356,3 +356,59 @@ for (const isNoticed of [true, false]) {
     },
   );
 }
+
+replicaTest(
+  'a log that does not answer: writes are told so in time, and count when it does',
+  async () => {
+    const world = await newWorld();
+    let answer: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let isSilent = false;
+    const wrapLog = (log: Log): Log => ({
+      ensureTopic: (topic) => log.ensureTopic(topic),
+      read: (topic, from, signal) => log.read(topic, from, signal),
+      bounds: (topic) => log.bounds(topic),
+      trim: (topic, before) => log.trim(topic, before),
+      close: () => log.close(),
+      append: async (topic, records) => {
+        if (isSilent && topic !== 'replicas') await answered;
+        return await log.append(topic, records);
+      },
+    });
+    const node = await startNode(world, {
+      ...peer('pe0'),
+      wrapLog,
+      // A hundred times faster.
+      setTimer: (callback, ms) => {
+        const timer = setTimeout(callback, ms / 100);
+        return () => clearTimeout(timer);
+      },
+    });
+    const batch = (id: string) => ({
+      source: 's',
+      changes: [{ table: 't', insert: ints(1) }],
+      id: { key: id, bodyDigest: 'd' },
+    });
+    await node.replica.writeBatch(batch('first'));
+    isSilent = true;
+    await assert.rejects(node.replica.writeBatch(batch('second')), code('log_unavailable'));
+    const pending = await node.replica.writePolicies([{ name: 'p', text: 'a(1)\n' }]);
+    assert.equal(pending.pending, true);
+    assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 1);
+    answer();
+    isSilent = false;
+    const again = await node.replica.writeBatch(batch('second'));
+    await node.replica.query({
+      query: 'p:a(x)',
+      consistency: { atLeast: pending.token },
+      waitMs: 60_000,
+    });
+    // The one that was not answered counted, and its repeat was one.
+    const { end } = await node.log.bounds('source.s.1');
+    assert.ok(end <= 3);
+    assert.ok(again.revision > 0);
+    await node.stop();
+  },
+);

@@ -14,6 +14,7 @@ const LONG_FILES: Readonly<Record<string, string>> = {
   'engine-as/maintenance.ts': 'one state machine: its phases share the cursor and the unit at hand',
   'engine-as/program-decoder.ts': 'the only reader of untrusted bytes is read in one piece',
   'host/log/file-log.ts': 'one class: what it promises holds for all of its state',
+  'host/replica/local-replica.ts': 'the parts of a replica are put together here, each call a line',
   'host/value/json.ts': 'one reader, by hand for speed',
   'test/api/websocket.test.ts': 'the conformance of the protocol, one conversation a test',
 };
