@@ -7,12 +7,12 @@
  * list needs them, and end with this process. The closing lines are node's own count.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { COMPONENTS, missingComponents, missingText } from '../deploy/loopback/components.ts';
 import { skippedText } from './support/components.ts';
-import { HANDOVER_VARIABLE, startAndHandOver } from './support/shared-components.ts';
+import { HANDOVER_VARIABLE, newDirectory, startAndHandOver } from './support/shared-components.ts';
 
 const words = process.argv.slice(2);
 const sources = readdirSync('test', { recursive: true, encoding: 'utf8' })
@@ -54,8 +54,7 @@ runner.on('exit', (code) => {
 
 /** Does not wait: who needs them does. */
 function startComponents(): Record<string, string> {
-  const directory = mkdtempSync(path.join(tmpdir(), 'caucus-test-'));
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  const directory = newDirectory();
   const file = path.join(directory, 'components.json');
   const missing = missingComponents(COMPONENTS);
   if (missing.length > 0) console.error(skippedText([missingText(missing)]));

@@ -232,10 +232,7 @@ export class LogText {
 
 function launch(program: Program, directory: string, log: number): Run {
   const { command, args, env = process.env, user } = program;
-  const setpriv = findProgram('setpriv');
-  const isGuarded = setpriv !== undefined;
-  const guard = isGuarded ? ['--pdeathsig', 'KILL', '--', command] : [];
-  const child = spawn(isGuarded ? setpriv : command, [...guard, ...args], {
+  const child = spawn(...guarded(command, args), {
     cwd: directory,
     env,
     stdio: ['ignore', log, log],
@@ -261,6 +258,13 @@ function launch(program: Program, directory: string, log: number): Run {
   return run;
 }
 
+/** The same command, which the kernel kills when we die. */
+function guarded(command: string, args: readonly string[]): [command: string, args: string[]] {
+  const setpriv = findProgram('setpriv');
+  if (setpriv === undefined) return [command, [...args]];
+  return [setpriv, ['--pdeathsig', 'KILL', '--', command, ...args]];
+}
+
 /** Whether a thread of it is not stopped; false where the system does not tell. */
 function runs(pid: number): boolean {
   try {
@@ -283,7 +287,7 @@ function threadRuns(pid: number, thread: string): boolean {
 /** Runs a program to its end; rejects with what it printed if it fails. */
 export async function runProgram(program: Program, directory: string): Promise<string> {
   const { command, args, env = process.env, user } = program;
-  const child = spawn(command, args, {
+  const child = spawn(...guarded(command, args), {
     cwd: directory,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -10,19 +10,11 @@
  * A test that kills starts its own, after `canStartOrSkip`.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { createConnection } from 'mariadb';
 import { missingPrograms, missingText } from '../../deploy/loopback/components.ts';
 import type { Component } from '../../deploy/loopback/components.ts';
-import {
-  HANDOVER_VARIABLE,
-  handedOver,
-  removeDirectory,
-  startShared,
-} from './shared-components.ts';
+import { HANDOVER_VARIABLE, handedOver, newDirectory, startShared } from './shared-components.ts';
 import type { Shared, SharedKind } from './shared-components.ts';
 
 export interface SharedComponents {
@@ -66,9 +58,7 @@ export function canStartOrSkip(t: TestContext, components: readonly Component[])
 
 /** A folder for components that a test starts; removed at the end of this process. */
 export function componentDirectory(): string {
-  const directory = mkdtempSync(path.join(tmpdir(), 'caucus-test-'));
-  directories.push(directory);
-  return directory;
+  return newDirectory();
 }
 
 /** An empty database on the server of the URL. */
@@ -92,12 +82,6 @@ export async function freshDatabase(url: string): Promise<FreshDatabase> {
 export function freshTopicPrefix(): string {
   return `test-${randomBytes(PREFIX_BYTES).toString('hex')}-`;
 }
-
-const directories: string[] = [];
-// After the components are killed: `processes.ts` was there first.
-process.on('exit', () => {
-  for (const directory of directories) removeDirectory(directory);
-});
 
 const started = new Map<SharedKind, Promise<Shared>>();
 const said = new Set<string>();

@@ -43,8 +43,7 @@ const STARTS: Readonly<Record<SharedKind, (directory: string) => Promise<string>
 export async function startShared(kind: SharedKind): Promise<Shared> {
   const missing = missingComponents([kind]);
   if (missing.length > 0) return { absent: missingText(missing) };
-  const directory = mkdtempSync(path.join(tmpdir(), 'caucus-test-'));
-  process.once('exit', () => removeDirectory(directory));
+  const directory = newDirectory();
   try {
     return { address: await STARTS[kind](directory) };
   } catch (error) {
@@ -73,7 +72,19 @@ export async function handedOver(kind: SharedKind): Promise<Shared | undefined> 
   }
 }
 
-/** Of processes that may still be dying. */
-export function removeDirectory(directory: string): void {
-  rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+const directories: string[] = [];
+// After the components are killed: `processes.ts` was there first. They may still be dying.
+process.on('exit', () => {
+  for (const directory of directories) {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+});
+
+/** Removed at the end of this process; if that is killed, by `test/run.ts`. */
+export function newDirectory(): string {
+  const file = process.env[HANDOVER_VARIABLE];
+  const parent = file === undefined ? tmpdir() : path.dirname(file);
+  const directory = mkdtempSync(path.join(parent, 'caucus-test-'));
+  directories.push(directory);
+  return directory;
 }
