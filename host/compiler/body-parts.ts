@@ -110,7 +110,7 @@ class Splitter {
     );
   }
 
-  /** Makes the literals a part if they are only asked, of a rest with several rows for an answer. */
+  /** Makes the literals a part if they are only asked, by a rest with several rows an answer. */
   #take(literals: readonly CoreLiteral[], body: readonly CoreLiteral[]): void {
     if (!this.#isPart(literals)) return;
     const outputs = this.#outputsOf(literals);
