@@ -57,7 +57,6 @@ export interface NodeConfig {
   /** Those of `datasources` that are files. */
   readonly sources: readonly SourcePath[];
   readonly executeActions: boolean;
-  readonly timeStepMs: number;
   readonly checkpointRevisions: number;
   readonly checkpointRecordBytes: number;
   readonly log: {
@@ -308,7 +307,6 @@ function nodeConfig(settings: Settings, shape: Shape, hostName: string): NodeCon
       driver === 'file' && path !== undefined ? [{ name, path }] : [],
     ),
     executeActions: settings.get(OPTIONS.executeActions),
-    timeStepMs: settings.get(OPTIONS.timeStep),
     checkpointRevisions: settings.get(OPTIONS.checkpointRevisions),
     checkpointRecordBytes: settings.get(OPTIONS.checkpointBytes),
     log: { level: logLevel(settings), ...(format === undefined ? {} : { format }) },

@@ -12,6 +12,8 @@ export const BATCH_ID_MS_MIN = 24 * 60 * 60 * 1000;
 export const BATCH_ID_COUNT_MIN = 100_000;
 /** A batch whose last record has not come within this span of append time is dropped. */
 export const UNFINISHED_BATCH_MS_MAX = 24 * 60 * 60 * 1000;
+/** The time in force moves in steps of this. */
+export const TIME_STEP_MS = 1_000;
 /** A source of whose driver nothing was heard for so long, by the time in force, is stale. */
 export const SOURCE_SILENT_MS = 15_000;
 /** Versions of rejected policy records that are remembered. */
@@ -121,6 +123,9 @@ export const DIGESTS_KEPT = 64;
 export const DIGEST_REVISIONS = 100;
 /** When digests differ: so long is waited for those that have not announced theirs. */
 export const DIGEST_WAIT_MS = 3_000;
+
+/** Several replicas let the time go on: each waits up to so much longer than it has to. */
+export const TICK_SPREAD_MS = 500;
 
 /** A replica looks so often, at random around it, for sources whose writer it has to refuse. */
 export const REFUSAL_MS = 1_000;

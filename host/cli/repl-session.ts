@@ -1,12 +1,15 @@
 /** What the shell works on: a program in this process, or a server. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { SYSTEM_TABLES } from '../compiler/catalog.ts';
 import type { Catalog } from '../compiler/catalog.ts';
 import { lower, lowerQuery } from '../compiler/lower.ts';
 import { compileQuery } from '../compiler/query.ts';
+import { tableKey } from '../compiler/stratified.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
 import type { Engine, TableChange } from '../engine/engine.ts';
 import { ROWS_PER_TABLE_MAX } from '../limits.ts';
+import { NOW_TABLE, nowTableChange } from '../replica/now-row.ts';
 import { stringifyJson } from '../value/json.ts';
 import { decodeRows } from '../value/row-block.ts';
 import type { Value } from '../value/value.ts';
@@ -111,6 +114,7 @@ class LocalSession implements ReplSession {
       );
     }
     const plan = lower(this.program, {});
+    await this.engine.transact({ changes: [nowTableChange(Date.now())] });
     const result = await this.engine.query(lowerQuery(plan, query));
     const rows = decodeRows(result.rows);
     const json = stringifyJson({ columns: query.columns, rows: rows.map((row) => [...row]) });
@@ -154,7 +158,7 @@ class LocalSession implements ReplSession {
     added?: { readonly text: string; readonly lineOffset: number },
   ): Promise<StratifiedProgram> {
     const { program, problems } = compileTexts(texts, this.external);
-    if (program !== undefined) return program;
+    if (program !== undefined) return withTime(program);
     const errors = problems.filter((problem) => problem.severity === 'error');
     if (added === undefined) throw new ProblemsError(problems);
     throw new ProblemsError(
@@ -178,11 +182,20 @@ class LocalSession implements ReplSession {
         throw new ProblemsError(read.problems);
       changes.push({ table: table.key, replace: true, insert: read.content });
     }
+    changes.push(nowTableChange(Date.now()));
     const result = await this.engine.transact({ plan: lower(program, {}), changes });
     expectSuccess(result, { names, rowsMax: () => ROWS_PER_TABLE_MAX });
     this.texts = texts;
     this.program = program;
   }
+}
+
+/** A query may read the time where no rule does. */
+function withTime(program: StratifiedProgram): StratifiedProgram {
+  if (program.tables.some((table) => tableKey(table) === NOW_TABLE)) return program;
+  const now = SYSTEM_TABLES.find(({ name }) => name === 'now');
+  if (now === undefined) return program;
+  return { ...program, tables: [...program.tables, { owner: 'system', ...now, kind: 'system' }] };
 }
 
 class UsageOfShell extends ProblemsError {

@@ -6,8 +6,10 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { lower } from '../compiler/lower.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
+import { tableKey } from '../compiler/stratified.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
 import type { Engine, EngineStats, TableChange, TableDelta } from '../engine/engine.ts';
+import { NOW_TABLE, nowTableChange } from '../replica/now-row.ts';
 import { compileProgram } from './compile-files.ts';
 import { readPolicyText } from './policy-file.ts';
 import { createEngine } from './core-engine.ts';
@@ -134,8 +136,9 @@ class Run {
     const plan = lower(program, { watched, sizes, batchOnly });
     const stopShowing = showGrowth(this.progress, engine, 'evaluating');
     const start = performance.now();
+    const changes = [...facts, ...timeOf(program)];
     const first = await engine
-      .transact({ plan, changes: facts, withoutDeltas: true })
+      .transact({ plan, changes, withoutDeltas: true })
       .finally(stopShowing);
     const evaluateMs = performance.now() - start;
     expectSuccess(first, { file: this.programFile, names, rowsMax });
@@ -250,6 +253,12 @@ class Run {
     if (terminal.json) terminal.print(runStatsJson(result, names, withUpdates));
     else terminal.print(renderRunStats(result, names, withUpdates, terminal.out));
   }
+}
+
+/** There is no log whose time counts: it is that of the start. */
+function timeOf(program: StratifiedProgram): TableChange[] {
+  const isRead = program.tables.some((table) => tableKey(table) === NOW_TABLE);
+  return isRead ? [nowTableChange(Date.now())] : [];
 }
 
 const ERRORS_TABLE: TableKey = 'system:errors';

@@ -1,5 +1,6 @@
 /** Builtins as tables: comparisons take two inputs, computations two inputs and one output. */
 import type { AggregateFunction, ComparisonOperator, ComputeOperator } from './stratified.ts';
+import type { AtomNode } from './syntax-tree.ts';
 
 export type Builtin =
   | { readonly kind: 'comparison'; readonly operator: ComparisonOperator; readonly arity: 2 }
@@ -25,10 +26,38 @@ export const BUILTINS: ReadonlyMap<string, Builtin> = new Map([
   ['mod', compute('%')],
 ]);
 
+/**
+ * Builtins that are no calls but columns of a system table: what they say is a row like any other,
+ * which the fold replaces.
+ */
+const TABLE_BUILTINS: ReadonlyMap<string, { readonly columns: readonly string[] }> = new Map([
+  ['now', { columns: ['time'] }],
+]);
+
+export const BUILTIN_NAMES: readonly string[] = [...BUILTINS.keys(), ...TABLE_BUILTINS.keys()];
+
+/** `now(t)` and `builtin:now(t)` as the atom `system:now(time=t)`; undefined for any other atom. */
+export function systemAtom(atom: AtomNode): AtomNode | undefined {
+  const { owner, name, span } = atom.name;
+  if (atom.modal !== undefined || (owner !== undefined && owner !== 'builtin')) return undefined;
+  const table = TABLE_BUILTINS.get(name);
+  if (table === undefined) return undefined;
+  const args = atom.arguments.map((one, index) => {
+    const column = one.column ?? table.columns[index];
+    return column === undefined ? one : { ...one, column };
+  });
+  return { ...atom, name: { owner: 'system', name, span }, arguments: args };
+}
+
+/** How many arguments a builtin takes that is a table. */
+export function tableBuiltinArity(name: string): number {
+  return TABLE_BUILTINS.get(name)?.columns.length ?? 0;
+}
+
 /** The other builtins of Congress: no table may take their names. */
 const CONGRESS_BUILTINS: ReadonlySet<string> = new Set(
   (
-    'max float int concat len now unpack_date unpack_time unpack_datetime pack_time pack_date ' +
+    'max float int concat len unpack_date unpack_time unpack_datetime pack_time pack_date ' +
     'pack_datetime extract_date extract_time datetime_to_seconds datetime_plus datetime_minus ' +
     'datetime_lt datetime_lteq datetime_gt datetime_gteq datetime_equal ips_equal ips_lt ' +
     'ips_lteq ' +
@@ -38,7 +67,7 @@ const CONGRESS_BUILTINS: ReadonlySet<string> = new Set(
 );
 
 export function isBuiltinName(name: string): boolean {
-  return BUILTINS.has(name) || CONGRESS_BUILTINS.has(name);
+  return BUILTINS.has(name) || TABLE_BUILTINS.has(name) || CONGRESS_BUILTINS.has(name);
 }
 
 export const AGGREGATES: ReadonlySet<string> = new Set<AggregateFunction>([

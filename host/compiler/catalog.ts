@@ -52,6 +52,14 @@ export const SYSTEM_TABLES: readonly CatalogTable[] = [
     ],
   },
   {
+    name: 'now',
+    arity: 2,
+    columns: [
+      { name: 'time', type: 'string' },
+      { name: 'seconds', type: 'int' },
+    ],
+  },
+  {
     name: 'sources',
     arity: 6,
     columns: [

@@ -5,12 +5,15 @@
 import { POLICY_BYTES_MAX } from '../limits.ts';
 import { ownerNameProblem } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
+import { changingActions } from './changing-actions.ts';
+import type { ChangingArgument } from './changing-actions.ts';
 import { declareTables } from './declare.ts';
 import type { ParsedPolicy } from './declare.ts';
 import { dependencyGraph } from './dependency-graph.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { parsePolicy } from './parser.ts';
+import { printExpression } from './printer.ts';
 import { limitProblems } from './plan-limits.ts';
 import { resolveRules } from './resolve.ts';
 import { exceedsUtf8 } from './source-text.ts';
@@ -42,6 +45,7 @@ export function compile(catalog: Catalog, options: CompileOptions = {}): Compila
   const errorsTable = tables.findIndex((table) => tableKey(table) === 'system:errors');
   const graph = dependencyGraph(tables.length, rules, errorsTable);
   for (const cycle of strictCycles(graph)) reportCycle(cycle, rules, tables, policies);
+  for (const action of changingActions(tables, rules)) reportChanging(action, policies);
   const hasErrors = (): boolean => policies.some((policy) => policy.diagnostics.errorCount > 0);
   let program: StratifiedProgram | undefined;
   if (!hasErrors()) {
@@ -95,6 +99,26 @@ function parsePolicies(catalog: Catalog): ParsedPolicy[] {
     }
   }
   return parsed;
+}
+
+function reportChanging(
+  { rule, argument }: ChangingArgument,
+  policies: readonly ParsedPolicy[],
+): void {
+  const policy = policies.find((one) => one.name === rule.policy);
+  const node = policy?.tree.statements.find(
+    (one) => one.kind === 'rule' && one.span.start === rule.span.start,
+  );
+  if (policy === undefined || node?.kind !== 'rule') return;
+  const written = node.head.arguments[argument];
+  const shown = written === undefined ? argument : printExpression(written.value);
+  policy.diagnostics.error(
+    'now-in-action',
+    written?.span ?? node.head.span,
+    `the argument \`${shown}\` of the action comes from \`now\``,
+    'the action would be requested anew each second; compare with `now` in the body, ' +
+      'and give the action what stays the same',
+  );
 }
 
 function reportLimits(program: StratifiedProgram, policies: readonly ParsedPolicy[]): void {

@@ -1,7 +1,7 @@
 /**
  * First pass over the policies: declarations, definitions and mentions of tables → the registry.
  */
-import { isBuiltinName } from './builtins.ts';
+import { isBuiltinName, systemAtom } from './builtins.ts';
 import { RESERVED_OWNERS } from './catalog.ts';
 import type { CatalogSource } from './catalog.ts';
 import type { DiagnosticList } from './diagnostic.ts';
@@ -72,7 +72,7 @@ function mentionTables(
     }
     for (const literal of body) {
       if (literal.kind !== 'atom' || literal.atom.modal !== undefined) continue;
-      const { atom } = literal;
+      const atom = systemAtom(literal.atom) ?? literal.atom;
       if (!isTableAtom(atom)) continue;
       const owner = atom.name.owner ?? policy.name;
       if (owner !== policy.name) foreign.push([atom, policy]);

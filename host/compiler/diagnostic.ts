@@ -65,6 +65,7 @@ export const DIAGNOSTIC_CODES = {
   'unknown-function': 'a function or aggregate that does not exist',
   'misplaced-aggregate': 'an aggregate outside of the arguments of a head',
   'aggregate-arguments': 'an aggregate with the wrong number of arguments',
+  'now-in-action': 'an argument of an `execute[…]` that changes with the time',
   'negative-cycle': 'a table that depends on its own negation or aggregate',
   'singleton-variable': 'a variable that is used once',
   'duplicate-rule': 'a rule or fact that the policy already has',

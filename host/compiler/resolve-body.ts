@@ -4,7 +4,16 @@
  * column references positions, `true` nothing and `false` a comparison that never holds.
  */
 import { BODY_LITERALS_MAX } from '../limits.ts';
-import { AGGREGATES, BUILTINS, isAggregate, isBuiltinName, NEGATED } from './builtins.ts';
+import {
+  AGGREGATES,
+  BUILTIN_NAMES,
+  BUILTINS,
+  isAggregate,
+  isBuiltinName,
+  NEGATED,
+  systemAtom,
+  tableBuiltinArity,
+} from './builtins.ts';
 import type { Builtin } from './builtins.ts';
 import type { DiagnosticList } from './diagnostic.ts';
 import { nearestName } from './nearest-name.ts';
@@ -193,7 +202,7 @@ export class BodyResolver {
         `the aggregate ${shown} can only be an argument of a head, by itself`,
         'compute it in a rule of its own and use that table here',
       );
-    } else if (BUILTINS.has(node.name)) {
+    } else if (BUILTIN_NAMES.includes(node.name)) {
       this.#diagnostics.error(
         'not-a-value',
         node.span,
@@ -264,6 +273,8 @@ export class BodyResolver {
 
   #builtin(atom: AtomNode, negated: boolean): void {
     const { name } = atom.name;
+    const table = systemAtom(atom);
+    if (table !== undefined) return this.#tableBuiltin(atom, table, negated);
     const builtin = BUILTINS.get(name);
     if (builtin === undefined) return this.#unknownBuiltin(atom);
     const inputs = atom.arguments.map((one) => one.value);
@@ -282,6 +293,22 @@ export class BodyResolver {
       );
     }
     this.#applyBuiltin(builtin, first, second, third, negated);
+  }
+
+  #tableBuiltin(atom: AtomNode, table: AtomNode, negated: boolean): void {
+    const { name } = atom.name;
+    const arity = tableBuiltinArity(name);
+    const found = atom.arguments.length;
+    const isNamed = atom.arguments.some((one) => one.column !== undefined);
+    if (found === arity && !isNamed) return this.#atom(table, negated);
+    this.#assumeBound(atom);
+    const takes = `the builtin \`${name}\` takes ${arity} argument${arity === 1 ? '' : 's'}`;
+    this.#diagnostics.error(
+      isNamed ? 'column-arguments' : 'arity',
+      atom.span,
+      isNamed ? `the builtin \`${name}\` has no named columns` : `${takes}, found ${found}`,
+      `its columns have names as those of \`system:${name}\``,
+    );
   }
 
   #applyBuiltin(
@@ -325,10 +352,10 @@ export class BodyResolver {
         'unknown-builtin',
         atom.name.span,
         `the builtin \`${name}\` is not available in this version`,
-        `available are ${[...BUILTINS.keys()].map((one) => `\`${one}\``).join(', ')}`,
+        `available are ${BUILTIN_NAMES.map((one) => `\`${one}\``).join(', ')}`,
       );
     }
-    const nearest = nearestName(name, BUILTINS.keys());
+    const nearest = nearestName(name, BUILTIN_NAMES);
     this.#diagnostics.error(
       'unknown-builtin',
       atom.name.span,

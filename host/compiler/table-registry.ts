@@ -5,7 +5,7 @@
  * arity.
  */
 import { ARITY_MAX, SUGGESTIONS_MAX } from '../limits.ts';
-import { BUILTINS } from './builtins.ts';
+import { BUILTIN_NAMES } from './builtins.ts';
 import { RESERVED_OWNERS, SYSTEM_TABLES } from './catalog.ts';
 import type { CatalogSource } from './catalog.ts';
 import { nearestName } from './nearest-name.ts';
@@ -148,7 +148,7 @@ export class TableRegistry {
     this.#namesByOwner ??= this.#collectNames();
     const known = this.#namesByOwner.get(owner);
     if (known !== undefined) {
-      return nearestName(name, unqualified ? [...known, ...BUILTINS.keys()] : known);
+      return nearestName(name, unqualified ? [...known, ...BUILTIN_NAMES] : known);
     }
     const owners = [...this.#namesByOwner.keys()].filter((one) => !RESERVED_OWNERS.has(one));
     const nearest = nearestName(owner, owners);

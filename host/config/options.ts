@@ -15,7 +15,7 @@ import { ADDRESS, BASE_URL, BROKER, HOST_NAME, ORIGIN, PORT } from './address-ki
 import { BOOLEAN, choice, duration, FILE_PATH, integer, size, text } from './kind.ts';
 import { free, list, withDefault } from './option.ts';
 import type { Option, RecordsOption, Shape } from './option.ts';
-import { ANY_TEXT, AUTH, BUS, DRIVER, NODE_ID, SECRET, TIME_STEP } from './own-kinds.ts';
+import { ANY_TEXT, AUTH, BUS, DRIVER, NODE_ID, SECRET } from './own-kinds.ts';
 
 /** Congress' port. */
 export const PORT_DEFAULT = 1789;
@@ -101,11 +101,6 @@ const NODE = {
     meaning:
       'carry out what rules with `execute` ask for; false: only log it. No driver has actions yet',
     congress: ['DEFAULT.enable_execute_action'],
-  }),
-  timeStep: withDefault(TIME_STEP, '1s', {
-    key: 'time_step',
-    variable: 'CAUCUS_TIME_STEP',
-    meaning: 'the steps in which the time that rules see moves; so far there is only one',
   }),
   authStrategy: withDefault(AUTH, 'noauth', {
     key: 'auth_strategy',

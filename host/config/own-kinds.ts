@@ -1,14 +1,12 @@
 /** Kinds of values that only Caucus has. */
 import { DRIVER_OPTIONS } from '../../drivers/driver-options.ts';
-import { BadValue, duration, text } from './kind.ts';
+import { BadValue, text } from './kind.ts';
 import type { Kind } from './kind.ts';
 
 /** Shorter secrets can be guessed. */
 const SECRET_CHARS_MIN = 16;
 /** So that topic names, which begin with it, stay below Kafka's limit. */
 const BUS_CHARS_MAX = 124;
-
-const TIME_STEP_MS = 1_000;
 
 export const ANY_TEXT: Kind<string> = text('text', /./s, 'is empty', 'give a value');
 
@@ -43,15 +41,6 @@ export const AUTH: Kind<'noauth'> = {
       'use `noauth` on a loopback address, behind a proxy that authenticates',
       ['noauth'],
     );
-  },
-};
-
-/** The fold knows one step only, and all nodes have to have the same. */
-export const TIME_STEP: Kind<number> = {
-  type: '1s',
-  read(value) {
-    if (duration('0s', '1h').read(value, '') === TIME_STEP_MS) return TIME_STEP_MS;
-    throw new BadValue('is not there: time moves in steps of 1s only', 'leave it out');
   },
 };
 

@@ -1,11 +1,19 @@
 /** Starts a replica: identity of the log, newest checkpoint, the cuts after it, then live. */
-import { CHECKPOINT_RECORD_BYTES, CHECKPOINT_REVISIONS, RECORD_BYTES_TARGET } from '../limits.ts';
+import { CaucusError } from '../errors.ts';
+import {
+  CHECKPOINT_RECORD_BYTES,
+  CHECKPOINT_REVISIONS,
+  RECORD_BYTES_TARGET,
+  TICK_SPREAD_MS,
+} from '../limits.ts';
 import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveEngine } from './live-engine.ts';
 import { LocalReplica } from './local-replica.ts';
 import { Refusals } from './refusals.ts';
+import type { ReplicatedState } from './replicated-state.ts';
 import { readGenesis, restore, semanticsMax } from './restore.ts';
+import { Ticker } from './ticker.ts';
 
 const DEFAULT_SETTINGS: Omit<ReplicaSettings, 'semanticsMax'> = {
   checkpointRevisions: CHECKPOINT_REVISIONS,
@@ -40,6 +48,39 @@ export async function createReplica(deps: ReplicaDependencies): Promise<LocalRep
       else refusals.stop();
     });
   }
+  startTicker(deps, live, lifecycle, restored.state);
   await replica.start();
   return replica;
+}
+
+/** Ticks while the replica is live. */
+function startTicker(
+  deps: ReplicaDependencies,
+  live: LiveEngine,
+  lifecycle: Lifecycle,
+  state: ReplicatedState,
+): void {
+  const { log, now, setTimer, random, node, onProblem } = deps;
+  let isFailing = false;
+  const ticker = new Ticker({
+    state,
+    log,
+    now,
+    setTimer,
+    random,
+    spreadMs: node === undefined ? 0 : TICK_SPREAD_MS,
+    readsNow: () => live.running.readsNow,
+    onAppend: (error) => {
+      if (error instanceof CaucusError && error.code === 'disk_full') {
+        // Live again, and ticking, when a write or a look at the status finds room.
+        lifecycle.on('append-failed');
+      } else if (error instanceof Error && !isFailing) onProblem?.(error);
+      isFailing = error !== undefined;
+    },
+  });
+  live.onCommit(() => ticker.engineOnCommit());
+  lifecycle.onPhase((phase) => {
+    if (phase === 'live') ticker.start();
+    else ticker.stop();
+  });
 }

@@ -15,7 +15,7 @@ import type {
   TransactionSuccess,
 } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
-import { REJECTED_VERSIONS_MAX } from '../limits.ts';
+import { REJECTED_VERSIONS_MAX, TIME_STEP_MS } from '../limits.ts';
 import type { CutRecord, ForkRecord } from '../log/records.ts';
 import { encodeRows } from '../value/row-block.ts';
 import type { Row } from '../value/value.ts';
@@ -25,6 +25,7 @@ import type { CutContent } from './cut-reader.ts';
 import { failedRows } from './failures.ts';
 import type { Failures } from './failures.ts';
 import type { LiveEngine, Running } from './live-engine.ts';
+import { nowTableChange } from './now-row.ts';
 import { planProgram } from './planner.ts';
 import type { Lower, Planned } from './planner.ts';
 import type { Compiled } from './program.ts';
@@ -36,7 +37,6 @@ import { isViewTable } from './view-registry.ts';
 import type { ViewEntry, ViewRegistry } from './view-registry.ts';
 
 export const FAILED_TABLE: TableKey = 'system:failed';
-const TIME_STEP_MS = 1000;
 
 export interface FoldOptions {
   readonly state: ReplicatedState;
@@ -183,14 +183,15 @@ export class Fold {
 
   /** What the engine runs after `planned` is committed. */
   running(planned: Planned): Running {
-    const { program, plan, tables, failures } = planned;
-    return { program, plan, tables, failures, generation: ++this.#generation };
+    const { program, plan, tables, failures, readsNow } = planned;
+    return { program, plan, tables, failures, readsNow, generation: ++this.#generation };
   }
 
   #changes(draft: CutDraft, failures: Failures | undefined): TableChange[] {
     const changes = draft.batches.flatMap((batch) => batch.changes);
     const sources = draft.sourceRows();
     if (!sameRows(sources, this.#sources)) changes.push(sourcesTableChange(sources));
+    if (draft.timeMs !== this.state.timeMs) changes.push(nowTableChange(draft.timeMs));
     if (failures !== undefined) changes.push(failedTableChange(failures));
     return changes;
   }

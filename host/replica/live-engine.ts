@@ -28,6 +28,8 @@ export interface Running {
   /** Those that the plan numbers. */
   readonly tables: readonly Table[];
   readonly failures: Failures;
+  /** A rule that is not failed or a view reads `system:now`. */
+  readonly readsNow: boolean;
   /** Changes with the program; key of compiled queries. */
   readonly generation: number;
 }
@@ -39,6 +41,7 @@ export class LiveEngine {
   readonly #yield: () => Promise<void>;
   #running: Running | undefined;
   #commits = 0;
+  #onCommit: () => void = () => undefined;
   #transacting = false;
   #rehearsing = false;
   /** The engine gave a transaction up half-way: what it shows is of no revision. */
@@ -56,6 +59,11 @@ export class LiveEngine {
   get running(): Running {
     if (this.#running === undefined) throw new Error('the engine runs nothing yet');
     return this.#running;
+  }
+
+  /** Called after each commit, when the replica's own state is that of the commit. */
+  onCommit(listener: () => void): void {
+    this.#onCommit = listener;
   }
 
   /**
@@ -94,6 +102,7 @@ export class LiveEngine {
   commit(running: Running = this.running): void {
     this.#running = running;
     this.#commits++;
+    this.#onCommit();
   }
 
   /** Runs `job`, which reads the engine and nothing else that changes, at one commit. */

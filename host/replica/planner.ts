@@ -13,6 +13,7 @@ import type {
 import { CaucusError } from '../errors.ts';
 import { failedTableOf, failuresOf, programWithout } from './failures.ts';
 import type { FailedTable, FailureRoots, Failures } from './failures.ts';
+import { readsNow } from './now-row.ts';
 import type { ViewEntry } from './view-registry.ts';
 
 /** As the compiler gives it: with the tables that its numbers mean, those of the program first. */
@@ -61,6 +62,8 @@ export interface Planned {
   /** Of the plan: those of the program, then those that only views name. */
   readonly tables: readonly Table[];
   readonly failures: Failures;
+  /** A rule or view reads the time: it has to go on when nothing else happens. */
+  readonly readsNow: boolean;
   /** The views in the plan, with the query as compiled for this program. */
   readonly kept: readonly { readonly entry: ViewEntry; readonly query: StratifiedQuery }[];
   readonly lost: readonly { readonly entry: ViewEntry; readonly error: CaucusError }[];
@@ -108,7 +111,9 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
       views: kept.map(({ entry, query }) => ({ name: entry.name, query })),
     },
   );
-  return { program, plan, tables: binder.tables, failures, kept, lost };
+  const bodies = [...effective.rules, ...kept.map(({ query }) => query)];
+  const isTimed = readsNow(binder.tables, bodies);
+  return { program, plan, tables: binder.tables, failures, readsNow: isTimed, kept, lost };
 }
 
 export function policyFailed(failed: FailedTable): CaucusError {

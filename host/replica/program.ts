@@ -2,6 +2,7 @@
  * The policies as one program. A policy that compiled when it was written can cease to when the
  * tables that it reads come to be (another arity): then it is left out and failed, nothing else is.
  */
+import { SYSTEM_TABLES } from '../compiler/catalog.ts';
 import type { Catalog } from '../compiler/catalog.ts';
 import { compile } from '../compiler/compile.ts';
 import type { Diagnostic } from '../compiler/diagnostic.ts';
@@ -62,11 +63,10 @@ function withBaseTables(catalog: Catalog, program: StratifiedProgram): Stratifie
   return missing.length === 0 ? program : { ...program, tables: [...program.tables, ...missing] };
 }
 
-/** Rows of the state itself: kept whether a rule names them or not. */
-const SYSTEM_KEPT: readonly Table[] = [
-  { owner: 'system', name: 'failed', arity: 3, kind: 'system' },
-  { owner: 'system', name: 'sources', arity: 6, kind: 'system' },
-];
+/** Rows of the state itself: kept whether a rule names them or not. Failed calls are derived. */
+const SYSTEM_KEPT: readonly Table[] = SYSTEM_TABLES.filter(({ name }) => name !== 'errors').map(
+  (table) => ({ owner: 'system', ...table, kind: 'system' }),
+);
 
 export function errorsOf(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   return diagnostics.filter((diagnostic) => diagnostic.severity === 'error');

@@ -20,6 +20,7 @@ import { failedTableChange } from './fold.ts';
 import { readForks } from './forks.ts';
 import type { Forks } from './forks.ts';
 import type { LiveEngine } from './live-engine.ts';
+import { nowTableChange } from './now-row.ts';
 import { planProgram } from './planner.ts';
 import { compilePolicies } from './program.ts';
 import type { Compiled } from './program.ts';
@@ -228,6 +229,7 @@ async function load(
   const changes: TableChange[] = [
     failedTableChange(planned.failures),
     sourcesTableChange(sourceRows(state.sources.values(), state.timeMs)),
+    nowTableChange(state.timeMs),
   ];
   for (const [table, insert] of base) changes.push({ table, replace: true, insert });
   // What a checkpoint before this one left in the engine.
@@ -236,8 +238,8 @@ async function load(
   }
   for (const table of base.keys()) loaded.add(table);
   const failure = await live.transact({ plan: planned.plan, changes }, () => {
-    const { program, plan, tables, failures } = planned;
-    live.commit({ program, plan, tables, failures, generation: 0 });
+    const { program, plan, tables, failures, readsNow } = planned;
+    live.commit({ program, plan, tables, failures, readsNow, generation: 0 });
   });
   if (failure !== undefined) {
     const code = failure.code === 'out_of_memory' ? 'out_of_memory' : 'log_damaged';

@@ -342,6 +342,26 @@ export const RULE_CASES: readonly Case[] = [
     valid: 'p(count()) :- q(_)',
   },
   {
+    code: 'now-in-action',
+    text: 'execute[log:tell(x, «t»)] :- q(x), now(t)',
+    message: /`t` of the action comes from `now`/,
+    note: /anew each second/,
+    valid: 'execute[log:tell(x)] :- q(x), now(t), t > "2030"',
+  },
+  {
+    code: 'arity',
+    text: 'p(t) :- «now(t, s)»',
+    message: /`now` takes 1 argument, found 2/,
+    note: /`system:now`/,
+    valid: 'p(t, s) :- system:now(t, s)',
+  },
+  {
+    code: 'column-arguments',
+    text: 'p(t) :- «builtin:now(time=t)»',
+    message: /`now` has no named columns/,
+    valid: 'p(t) :- system:now(time=t)',
+  },
+  {
     code: 'aggregate-arguments',
     text: 'p(«sum()») :- q(_)',
     message: /one argument, found 0/,

@@ -65,7 +65,6 @@ const CASES: readonly Case[] = [
     'bad-option 1:25',
     /no duration/,
   ],
-  ['a step of time', 'time_step: 2s\n', 'bad-option 1:12', /steps of 1s only/],
   ['a size', 'checkpoint: {bytes: 1MB}\n', 'bad-option 1:21', /no size/],
   ['a size out of range', 'checkpoint: {bytes: 1KiB}\n', 'bad-option 1:21', /from 1MiB/],
   ['a choice', 'log: {level: wran}\n', 'bad-option 1:14', /did you mean `warn`/],
@@ -292,7 +291,7 @@ test('a socket, parameters and an alias that are right', () => {
     'kafka: {client_id: &id pe1}',
     'node_id: *id',
     'api:',
-    'time_step: 1 s',
+    'datasource_sync_period: 1 s',
   ];
   assert.deepEqual(check(text.join('\n')), []);
 });

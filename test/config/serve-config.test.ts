@@ -68,7 +68,6 @@ test('defaults', () => {
     datasources: [],
     sources: [],
     executeActions: true,
-    timeStepMs: 1000,
     checkpointRevisions: 20_000,
     checkpointRecordBytes: 64 * 1024 * 1024,
     log: { level: 'info' },
