@@ -105,6 +105,11 @@ export interface Engine {
    * `digestTables` of the plan; hex.
    */
   digest(): string;
+  /**
+   * Adds up one table's rows anew, another table with each call; between transactions only. Its
+   * name if the sum is not the one that was kept: memory is not what was written to it.
+   */
+  scrub(): TableKey | undefined;
   stats(): EngineStats;
   close(): void;
 }

@@ -58,6 +58,8 @@ export class WasmEngine implements Engine {
   readonly core: Core;
   readonly #options: WasmEngineOptions;
   readonly #demand = new IndexDemand();
+  /** How many tables were scrubbed. */
+  #scrubbed = 0;
   #binding: Binding | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #unitTimes: UnitTime[] = [];
@@ -113,6 +115,18 @@ export class WasmEngine implements Engine {
       }
     }
     return lanes.map((lane) => BigInt.asUintN(64, lane).toString(16).padStart(16, '0')).join('');
+  }
+
+  scrub(): TableKey | undefined {
+    const bound = (this.#binding?.bound ?? []).filter(({ digest }) => digest !== 0);
+    const chosen = bound[this.#scrubbed++ % Math.max(1, bound.length)];
+    if (chosen === undefined) return undefined;
+    const { exports } = this.core;
+    const { handle, digest, relation } = chosen;
+    const sums = (): bigint[] => [0, 1, 2, 3].map((lane) => exports.digestLane(handle, lane));
+    const kept = sums();
+    exports.setDigest(handle, digest);
+    return sums().every((sum, lane) => sum === kept[lane]) ? undefined : relation.name;
   }
 
   stats(): EngineStats {

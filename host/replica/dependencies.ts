@@ -53,7 +53,10 @@ export interface ReplicaDependencies {
   readonly onRevision?: (revision: number, digest: () => string) => void;
   /** This replica differs from the others: it is to be closed, and built anew with `suspect`. */
   readonly onDiverged?: (suspect: Suspect) => void;
-  /** The others have trimmed the log past this replica: it is to be closed, and built anew. */
+  /**
+   * The others have trimmed the log past this replica, or its memory is broken: it is to be closed,
+   * and built anew.
+   */
   readonly onOvertaken?: () => void;
   /** Other replicas use the same log and store; absent: it is alone. */
   readonly node?: NodeSettings;

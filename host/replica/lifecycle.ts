@@ -74,7 +74,8 @@ export class Lifecycle {
 
   /** Reads are answered while there is a state, and the log still says the same. */
   expectReadable(): void {
-    if (this.#stall?.code === 'log_diverged') throw this.#stall;
+    const code = this.#stall?.code;
+    if (code === 'log_diverged' || code === 'state_diverged') throw this.#stall;
     if (this.#phase === 'live' || this.#phase === 'read-only') return;
     throw this.#notReady();
   }

@@ -4,7 +4,7 @@
  */
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
-import { DISK_PROBE_MS, PUSH_LOG_MS, SOURCE_SILENT_MS } from '../limits.ts';
+import { DIGEST_REVISIONS, DISK_PROBE_MS, PUSH_LOG_MS, SOURCE_SILENT_MS } from '../limits.ts';
 import { decodeRecord, recordChecksum } from '../log/records.ts';
 import type { CutRecord } from '../log/records.ts';
 import { BatchWriter } from './batch-writer.ts';
@@ -361,8 +361,20 @@ export class LocalReplica implements Replica {
     this.#waiters.fail(reason);
     this.#versionWaiters.fail(reason);
     this.#deps.onProblem?.(error instanceof Error ? error : reason);
-    const isOvertaken = reason.code === 'revision_expired';
-    if (isOvertaken && this.#peers !== undefined) this.#deps.onOvertaken?.();
+    const isCurable = reason.code === 'revision_expired' || reason.code === 'state_diverged';
+    if (isCurable && this.#peers !== undefined) this.#deps.onOvertaken?.();
+  }
+
+  /** One table is added up anew: a digest that nothing checks would tell of memory as it was. */
+  async #scrub(): Promise<void> {
+    const table = await this.#live.queue.run(() => Promise.resolve(this.#live.engine.scrub()));
+    if (table === undefined) return;
+    this.#stall(
+      new CaucusError('state_diverged', `the rows of \`${table}\` changed in memory`, {
+        remedy: 'restart the replica: its state is built anew; check the memory of the machine',
+        details: { table },
+      }),
+    );
   }
 
   /** Replays, and lets the event loop turn meanwhile: whoever asks is told how far it is. */
@@ -512,6 +524,8 @@ export class LocalReplica implements Replica {
     this.#waiters.reached(revision);
     this.#versionWaiters.reached(this.#state.policyVersion);
     this.#peers?.revisionOnCommit(revision, () => this.#digest());
+    const { digestRevisions = DIGEST_REVISIONS } = this.#deps.node ?? {};
+    if (revision % digestRevisions === 0 && this.#lifecycle.ready) void this.#scrub();
     if (this.#peers !== undefined && this.#followed.size <= this.#state.sources.size) {
       this.#followTopics().catch((error: unknown) => {
         if (error instanceof Error) this.#deps.onProblem?.(error);

@@ -139,3 +139,30 @@ test('a random history has the digest of its content', async () => {
     assert.equal(engine.digest(), fresh.digest(), `seed ${SEED}, round ${round}`);
   }
 });
+
+test('scrubbing finds a row that changed in memory, and nothing where none did', async () => {
+  const [mark, other] = [123_456_789n, 98_765_432n];
+  const engine = await withRows([inserts('s:e', 2, [[mark, other]])]);
+  const scrubAll = (): (string | undefined)[] => [1, 2, 3].map(() => engine.scrub());
+  assert.deepEqual(scrubAll(), [undefined, undefined, undefined]);
+  const words = new Uint32Array(engine.core.exports.memory.buffer);
+  // Where the row stands: small ints stand in their cells, next to each other, with some tag.
+  const places = [...words.keys()].filter((place) =>
+    [0, 1, 2, 3].some(
+      (shift) =>
+        (words[place] as number) >>> shift === Number(mark) &&
+        (words[place + 1] as number) >>> shift === Number(other),
+    ),
+  );
+  assert.ok(places.length > 0, 'the row is found in memory');
+  for (const place of places) {
+    const before = words[place] as number;
+    // Another small int, of the same tag.
+    words[place] = before ^ 0x80;
+    const found = scrubAll();
+    words[place] = before;
+    engine.scrub();
+    if (found.includes('s:e')) return;
+  }
+  assert.fail('no changed copy of the row was noticed');
+});

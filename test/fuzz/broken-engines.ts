@@ -40,6 +40,9 @@ class PassingEngine implements Engine {
   digest(): string {
     return this.inner.digest();
   }
+  scrub(): undefined {
+    return undefined;
+  }
   stats(): ReturnType<Engine['stats']> {
     return this.inner.stats();
   }

@@ -108,6 +108,10 @@ export class NaiveEngine implements Engine {
     return BigInt.asUintN(64, sum).toString(16).padStart(16, '0');
   }
 
+  scrub(): undefined {
+    return undefined;
+  }
+
   stats(): EngineStats {
     const tables = [...this.#state.tables].map(([table, rows]) => [table, rows.size] as const);
     return {

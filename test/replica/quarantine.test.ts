@@ -155,6 +155,23 @@ replicaTest('control: without digests nobody notices', async () => {
   await a.stop();
 });
 
+replicaTest('a table whose rows changed in memory is found, and nothing is answered', async () => {
+  const world = await newWorld();
+  let rebuilds = 0;
+  const node = await startNode(world, {
+    node: { nodeId: 'a', url: '', digestRevisions: DIGEST_REVISIONS },
+    onOvertaken: () => rebuilds++,
+  });
+  await pushSome(node, 0);
+  assert.equal(node.replica.status().ready, true);
+  node.engine.scrub = () => 's:t';
+  await pushSome(node, 50).catch(code('state_diverged'));
+  await until(() => rebuilds > 0);
+  assert.equal(node.replica.status().ready, false);
+  await assert.rejects(node.replica.query({ query: 's:t(x)' }), code('state_diverged'));
+  await node.stop();
+});
+
 test('who is believed', () => {
   const cases: readonly [digests: string, silent: number, judgement: Judgement][] = [
     ['a', 0, 'open'],

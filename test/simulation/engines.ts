@@ -64,6 +64,9 @@ export class HeldEngine implements Engine {
   digest(): string {
     return this.#engine().digest();
   }
+  scrub(): ReturnType<Engine['scrub']> {
+    return this.#engine().scrub();
+  }
   stats(): ReturnType<Engine['stats']> {
     return this.#engine().stats();
   }

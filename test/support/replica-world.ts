@@ -144,6 +144,9 @@ export class TestEngine implements Engine {
   digest(): string {
     return this.inner.digest();
   }
+  scrub(): ReturnType<Engine['scrub']> {
+    return this.inner.scrub();
+  }
   stats(): ReturnType<Engine['stats']> {
     return this.inner.stats();
   }
