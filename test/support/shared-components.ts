@@ -30,6 +30,8 @@ export const HANDOVER_VARIABLE = 'TEST_COMPONENTS';
 /** The first run on a machine downloads Kafka. */
 const HANDOVER_LIMIT_MS = 300_000;
 const HANDOVER_POLL_MS = 50;
+const REMOVAL_TRIES_MAX = 100;
+const REMOVAL_INTERVAL_MS = 50;
 
 const STARTS: Readonly<Record<SharedKind, (directory: string) => Promise<string>>> = {
   kafka: async (directory) => {
@@ -73,12 +75,24 @@ export async function handedOver(kind: SharedKind): Promise<Shared | undefined> 
 }
 
 const directories: string[] = [];
-// After the components are killed: `processes.ts` was there first. They may still be dying.
+// After the components are killed: `processes.ts` was there first.
 process.on('exit', () => {
-  for (const directory of directories) {
-    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
-  }
+  for (const directory of directories) removeDirectory(directory);
 });
+
+/** Of processes that may still be dying, and write meanwhile. */
+function removeDirectory(directory: string): void {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 0; tries < REMOVAL_TRIES_MAX; tries++) {
+    try {
+      rmSync(directory, { recursive: true, force: true });
+      return;
+    } catch {
+      Atomics.wait(clock, 0, 0, REMOVAL_INTERVAL_MS);
+    }
+  }
+  console.error(`\`${directory}\` is left behind`);
+}
 
 /** Removed at the end of this process; if that is killed, by `test/run.ts`. */
 export function newDirectory(): string {
