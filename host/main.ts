@@ -337,7 +337,7 @@ class Round {
       try {
         return await this.#tryReplica(data);
       } catch (error) {
-        const isPassing = error instanceof CaucusError && error.status === 503;
+        const isPassing = error instanceof CaucusError && isCurable(error);
         if (config.shape === 'single' || !isPassing || turns.isStopped) throw error;
         parts.logger.warn('replica-event', error.message, { remedy: error.remedy });
         await delay(START_RETRY_MS);
@@ -448,6 +448,11 @@ class Round {
 /** Where it listens, unless that is every address of the machine. */
 function ownUrl({ host }: ServeConfig, url: string): string {
   return ['0.0.0.0', '::', '[::]'].includes(host) ? '' : url;
+}
+
+/** Another try may do: the others are not there yet, or have trimmed what was being read. */
+function isCurable({ status, code }: CaucusError): boolean {
+  return status === 503 || code === 'revision_expired';
 }
 
 /** What those hear whose work the end of the server cut short. */

@@ -191,6 +191,9 @@ export class LocalReplica implements Replica {
   async start(): Promise<void> {
     const { log } = this.#deps;
     await this.#catchUpTo((await log.bounds(CUTS_TOPIC)).end).catch((error: unknown) => {
+      // Whoever tries again has readers of its own.
+      this.#cuts.close();
+      this.#cutReader.close();
       throw error instanceof FoldStalled ? error.error : error;
     });
     const isTailUncut = await this.#adoptEnds();
