@@ -145,8 +145,8 @@ export class MariadbServer implements Controls {
 
 /**
  * Durable like a real one, small otherwise. A server that starts deletes the temporary tables it
- * finds, those of others too, so each has its own folder for them. `loose_` is for settings that not
- * every version has. The socket is relative: paths of sockets may be 107 bytes long only.
+ * finds, those of others too, so each has its own folder for them. `loose_` is for settings that
+ * not every version has. The socket is relative: paths of sockets may be 107 bytes long only.
  */
 function settings({ directory, port }: MariadbServerOptions): string {
   return `[mariadbd]
