@@ -324,7 +324,9 @@ export const STORE_CONNECT_MS_MAX = 5_000;
 export const STORE_STATEMENT_MS_MAX = 10_000;
 /** A transaction that others overtook, or whose connection was lost, is tried so often… */
 export const STORE_TRIES_MAX = 10;
-/** …after a wait that doubles each time, from about here… */
+/** …and not again once so long has passed: whoever waits for it hears that the database is away. */
+export const STORE_OPERATION_MS_MAX = 12_000;
+/** A wait between two tries doubles each time, from about here… */
 export const STORE_RETRY_MS_MIN = 10;
 /** …to here. */
 export const STORE_RETRY_MS_MAX = 1_000;

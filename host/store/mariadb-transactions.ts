@@ -13,7 +13,12 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { CaucusError } from '../errors.ts';
-import { STORE_RETRY_MS_MAX, STORE_RETRY_MS_MIN, STORE_TRIES_MAX } from '../limits.ts';
+import {
+  STORE_OPERATION_MS_MAX,
+  STORE_RETRY_MS_MAX,
+  STORE_RETRY_MS_MIN,
+  STORE_TRIES_MAX,
+} from '../limits.ts';
 import type { ConnectionPool, PooledConnection } from './connection-pool.ts';
 import { WriteConflict, troubleOf } from './mariadb-errors.ts';
 import { numberOf } from './steps.ts';
@@ -57,12 +62,13 @@ export class Transactions {
     );
   }
 
-  /** Until it succeeds, tries run out, or it fails for a reason that stays. */
+  /** Until it succeeds, tries or time run out, or it fails for a reason that stays. */
   async onConnection<T>(
     attempt: (connection: StoreConnection, isUncertain: boolean) => Promise<T>,
   ): Promise<T> {
     const { pool, random, onProblem, toCaucusError } = this.#options;
     let isUncertain = false;
+    const untilMs = performance.now() + STORE_OPERATION_MS_MAX;
     for (let tries = 1; ; tries++) {
       try {
         return await pool.use(async (connection) => {
@@ -80,7 +86,7 @@ export class Transactions {
         isUncertain ||= isUnknown;
         const trouble = troubleOf(reason);
         const isPassing = isUnknown || trouble === 'conflict' || trouble === 'lost';
-        if (!isPassing || tries === STORE_TRIES_MAX) {
+        if (!isPassing || tries === STORE_TRIES_MAX || performance.now() > untilMs) {
           throw isUncertain ? outcomeUnknown(toCaucusError(reason)) : toCaucusError(reason);
         }
         if (trouble !== 'conflict' && reason instanceof Error) onProblem(reason);
