@@ -158,7 +158,7 @@ class Connection {
         const done = (): void => resolve(this.lost ?? { error: connectionLost(options.url, why) });
         // What is being delivered decides where the next connection goes on.
         if (options.signal.aborted) done();
-        else void this.pumped.then(done);
+        else void this.pumped.finally(done);
       });
     });
   }

@@ -39,6 +39,9 @@ export const TRANSITIONS: Readonly<Record<Phase, Partial<Record<LifecycleEvent, 
   stopped: {},
 };
 
+/** Reasons for which the state itself is not to be shown. */
+const UNTRUSTED: ReadonlySet<string> = new Set(['log_diverged', 'state_diverged']);
+
 export class Lifecycle {
   #phase: Phase = 'starting';
   /** Why nothing can be applied any more; `append-worked` does not heal it. */
@@ -74,8 +77,8 @@ export class Lifecycle {
 
   /** Reads are answered while there is a state, and the log still says the same. */
   expectReadable(): void {
-    const code = this.#stall?.code;
-    if (code === 'log_diverged' || code === 'state_diverged') throw this.#stall;
+    const stall = this.#stall;
+    if (stall !== undefined && UNTRUSTED.has(stall.code)) throw stall;
     if (this.#phase === 'live' || this.#phase === 'read-only') return;
     throw this.#notReady();
   }

@@ -162,29 +162,8 @@ export class LocalReplica implements Replica {
       position,
       newestRevision: async () => (await deps.log.bounds(CUTS_TOPIC)).end - 1,
     });
-    this.#opener = new ViewOpener({
-      logId: () => state.logId,
-      fold: this.#fold,
-      live,
-      views: this.#views,
-      queries: this.#queries,
-      position,
-      now: deps.now,
-      yield: deps.yield,
-      onLost: (entry, error) => this.#viewLost(entry.table, error),
-    });
-    this.#checkpointer = new Checkpointer(
-      {
-        state,
-        live,
-        log: deps.log,
-        checkpoints: deps.checkpoints,
-        settings,
-        ...(this.#peers === undefined ? {} : { cluster: clusterCheckpoints(deps, this.#peers) }),
-        onProblem: (error) => deps.onProblem?.(error),
-      },
-      state.revision,
-    );
+    this.#opener = this.#createOpener(position);
+    this.#checkpointer = this.#createCheckpointer(settings);
   }
 
   /** Applies what the log has, cuts an uncut tail, agrees with the policy database. */
@@ -445,6 +424,39 @@ export class LocalReplica implements Replica {
       if (this.#lifecycle.phase !== 'read-only') throw error;
       return false;
     }
+  }
+
+  #createOpener(position: () => Position): ViewOpener {
+    const { now, yield: turn } = this.#deps;
+    return new ViewOpener({
+      logId: () => this.#state.logId,
+      fold: this.#fold,
+      live: this.#live,
+      views: this.#views,
+      queries: this.#queries,
+      position,
+      now,
+      yield: turn,
+      onLost: (entry, error) => this.#viewLost(entry.table, error),
+    });
+  }
+
+  #createCheckpointer(settings: ReplicaSettings): Checkpointer {
+    const { log, checkpoints, onProblem } = this.#deps;
+    const cluster =
+      this.#peers === undefined ? {} : { cluster: clusterCheckpoints(this.#deps, this.#peers) };
+    return new Checkpointer(
+      {
+        state: this.#state,
+        live: this.#live,
+        log,
+        checkpoints,
+        settings,
+        ...cluster,
+        onProblem: (error) => onProblem?.(error),
+      },
+      this.#state.revision,
+    );
   }
 
   #createPeers(owner: string): Peers | undefined {

@@ -31,7 +31,7 @@ export class TopicReader {
   #position = 0;
   #seen: TopicEnd | undefined;
   #failure: { readonly error: unknown } | undefined;
-  #reading: Promise<void> | undefined;
+  #isReading = false;
   /** Resolved when a chunk came or one was used up. */
   #wakes: (() => void)[] = [];
 
@@ -48,7 +48,9 @@ export class TopicReader {
 
   /** Begins to read ahead. `readTo` does so by itself. */
   start(): void {
-    this.#reading ??= this.#readAhead();
+    if (this.#isReading) return;
+    this.#isReading = true;
+    void this.#readAhead();
   }
 
   /** The records below `end`, which the log must have: a cut names only what is durable. */

@@ -28,7 +28,7 @@ function follow(url: string, ...args: string[]): Follower {
     async next(): Promise<Line> {
       const { done, value } = await lines.next();
       assert.ok(done !== true, `the output has ended: ${stderr}`);
-      return JSON.parse(value as string) as Line;
+      return JSON.parse(value) as Line;
     },
     async stop(): Promise<void> {
       child.kill('SIGTERM');
