@@ -49,9 +49,30 @@ export function systemAtom(atom: AtomNode): AtomNode | undefined {
   return { ...atom, name: { owner: 'system', name, span }, arguments: args };
 }
 
-/** How many arguments a builtin takes that is a table. */
-export function tableBuiltinArity(name: string): number {
-  return TABLE_BUILTINS.get(name)?.columns.length ?? 0;
+/** What is wrong with the arguments of a builtin that is a table. */
+export function tableMisuse({ name: { name }, arguments: args }: AtomNode): Misuse | undefined {
+  const arity = TABLE_BUILTINS.get(name)?.columns.length ?? 0;
+  const note = `its columns have names as those of \`system:${name}\``;
+  if (args.some((one) => one.column !== undefined)) {
+    return {
+      code: 'column-arguments',
+      message: `the builtin \`${name}\` has no named columns`,
+      note,
+    };
+  }
+  if (args.length === arity) return undefined;
+  const takes = `takes ${arity} argument${arity === 1 ? '' : 's'}`;
+  return {
+    code: 'arity',
+    message: `the builtin \`${name}\` ${takes}, found ${args.length}`,
+    note,
+  };
+}
+
+interface Misuse {
+  readonly code: 'arity' | 'column-arguments';
+  readonly message: string;
+  readonly note: string;
 }
 
 /** The other builtins of Congress: no table may take their names. */

@@ -12,7 +12,7 @@ import {
   isBuiltinName,
   NEGATED,
   systemAtom,
-  tableBuiltinArity,
+  tableMisuse,
 } from './builtins.ts';
 import type { Builtin } from './builtins.ts';
 import type { DiagnosticList } from './diagnostic.ts';
@@ -274,7 +274,12 @@ export class BodyResolver {
   #builtin(atom: AtomNode, negated: boolean): void {
     const { name } = atom.name;
     const table = systemAtom(atom);
-    if (table !== undefined) return this.#tableBuiltin(atom, table, negated);
+    if (table !== undefined) {
+      const misuse = tableMisuse(atom);
+      if (misuse === undefined) return this.#atom(table, negated);
+      this.#assumeBound(atom);
+      return this.#diagnostics.error(misuse.code, atom.span, misuse.message, misuse.note);
+    }
     const builtin = BUILTINS.get(name);
     if (builtin === undefined) return this.#unknownBuiltin(atom);
     const inputs = atom.arguments.map((one) => one.value);
@@ -293,22 +298,6 @@ export class BodyResolver {
       );
     }
     this.#applyBuiltin(builtin, first, second, third, negated);
-  }
-
-  #tableBuiltin(atom: AtomNode, table: AtomNode, negated: boolean): void {
-    const { name } = atom.name;
-    const arity = tableBuiltinArity(name);
-    const found = atom.arguments.length;
-    const isNamed = atom.arguments.some((one) => one.column !== undefined);
-    if (found === arity && !isNamed) return this.#atom(table, negated);
-    this.#assumeBound(atom);
-    const takes = `the builtin \`${name}\` takes ${arity} argument${arity === 1 ? '' : 's'}`;
-    this.#diagnostics.error(
-      isNamed ? 'column-arguments' : 'arity',
-      atom.span,
-      isNamed ? `the builtin \`${name}\` has no named columns` : `${takes}, found ${found}`,
-      `its columns have names as those of \`system:${name}\``,
-    );
   }
 
   #applyBuiltin(

@@ -1,11 +1,11 @@
 /**
- * Lets the time go on where nothing else happens: while a rule or view reads `now`, a cut that names
- * no records each `TIME_STEP_MS`. Every replica has one of these. Whichever comes first moves the
- * time, and with that the others wait anew; a random delay makes it mostly one.
+ * Lets the time go on where nothing else happens: while a rule or view reads `now`, a cut that
+ * names no records each `TIME_STEP_MS`. Every replica has one of these. Whichever comes first
+ * moves the time, and with that the others wait anew; a random delay makes it mostly one.
  *
  * The clock of this replica only says when to try, and the fold takes the earlier of what a cut
- * proposes and the log's own time. So a clock that is ahead proposes too much, which does no harm, and one
- * that is behind could not move the time, and does not try.
+ * proposes and the log's own time. So a clock that is ahead proposes too much, which does no harm,
+ * and one that is behind could not move the time, and does not try.
  */
 import { TIME_STEP_MS } from '../limits.ts';
 import type { Log } from '../log/log.ts';

@@ -24,6 +24,12 @@ const CASES: Readonly<Record<string, Case>> = {
     facts: { 'edge.facts': 'a\tb\nb\tc\n' },
     out: { 'path.csv': 'a\tb\na\tc\nb\tc\n' },
   },
+  'the time is one row, of this century': {
+    program:
+      'some(1) :- now(t), t > "2020", t < "2120".\nother(s) :- system:now(seconds=s), s < 0.\n',
+    out: { 'other.csv': '', 'some.csv': '1\n' },
+    stderr: /^$/,
+  },
   'CRLF and no last line end': {
     program: PATHS,
     facts: { 'edge.facts': 'a\tb\r\nb\tc' },

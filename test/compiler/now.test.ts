@@ -1,4 +1,7 @@
-/** `now` is a table of the system under another name; what comes from it is no argument of an action. */
+/**
+ * `now` is a table of the system under another name; what comes from it is no argument of an
+ * action.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileQuery } from '../../host/compiler/query.ts';

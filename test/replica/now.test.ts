@@ -1,6 +1,6 @@
 /**
- * The time in force, as rules see it: whose clock it is, when it goes on by itself, and that it is a
- * function of the log. All timers are of the test: time passes when `advance` says so.
+ * The time in force, as rules see it: whose clock it is, when it goes on by itself, and that it is
+ * a function of the log. All timers are of the test: time passes when `advance` says so.
  */
 import assert from 'node:assert/strict';
 import { TICK_SPREAD_MS, TIME_STEP_MS } from '../../host/limits.ts';
@@ -23,6 +23,8 @@ import type { Node, NodeOptions, World } from '../support/replica-world.ts';
 
 const HOUR_MS = 3_600_000;
 const SEED = Date.now();
+/** Whole seconds, the longest wait of all replicas, and a tenth between two looks. */
+const BEHIND_MS_MAX = TIME_STEP_MS + TICK_SPREAD_MS + 100;
 
 /** Timers that fire when the test moves the world's clock, and what is under way in the logs. */
 class Clock {
@@ -312,8 +314,8 @@ replicaTest('three replicas: one tick a second, mostly of one of them', async ()
     const seed = `seed ${SEED}`;
     assert.equal(digests.size, 1, `${seed}: ${[...digests].join(' | ')}`);
     assert.ok(Math.max(...offMs) <= 0, seed);
-    assert.ok(Math.min(...offMs) >= -2 * TIME_STEP_MS - TICK_SPREAD_MS, `${seed}: ${offMs}`);
-    assert.ok(cuts >= 55 && cuts <= 75, `${seed}: ${cuts} cuts in a minute`);
+    assert.ok(Math.min(...offMs) >= -BEHIND_MS_MAX, `${seed}: ${offMs}`);
+    assert.ok(cuts >= 55 && cuts <= 70, `${seed}: ${cuts} cuts in a minute`);
   });
 });
 
@@ -327,14 +329,13 @@ for (const isHonest of [true, false]) {
       const { offMs, cuts, digests } = await minute(clock, [HOUR_MS, 0, -HOUR_MS], wrapLog);
       const seed = `seed ${SEED}`;
       assert.equal(digests.size, 1, `${seed}: ${[...digests].join(' | ')}`);
-      const isRight =
-        Math.max(...offMs) <= 0 && Math.min(...offMs) >= -2 * TIME_STEP_MS - TICK_SPREAD_MS;
+      const isRight = Math.max(...offMs) <= 0 && Math.min(...offMs) >= -BEHIND_MS_MAX;
       assert.equal(
         isRight,
         isHonest,
         `${seed}: from ${Math.min(...offMs)} to ${Math.max(...offMs)}`,
       );
-      assert.ok(cuts >= 40 && cuts <= 120, `${seed}: ${cuts} cuts in a minute`);
+      assert.ok(cuts >= 55 && cuts <= 70, `${seed}: ${cuts} cuts in a minute`);
     });
   });
 }
