@@ -289,7 +289,7 @@ export class Client {
         },
         (error: unknown) => {
           cancel();
-          reject(error as Error);
+          reject(error);
         },
       );
     });

@@ -95,6 +95,8 @@ export interface Link {
   isCut: boolean;
   /** How often a request is lost on its way, and an answer on its way back. */
   lossChance: number;
+  /** How much longer than usual a request may be on its way, ms: it may arrive when given up. */
+  sendDelayMs: number;
   /** Records that one fetch brings at most. */
   chunkMax: number;
   /** How much longer than usual a fetch takes, ms. */
@@ -104,7 +106,14 @@ export interface Link {
 }
 
 export function goodLink(): Link {
-  return { isCut: false, lossChance: 0, chunkMax: 50, readDelayMs: 0, batchMax: 1000 };
+  return {
+    isCut: false,
+    lossChance: 0,
+    sendDelayMs: 0,
+    chunkMax: 50,
+    readDelayMs: 0,
+    batchMax: 1000,
+  };
 }
 
 export interface FakeLogOptions {
@@ -179,10 +188,11 @@ export class FakeLog implements Log {
         });
         continue;
       }
-      const lost =
-        broker.tellsTruncation && truncatedAt.slice(truncations).some((end) => end < next);
+      const isCutOff = truncatedAt.slice(truncations).some((end) => end < next);
       truncations = truncatedAt.length;
-      if (lost || next > records.length) throw divergedError(topic, next, records.length);
+      if (broker.tellsTruncation && (isCutOff || next > records.length)) {
+        throw divergedError(topic, next, records.length);
+      }
       if (next < start) {
         throw new CaucusError('revision_expired', `topic ${topic} starts at ${start}, not ${next}`);
       }
@@ -233,7 +243,7 @@ export class FakeLog implements Log {
   }
 
   async #write(topic: string, group: readonly PendingAppend[]): Promise<void> {
-    const { link, writer } = this.#options;
+    const { broker, link, writer } = this.#options;
     const records = group.flatMap((pending) => pending.records);
     const offsets: number[] = [];
     let last: Appended = { first: 0, appendTimeMs: 0 };
@@ -241,8 +251,8 @@ export class FakeLog implements Log {
       const part = records.slice(from, from + link.batchMax);
       const key = `${writer} ${topic} ${this.#appends++}`;
       const doing = `appending to topic \`${topic}\``;
-      last = await this.#ask(doing, (broker) => broker.append(topic, part, key));
-      if (last.first < (this.#ends.get(topic) ?? 0)) {
+      last = await this.#ask(doing, () => broker.append(topic, part, key));
+      if (broker.tellsTruncation && last.first < (this.#ends.get(topic) ?? 0)) {
         throw divergedError(topic, this.#ends.get(topic) ?? 0, last.first);
       }
       this.#ends.set(topic, last.first + part.length);
@@ -268,7 +278,8 @@ export class FakeLog implements Log {
     for (;;) {
       const answer = await new Promise<{ value: T } | { error: unknown } | undefined>((resolve) => {
         const cancel = lane.after(REQUEST_MS, () => resolve(undefined));
-        network.after(scheduler.latency(), () => {
+        const delayMs = link.sendDelayMs === 0 ? 0 : (0.5 + random.next() / 2) * link.sendDelayMs;
+        network.after(scheduler.latency() + delayMs, () => {
           if (link.isCut || random.chance(link.lossChance)) return;
           let result: { value: T } | { error: unknown };
           try {

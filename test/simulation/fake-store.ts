@@ -244,7 +244,7 @@ export class FakeStore implements Store, Leases {
           const value = act(state);
           answer = () => resolve(value);
         } catch (error) {
-          answer = () => reject(error as Error);
+          answer = () => reject(error);
         }
         if (random.chance(link.lossChance)) return;
         lane.after(scheduler.latency(), () => {

@@ -1,15 +1,22 @@
 /**
  * `npm run simulate -- [--seed N] [--seeds N] [--steps N] [--engine wasm|naive] [--json]`: runs
  * seeds one after another; what a check finds is printed with its seed, and ends the run with exit
- * code 1. With `--json` the history of the seed is printed, one event a line.
+ * code 1. With `--json` the history of the seed is printed, one event a line. `--loses-records`: the
+ * log loses acknowledged records; `--untold`: and does not tell. `--without cuts|fencing|atomicity|tokens|checksums`: with that
+ * mechanism switched off.
  */
 import { parseArgs } from 'node:util';
 import { historyLines } from '../support/history.ts';
 import { checkHistory } from './checkers/check-history.ts';
+import { CONTROLS } from './controls.ts';
+import type { ControlName } from './controls.ts';
 import type { EngineName } from './engines.ts';
 import { simulate } from './simulation.ts';
 
 const PROGRESS_MS = 5_000;
+/** Violations of one invariant that are printed. */
+const SHOWN = 3;
+const MESSAGE_CHARS = 600;
 
 const { values } = parseArgs({
   options: {
@@ -18,10 +25,13 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '60' },
     engine: { type: 'string', default: 'wasm' },
     'loses-records': { type: 'boolean', default: false },
+    untold: { type: 'boolean', default: false },
+    without: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
 
+const control = CONTROLS[values.without as ControlName];
 const first = Number(values.seed ?? Date.now() % 1_000_000_000);
 const count = Number(values.seeds);
 const started = performance.now();
@@ -33,7 +43,8 @@ for (let seed = first; seed < first + count; seed++) {
     seed,
     steps: Number(values.steps),
     engineName: values.engine as EngineName,
-    losesRecords: values['loses-records'],
+    losesRecords: values.untold ? 'untold' : values['loses-records'],
+    ...control,
   });
   events += run.events;
   if (values.json) process.stdout.write(historyLines(run.history));
@@ -41,8 +52,11 @@ for (let seed = first; seed < first + count; seed++) {
   if (violations.length > 0) {
     failed++;
     console.error(`seed ${seed}: ${violations.length} violations`);
-    for (const { invariant, message } of violations.slice(0, 5)) {
-      console.error(`  ${invariant} ${message.slice(0, 600)}`);
+    for (const invariant of new Set(violations.map((violation) => violation.invariant))) {
+      const found = violations.filter((violation) => violation.invariant === invariant);
+      for (const { message } of found.slice(0, SHOWN)) {
+        console.error(`  ${invariant} ${message.slice(0, MESSAGE_CHARS)}`);
+      }
     }
   }
   if (performance.now() - shown < PROGRESS_MS) continue;

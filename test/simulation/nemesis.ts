@@ -1,4 +1,6 @@
 /** Faults, one after another and at the same time, until it is told to end; then all is well again. */
+import { encodeRecord } from '../../host/log/records.ts';
+import { encodeRows } from '../../host/value/row-block.ts';
 import type { HistoryEvent } from '../support/history.ts';
 import type { Random } from '../support/random.ts';
 import { goodLink } from './fake-log.ts';
@@ -13,8 +15,14 @@ export interface NemesisParts {
   readonly random: Random;
   readonly record: (event: HistoryEvent) => void;
   readonly losesRecords: boolean;
+  /** Those that faults happen to. */
+  readonly victims: readonly SimProcess[];
+  /** Only what makes processes act late. */
+  readonly isFocused: boolean;
 }
 
+/** Of clients' batches. */
+const PUSH_TOPICS = ['source.app.1', 'source.net.1'];
 const HOUR_MS = 3_600_000;
 
 type Fault = (node: SimProcess) => string;
@@ -32,14 +40,14 @@ export class Nemesis {
   }
 
   start(): void {
-    const { random, losesRecords } = this.#parts;
+    const { random, losesRecords, isFocused } = this.#parts;
     this.#isOver = false;
     const paceMs = random.pick([50, 300, 1_500]);
     const kinds = this.#faults();
     // Few kinds at a time find more than all of them at once.
-    const chosen = kinds.filter(() => random.chance(0.4));
+    const chosen = isFocused ? this.#delays() : kinds.filter(() => random.chance(0.4));
     if (chosen.length > 0) this.#next(chosen, paceMs);
-    if (losesRecords) this.#lane.after(200 + random.next() * 2_000, () => this.#truncate());
+    if (losesRecords) this.#lane.after(200 + random.next() * 1_500, () => this.#loseRecords());
   }
 
   /** Everything is mended; processes that are down start. */
@@ -59,10 +67,10 @@ export class Nemesis {
   }
 
   #next(kinds: readonly Fault[], paceMs: number): void {
-    const { random, nodes } = this.#parts;
+    const { random, victims } = this.#parts;
     this.#lane.after(random.next() * 2 * paceMs, () => {
       if (this.#isOver) return;
-      const what = random.pick(kinds)(random.pick(nodes));
+      const what = random.pick(kinds)(random.pick(victims));
       this.#note(what);
       this.#next(kinds, paceMs);
     });
@@ -77,17 +85,29 @@ export class Nemesis {
     this.#lane.after(this.#parts.random.next() * maxMs, ended);
   }
 
-  #faults(): Fault[] {
-    const { random, broker } = this.#parts;
+  #delays(): Fault[] {
+    const { random } = this.#parts;
     return [
-      (node) => this.#crash(node, false),
-      (node) => this.#crash(node, true),
-      (node) => this.#stop(node),
       (node) => {
         node.pause();
         this.#for(3_000, () => node.resume());
         return `${node.id} is paused`;
       },
+      (node) => {
+        node.link.sendDelayMs = random.pick([300, 4_000]);
+        this.#for(3_000, () => (node.link.sendDelayMs = 0));
+        return `what ${node.id} sends to the log takes ${node.link.sendDelayMs} ms`;
+      },
+    ];
+  }
+
+  #faults(): Fault[] {
+    const { random, broker } = this.#parts;
+    return [
+      ...this.#delays(),
+      (node) => this.#crash(node, false),
+      (node) => this.#crash(node, true),
+      (node) => this.#stop(node),
       (node) => {
         node.link.isCut = true;
         this.#for(4_000, () => (node.link.isCut = false));
@@ -145,20 +165,57 @@ export class Nemesis {
     });
   }
 
+  /** Mostly while a process has not read what is lost, and then finds something else there. */
+  #loseRecords(): void {
+    const { random, nodes } = this.#parts;
+    const late = random.chance(0.8) ? random.pick(nodes) : undefined;
+    if (late !== undefined) this.#note(`${late.id} is paused`);
+    late?.pause();
+    this.#lane.after(50 + random.next() * 600, () => {
+      this.#truncate();
+      this.#lane.after(50 + random.next() * 1_000, () => late?.resume());
+    });
+  }
+
   #truncate(): void {
     const { random, broker } = this.#parts;
-    const topics = [...broker.topics].filter(([name]) => name !== 'replicas');
-    const [name, topic] = random.pick(topics);
-    const end = Math.max(topic.start + 1, topic.records.length - 1 - random.int(4));
-    this.#note(`topic ${name} loses all from ${end} of ${topic.records.length}`);
     const { scheduler, record } = this.#parts;
+    const isTold = broker.tellsTruncation;
+    // That cuts are others than they were is learnt from the log or from digests, not from cuts.
+    const topics = [...broker.topics].filter(([name]) =>
+      isTold ? name !== 'replicas' : PUSH_TOPICS.includes(name),
+    );
+    const [name, topic] = random.pick(topics);
+    const { length } = topic.records;
+    const end = Math.max(topic.start + 1, length - 1 - random.int(8));
+    this.#note(`topic ${name} loses all from ${end} of ${length}`);
     const atMs = scheduler.nowMs - scheduler.startMs;
-    record({ event: 'truncation', atMs, topic: name, end, length: topic.records.length });
+    record({ event: 'truncation', atMs, topic: name, end, length, isTold });
     broker.truncate(name, end);
+    if (isTold) return;
+    const others = Array.from({ length: length - end }, (_, index) => otherRecord(name, index));
+    broker.append(name, others, `another leader ${name}`);
   }
 
   #note(what: string): void {
     const { scheduler, record } = this.#parts;
     record({ event: 'fault', atMs: Math.round(scheduler.nowMs - scheduler.startMs), what });
   }
+}
+
+/** What another leader had at the offsets that were lost. */
+function otherRecord(topic: string, index: number): Uint8Array {
+  const table = topic === 'source.app.1' ? 'left' : 'deny';
+  const insert = encodeRows(1, [[`other ${index}`]]);
+  return encodeRecord({
+    kind: 'push',
+    owner: 'another',
+    batch: index + 1,
+    part: 0,
+    lastOfBatch: true,
+    batchId: null,
+    bodyDigest: null,
+    snapshot: false,
+    changes: [{ table, insert }],
+  });
 }

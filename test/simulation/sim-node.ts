@@ -86,7 +86,7 @@ export class SimNode extends SimProcess {
         }
         call(this.#replica).then(
           (value) => answer(() => resolve(value)),
-          (error: unknown) => answer(() => reject(error as Error)),
+          (error: unknown) => answer(() => reject(error)),
         );
       });
     });

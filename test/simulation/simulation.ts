@@ -21,8 +21,6 @@ import { rowKey } from '../oracle/row-set.ts';
 import { DRIVEN_SOURCE } from './world.ts';
 
 export interface Switches extends ClientSwitches {
-  /** Readers learn from the log that it lost what they had read. */
-  readonly tellsTruncation: boolean;
   /** What a replica sees in place of its log. */
   readonly wrapLog: ((log: Log, broker: Broker) => Log) | undefined;
   /** What a datasource node sees in place of the leases. */
@@ -32,7 +30,6 @@ export interface Switches extends ClientSwitches {
 export const ALL_ON: Switches = {
   tearsBatches: false,
   ignoresTokens: false,
-  tellsTruncation: true,
   wrapLog: undefined,
   wrapLeases: undefined,
 };
@@ -43,8 +40,13 @@ export interface SimulationOptions {
   readonly steps: number;
   readonly engineName?: EngineName;
   readonly switches?: Switches;
-  /** The log loses acknowledged records once. */
-  readonly losesRecords?: boolean;
+  /**
+   * The log loses acknowledged records once. `untold`: whoever has read them does not learn it from
+   * the log, nor by comparing digests.
+   */
+  readonly losesRecords?: boolean | 'untold';
+  /** Faults happen to datasource nodes only, and there are some. */
+  readonly hitsDatasources?: boolean;
 }
 
 export interface Simulation {
@@ -57,6 +59,7 @@ const EVENTS_MAX = 400_000;
 /** After the faults. */
 const REST_MS = 120_000;
 const PREPARE_MS = 60_000;
+const NO_REVISION = Number.MAX_SAFE_INTEGER;
 /** After so many of its terms a lease is where it stays. */
 const LEASE_TERMS = 3;
 
@@ -99,7 +102,8 @@ function parametersOf(random: Random): Parameters {
 
 export async function simulate(options: SimulationOptions): Promise<Simulation> {
   const { seed } = options;
-  const parameters = parametersOf(randomOf(seed, 0));
+  const drawn = parametersOf(randomOf(seed, 0));
+  const parameters = options.hitsDatasources === true ? { ...drawn, datasources: 2 } : drawn;
   const scheduler = new Scheduler(randomOf(seed, 1), parameters.weather);
   const history: HistoryEvent[] = [runEvent(options, parameters)];
   const record = (event: HistoryEvent): void => {
@@ -145,7 +149,7 @@ class Run {
     this.#ttlMs = parameters.ttlMs;
     this.#broker = new Broker(scheduler);
     this.#broker.isIdempotent = parameters.isIdempotent;
-    this.#broker.tellsTruncation = switches.tellsTruncation;
+    this.#broker.tellsTruncation = options.losesRecords !== 'untold';
     const store = new StoreState(() => scheduler.nowMs);
     this.#nodes = Array.from(
       { length: parameters.nodes },
@@ -158,10 +162,11 @@ class Run {
           random: randomOf(seed, 10 + index),
           engineName: options.engineName ?? 'wasm',
           nodeCount: parameters.nodes,
-          digestRevisions: parameters.digestRevisions,
+          digestRevisions:
+            options.losesRecords === 'untold' ? NO_REVISION : parameters.digestRevisions,
           checkpointRevisions: parameters.checkpointRevisions,
           recordBytes: parameters.recordBytes,
-          stateRevisions: 10,
+          stateRevisions: options.hitsDatasources === true ? 1 : 10,
           record,
           peer: (id) => this.#nodes.find((node) => node.id === id) as SimNode,
           wrapLog: switches.wrapLog,
@@ -200,9 +205,14 @@ class Run {
       scheduler,
       broker: this.#broker,
       nodes: [...this.#nodes, ...this.#datasources],
+      isFocused: options.hitsDatasources === true,
+      victims:
+        options.hitsDatasources === true
+          ? this.#datasources
+          : [...this.#nodes, ...this.#datasources],
       random: randomOf(seed, 2),
       record,
-      losesRecords: options.losesRecords === true,
+      losesRecords: options.losesRecords !== undefined && options.losesRecords !== false,
     });
   }
 
@@ -265,7 +275,9 @@ class Run {
     const untilMs = freshMs + REST_MS;
     const { losesRecords = false } = this.#options;
     // What they read may be lost for good: then they write no more.
-    if (!(await this.#scheduler.run(isFresh, EVENTS_MAX, untilMs)) && !losesRecords) return false;
+    if (!(await this.#scheduler.run(isFresh, EVENTS_MAX, untilMs)) && losesRecords === false) {
+      return false;
+    }
     const rows = [...this.#outside.rows].map(([key, count]) => rowKey([key, count])).sort();
     this.#record({ event: 'outside', source: DRIVEN_SOURCE, table: 'item', rows });
     this.#stage = 'stopping drivers';
@@ -293,7 +305,7 @@ class Run {
     const isDone = (): boolean =>
       this.#nodes.every(
         (node) =>
-          (node.hasFailed && losesRecords === true) ||
+          (node.hasFailed && losesRecords !== undefined && losesRecords !== false) ||
           (node.isLive && node.revision === this.#newest()),
       );
     if (!(await this.#scheduler.run(isDone, EVENTS_MAX, untilMs))) return false;

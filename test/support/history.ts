@@ -181,6 +181,8 @@ export interface TruncationEvent {
   /** Records from here on were lost. */
   readonly end: number;
   readonly length: number;
+  /** Whoever has read them learns it from the log (by leader epochs, say). */
+  readonly isTold: boolean;
 }
 
 export interface OutsideEvent {

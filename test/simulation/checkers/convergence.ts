@@ -11,7 +11,7 @@ export function checkConvergence(history: History, reference: Reference): Violat
 }
 
 /** Each replica goes through every revision, once a start, and shows the digest of the others. */
-function checkDigests(history: History): Violation[] {
+export function checkDigests(history: History): Violation[] {
   const violations: Violation[] = [];
   const digests = new Map<number, { readonly digest: string; readonly node: string }>();
   const newest = new Map<string, number>();
