@@ -177,3 +177,26 @@ replicaTest(
     await node.stop();
   },
 );
+
+replicaTest(
+  'a database that is ahead of its log: policy writes are refused, rows count',
+  async () => {
+    const world = await newWorld();
+    const log = new LossyLog();
+    let node = await start(world, log);
+    await node.replica.writePolicies([{ name: 'p', text: 'a(1)\n' }]);
+    await push(node, 1);
+    await node.replica.writePolicies([{ name: 'q', text: 'b(1)\n' }]);
+    await node.stop();
+    // As if the log had been restored from a copy that is older than the database.
+    log.lose('policy', 1);
+    log.lose('cuts', 1);
+    const fresh = { ...(await newWorld()), store: world.store };
+    node = await start(fresh, log, { node: { nodeId: 'pe0', url: '', digestRevisions: 100 } });
+    const write = node.replica.writePolicies([{ name: 'r', text: 'c(1)\n' }]);
+    await assert.rejects(write, code('log_damaged'));
+    await push(node, 2);
+    assert.deepEqual(await rowsOf(node), [[1n], [2n]]);
+    await node.stop();
+  },
+);
