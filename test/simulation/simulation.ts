@@ -122,6 +122,7 @@ class Run {
   readonly #options: SimulationOptions;
   readonly #scheduler: Scheduler;
   readonly #broker: Broker;
+  readonly #store: StoreState;
   readonly #nodes: SimNode[];
   readonly #datasources: SimDatasource[];
   readonly #outside = new Outside();
@@ -151,6 +152,7 @@ class Run {
     this.#broker.isIdempotent = parameters.isIdempotent;
     this.#broker.tellsTruncation = options.losesRecords !== 'untold';
     const store = new StoreState(() => scheduler.nowMs);
+    this.#store = store;
     this.#nodes = Array.from(
       { length: parameters.nodes },
       (_, index) =>
@@ -212,7 +214,7 @@ class Run {
           : [...this.#nodes, ...this.#datasources],
       random: randomOf(seed, 2),
       record,
-      losesRecords: options.losesRecords !== undefined && options.losesRecords !== false,
+      losesRecords: (options.losesRecords ?? false) !== false,
     });
   }
 
@@ -301,13 +303,14 @@ class Run {
 
   async #rest(): Promise<boolean> {
     const untilMs = this.#scheduler.nowMs + REST_MS;
-    const { losesRecords } = this.#options;
+    const { losesRecords = false } = this.#options;
+    const mayFail = losesRecords !== false;
+    // Pending policy changes get into the log, too, in their time.
     const isDone = (): boolean =>
       this.#nodes.every(
-        (node) =>
-          (node.hasFailed && losesRecords !== undefined && losesRecords !== false) ||
-          (node.isLive && node.revision === this.#newest()),
-      );
+        (node) => (node.hasFailed && mayFail) || (node.isLive && node.revision === this.#newest()),
+      ) &&
+      (mayFail || this.#store.pending().length === 0);
     if (!(await this.#scheduler.run(isDone, EVENTS_MAX, untilMs))) return false;
     // What one has not cut yet gets a cut; then nothing moves any more.
     await this.#scheduler.run(() => false, EVENTS_MAX, this.#scheduler.nowMs + 1_000);
