@@ -1,6 +1,6 @@
 /**
- * Simulated clients: each writes, asks, subscribes and remembers the newest token it was shown. What
- * it asks for and what it was answered goes into the history.
+ * Simulated clients: each writes, asks, subscribes and remembers the newest token it was shown.
+ * What it asks for and what it was answered goes into the history.
  */
 import type { Consistency, Position, PolicyPosition } from '../../host/replica/replica.ts';
 import type { LocalReplica } from '../../host/replica/local-replica.ts';

@@ -1,9 +1,9 @@
 /**
  * One log that several processes share, in memory: a broker, and for each process a client with
- * what may go wrong between them. The contract is that of `host/log/log.ts`; `test/suites/log-suite`
- * runs over it. As on Kafka, an append is repeated by its client until it is acknowledged or given
- * up, the broker drops a repetition (unless `isIdempotent` is off), and a reader notices that the
- * log was cut back below what it has read (unless it starts anew).
+ * what may go wrong between them. The contract is that of `host/log/log.ts`; `test/suites/log-
+ * suite` runs over it. As on Kafka, an append is repeated by its client until it is acknowledged
+ * or given up, the broker drops a repetition (unless `isIdempotent` is off), and a reader notices
+ * that the log was cut back below what it has read (unless it starts anew).
  */
 import { CaucusError } from '../../host/errors.ts';
 import type { Appended, Bounds, Chunk, Log, LogRecord } from '../../host/log/log.ts';

@@ -1,9 +1,9 @@
 /**
  * `npm run simulate -- [--seed N] [--seeds N] [--steps N] [--engine wasm|naive] [--json]`: runs
  * seeds one after another; what a check finds is printed with its seed, and ends the run with exit
- * code 1. With `--json` the history of the seed is printed, one event a line. `--loses-records`: the
- * log loses acknowledged records; `--untold`: and does not tell. `--without cuts|fencing|atomicity|tokens|checksums`: with that
- * mechanism switched off.
+ * code 1. With `--json` the history of the seed is printed, one event a line. `--loses-records`:
+ * the log loses acknowledged records; `--untold`: and does not tell. `--without
+ * cuts|fencing|atomicity|tokens|checksums`: with that mechanism switched off.
  */
 import { parseArgs } from 'node:util';
 import { historyLines } from '../support/history.ts';
@@ -68,7 +68,8 @@ const seconds = (performance.now() - started) / 1000;
 const { user, system } = process.cpuUsage();
 const cpuMs = (user + system) / 1000 / count;
 console.error(
-  `seeds ${first} to ${first + count - 1}: ${failed} failed, ${(count / seconds).toFixed(1)} a second, ` +
+  `seeds ${first} to ${first + count - 1}: ${failed} failed, ` +
+    `${(count / seconds).toFixed(1)} a second, ` +
     `${Math.round(events / count)} events and ${cpuMs.toFixed(0)} ms of CPU each`,
 );
 if (failed > 0) process.exitCode = 1;

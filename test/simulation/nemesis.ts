@@ -1,4 +1,6 @@
-/** Faults, one after another and at the same time, until it is told to end; then all is well again. */
+/**
+ * Faults, one after another and at the same time, until it is told to end; then all is well again.
+ */
 import { encodeRecord } from '../../host/log/records.ts';
 import { encodeRows } from '../../host/value/row-block.ts';
 import type { HistoryEvent } from '../support/history.ts';

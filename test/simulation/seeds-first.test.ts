@@ -1,4 +1,7 @@
-/** Half of the seeds of every test run; the other half is `seeds-second.test.ts`, in a process of its own. */
+/**
+ * Half of the seeds of every test run; the other half is `seeds-second.test.ts`, in a process of
+ * its own.
+ */
 import { test } from 'node:test';
 import { expectNoViolation } from './seeds.ts';
 

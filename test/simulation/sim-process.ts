@@ -1,6 +1,6 @@
 /**
- * One simulated machine: its disk, its clock, its links, and a process that may crash, be paused and
- * be started again. What runs in the process is for those who extend it.
+ * One simulated machine: its disk, its clock, its links, and a process that may crash, be paused
+ * and be started again. What runs in the process is for those who extend it.
  */
 import { FaultyDisk } from '../support/faulty-disk.ts';
 import type { HistoryEvent, NodeEvent } from '../support/history.ts';

@@ -1,6 +1,7 @@
 /**
- * One simulated run: replicas over one log and one policy database, clients, faults; then the faults
- * end, everything comes to rest, and the history is checked. All of it follows from the seed.
+ * One simulated run: replicas over one log and one policy database, clients, faults; then the
+ * faults end, everything comes to rest, and the history is checked. All of it follows from the
+ * seed.
  */
 import type { Log } from '../../host/log/log.ts';
 import type { Leases } from '../../host/store/leases.ts';
@@ -248,7 +249,8 @@ class Run {
       return `${node.id} ${node.phase} ${node.revision}`;
     });
     nodes.push(...this.#datasources.map((node) => `${node.id} ${node.state()}`));
-    return `${this.#stage}: ${nodes.join(', ')}; the log is at ${this.#newest()}; ${this.#running} clients run`;
+    const log = `the log is at ${this.#newest()}`;
+    return `${this.#stage}: ${nodes.join(', ')}; ${log}; ${this.#running} clients run`;
   }
 
   async close(): Promise<void> {

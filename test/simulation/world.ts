@@ -19,7 +19,8 @@ const BAD_TEXTS = ['p(x) :- not app:left(x)\n', 'p(x :- app:left(x)\n', 'p(x) :-
 const TEXTS: Readonly<Record<string, readonly string[]>> = {
   graph: [
     'reach(x, y) :- app:edge(x, y)\nreach(x, z) :- reach(x, y), app:edge(y, z)\n',
-    'reach(x, y) :- app:edge(x, y)\nreach(x, z) :- reach(x, y), reach(y, z)\nround(x) :- reach(x, x)\n',
+    'reach(x, y) :- app:edge(x, y)\nreach(x, z) :- reach(x, y), reach(y, z)\n' +
+      'round(x) :- reach(x, x)\n',
     'reach(x, y) :- app:edge(x, y), not net:deny(x)\nreach(x, z) :- reach(x, y), net:link(y, z)\n',
   ],
   pairs: [
@@ -27,9 +28,11 @@ const TEXTS: Readonly<Record<string, readonly string[]>> = {
     'torn(x) :- app:left(x), not app:right(x)\nboth(x) :- app:left(x), app:right(x)\n',
   ],
   acts: [
-    'execute[svc:alert(x)] :- graph:reach(x, x)\nexecute[svc:deny(x, y)] :- net:link(x, y), net:deny(x)\n',
+    'execute[svc:alert(x)] :- graph:reach(x, x)\n' +
+      'execute[svc:deny(x, y)] :- net:link(x, y), net:deny(x)\n',
     'execute[svc:alert(x)] :- app:left(x), not net:deny(x)\n',
-    'execute[svc:deny(x, y)] :- net:link(x, y), not app:left(x)\nloose(x) :- net:deny(x), not graph:reach(x, _)\n',
+    'execute[svc:deny(x, y)] :- net:link(x, y), not app:left(x)\n' +
+      'loose(x) :- net:deny(x), not graph:reach(x, _)\n',
   ],
   sizes: [
     'degree(x, count()) :- app:edge(x, _)\nlargest(max(n)) :- degree(_, n)\n',

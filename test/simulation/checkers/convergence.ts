@@ -23,7 +23,7 @@ export function checkDigests(history: History): Violation[] {
     else if (known.digest !== digest) {
       violations.push({
         invariant: 'I1',
-        message: `revision ${revision}: ${node} has digest ${digest}, ${known.node} ${known.digest}`,
+        message: `revision ${revision}: ${node} has ${digest}, ${known.node} ${known.digest}`,
       });
     }
     const process = `${node}#${run}`;

@@ -1,7 +1,7 @@
 /**
  * I3: rows of a driver that was replaced are never seen again. Each start of a driver has a tag of
- * its own in its rows; a table shows one tag at a time, and none comes back. I4: in the end the rows
- * are those of the outside, whatever was lost on the way.
+ * its own in its rows; a table shows one tag at a time, and none comes back. I4: in the end the
+ * rows are those of the outside, whatever was lost on the way.
  */
 import type { History, OutsideEvent } from '../../support/history.ts';
 import type { Violation } from './violation.ts';
@@ -69,6 +69,7 @@ function outsideProblem(rows: readonly string[], outside: OutsideEvent | undefin
   if (outside === undefined) return [];
   const shown = rows.map((row) => row.replace(ROW, '$1$3')).sort();
   if (shown.join(' ') === outside.rows.join(' ')) return [];
-  const message = `in the end \`${TABLE}\` is ${shown.join(' ')}, outside ${outside.rows.join(' ')}`;
+  const wanted = outside.rows.join(' ');
+  const message = `in the end \`${TABLE}\` is ${shown.join(' ')}, outside ${wanted}`;
   return [{ invariant: 'I4', message }];
 }

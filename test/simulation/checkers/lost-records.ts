@@ -1,8 +1,9 @@
 /**
- * When the log itself lost what it had acknowledged, nothing can make it good again. But nobody may
- * go on as if nothing had happened: a replica that has applied what was lost refuses (`log_diverged`,
- * or `log_damaged` at its start) or is quarantined, and those that go on agree with each other and
- * with the log. Where the log does not tell what it lost, they agree with each other at least.
+ * When the log itself lost what it had acknowledged, nothing can make it good again. But nobody
+ * may go on as if nothing had happened: a replica that has applied what was lost refuses
+ * (`log_diverged`, or `log_damaged` at its start) or is quarantined, and those that go on agree
+ * with each other and with the log. Where the log does not tell what it lost, they agree with each
+ * other at least.
  */
 import type { History } from '../../support/history.ts';
 import { checkConvergence, checkDigests } from './convergence.ts';
