@@ -130,7 +130,7 @@ function optionalRelation(): Relation {
   return number == NONE ? changetype<Relation>(0) : relationNumber(number);
 }
 
-function decodeRelations(): void {
+function decodeRelations(isQuery: bool): void {
   program.relations = claim(program.relationCount << 2);
   indexLists = claim(program.relationCount << 2);
   indexCounts = claim(program.relationCount << 2);
@@ -144,12 +144,12 @@ function decodeRelations(): void {
     store<u32>(indexLists + (i << 2), list);
     store<u32>(indexCounts + (i << 2), indexes);
     for (let j: u32 = 0; j < indexes && problem == 0; j++) {
-      store<u32>(list + (j << 2), changetype<usize>(decodeIndex(target)) as u32);
+      store<u32>(list + (j << 2), changetype<usize>(decodeIndex(target, isQuery)) as u32);
     }
   }
 }
 
-function decodeIndex(target: Relation): ColumnIndex {
+function decodeIndex(target: Relation, isQuery: bool): ColumnIndex {
   const none = changetype<ColumnIndex>(0);
   const columns = count(target.arity);
   const list = at;
@@ -170,7 +170,8 @@ function decodeIndex(target: Relation): ColumnIndex {
     );
     return none;
   }
-  index.program = changetype<usize>(program) as u32;
+  // A query that runs beside a transaction must not take an index from the program to come.
+  if (!isQuery) index.program = changetype<usize>(program) as u32;
   if (!index.ready) {
     if (!push(program.builds, changetype<usize>(target) as u32)) fail(STATUS_OUT_OF_MEMORY);
     if (!push(program.builds, changetype<usize>(index) as u32)) fail(STATUS_OUT_OF_MEMORY);
@@ -546,7 +547,7 @@ function decodeAll(pointer: u32, bytes: u32, isQuery: bool): void {
   if (!check(constantBytes == behind && program.constantCount <= constantBytes)) return;
   program.unitCount = count(RELATIONS_MAX);
   decodeConstants(end, end + constantBytes);
-  if (problem == 0) decodeRelations();
+  if (problem == 0) decodeRelations(isQuery);
   if (problem != 0) return;
   program.units = claim(max<u32>(program.unitCount * (offsetof<Unit>() as u32), 4));
   for (let i: u32 = 0; i < program.unitCount && problem == 0; i++) {
