@@ -261,7 +261,9 @@ export class FollowedView {
       query: this.query,
     } as const;
     if (type === 'error' && frame['id'] === ID) {
-      const { revision } = this;
+      const { revision, token } = this;
+      // It had not begun: the answer to `open` tells.
+      if (token === undefined) return;
       this.#recorder.add({ ...base, what: 'end', revision, insert: [], delete: [] });
       return;
     }

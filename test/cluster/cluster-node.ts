@@ -34,10 +34,9 @@ export class ClusterNode {
   readonly role: Role;
   readonly links: Links | undefined;
   readonly directory: string;
-  /** Counts its starts. */
-  run = 0;
   #options: NodeOptions;
-  #process: ServerProcess | undefined;
+  /** Of all its runs. */
+  readonly processes: ServerProcess[] = [];
   #state: NodeState = 'stopped';
   #url = '';
 
@@ -47,6 +46,11 @@ export class ClusterNode {
     this.role = options.role;
     this.links = options.links;
     this.directory = options.directory;
+  }
+
+  /** Counts its starts. */
+  get run(): number {
+    return this.processes.length;
   }
 
   get state(): NodeState {
@@ -63,8 +67,9 @@ export class ClusterNode {
   }
 
   get process(): ServerProcess {
-    if (this.#process === undefined) throw new Error(`${this.id} was never started`);
-    return this.#process;
+    const process = this.processes.at(-1);
+    if (process === undefined) throw new Error(`${this.id} was never started`);
+    return process;
   }
 
   /** Resolves when it listens: it tells its health from then on. */
@@ -76,9 +81,8 @@ export class ClusterNode {
     writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
     const args = ['--config', file, ...FLAGS[role], '--node-id', id];
     const process = new ServerProcess(directory, args);
-    this.#process = process;
+    this.processes.push(process);
     this.#state = 'running';
-    this.run++;
     this.#note('started');
     const { run } = this;
     void process.ended.then((code) => this.#endOnSeen(process, run, code));
@@ -92,7 +96,7 @@ export class ClusterNode {
     await this.launch();
     const { process } = this;
     await process.event('server-ready');
-    if (process === this.#process) this.#note('live');
+    if (process === this.process) this.#note('live');
   }
 
   /** SIGKILL. */
@@ -149,7 +153,7 @@ export class ClusterNode {
   }
 
   #endOnSeen(process: ServerProcess, run: number, code: number | null): void {
-    if (process !== this.#process || this.#state === 'stopped') return;
+    if (process !== this.process || this.#state === 'stopped') return;
     this.#state = 'stopped';
     const last = process.log.findLast(({ level }) => level === 'error' || level === 'warn');
     const message = `${process.stderr} ${last?.message ?? ''}`.trim();

@@ -90,7 +90,7 @@ export class Cluster {
       onProblem: () => undefined,
       onEvent: () => undefined,
     });
-    this.#tap = new LogTap(log, (event) => this.recorder.add(event));
+    this.#tap = new LogTap(log, () => this.recorder.atMs);
     this.#tap.follow();
   }
 
@@ -100,7 +100,7 @@ export class Cluster {
   }
 
   client(name: string, options: Partial<ClientOptions> = {}): ClusterClient {
-    return new ClusterClient({ ...options, name, recorder: this.recorder });
+    return new ClusterClient({ recorder: this.recorder, ...options, name });
   }
 
   fault(what: FaultEvent['what']): void {
@@ -143,6 +143,7 @@ export class Cluster {
   /** The history with what the log holds. */
   async finish(isAtRest: boolean, note = ''): Promise<Recorder> {
     await this.tap.caughtUp();
+    for (const event of this.tap.commitEvents()) this.recorder.push(event);
     for (const event of this.tap.recordEvents()) this.recorder.push(event);
     this.recorder.add({ event: 'end', isAtRest, note });
     return this.recorder;
@@ -154,13 +155,14 @@ export class Cluster {
     await this.#tap?.close();
   }
 
-  /** Logs of the nodes' newest runs and the history, for people. */
+  /** Logs of the nodes and the history, for people. */
   writeDown(directory: string): void {
     mkdirSync(directory, { recursive: true });
     for (const node of this.nodes) {
-      if (node.run === 0) continue;
-      const lines = node.process.log.map((line) => JSON.stringify(line)).join('\n');
-      writeFileSync(path.join(directory, `${node.id}.log`), `${lines}\n${node.process.stderr}`);
+      for (const [index, { log, stderr }] of node.processes.entries()) {
+        const lines = log.map((line) => `${JSON.stringify(line)}\n`).join('');
+        writeFileSync(path.join(directory, `${node.id}-${index + 1}.log`), `${lines}${stderr}`);
+      }
     }
     writeFileSync(path.join(directory, 'history.jsonl'), this.recorder.lines());
   }

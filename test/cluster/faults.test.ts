@@ -4,10 +4,14 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { startKafka } from '../../deploy/loopback/kafka.ts';
 import type { RunningKafka } from '../../deploy/loopback/kafka.ts';
+import { checkHistory } from '../simulation/checkers/check-history.ts';
+import type { Violation } from '../simulation/checkers/violation.ts';
 import { canStartOrSkip, componentDirectory } from '../support/components.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import type { Cluster } from './cluster.ts';
 import { Links } from './links.ts';
+import { Recorder } from './recorder.ts';
+import { checkSessions } from './sessions.ts';
 import { inserting, until, withCluster } from './with-cluster.ts';
 
 const CUT = { kind: 'cut' } as const;
@@ -127,5 +131,31 @@ test('without both nothing is acknowledged, nothing lost, and reads go on', asyn
       (await client.policy(pe1, 'p', 'seen(c) :- app:op(c, _)'))?.status === 200;
     await until(isWritten, 'writes are still refused');
     assert.equal((await client.query(pe2, 'p:seen(c)'))?.rows.length, 3);
+  });
+});
+
+test('a client that ignores its tokens is found where a replica is behind', async (t) => {
+  await faultTest(t, async (cluster, pe1, pe2) => {
+    const seen = async (ignoresTokens: boolean): Promise<readonly Violation[]> => {
+      const recorder = new Recorder();
+      recorder.push({ event: 'run', seed: 0, nodes: [], note: '' });
+      const client = cluster.client(`ignores ${ignoresTokens}`, { recorder, ignoresTokens });
+      // What the one writes comes late to the other.
+      pe2.links?.setKafka({ kind: 'delay', delayMs: 1_000 });
+      await client.batch(pe1, push(client.name));
+      const answer = await client.query(pe2, 'app:op(c, n)');
+      pe2.links?.heal();
+      assert.equal(answer?.status, 200);
+      await cluster.tap.caughtUp();
+      const history = [...recorder.history, ...cluster.tap.recordEvents()];
+      return [...checkHistory(history), ...checkSessions(history)];
+    };
+    await cluster.client('first').batch(pe1, push('before'));
+    assert.ok(await cluster.rest());
+    assert.deepEqual(await seen(false), []);
+    const found = (await seen(true)).map(({ message }) => message).join('; ');
+    for (const words of ['its token is of', 'it had seen', 'lacks its own']) {
+      assert.ok(found.includes(words), `no \`${words}\`: ${found}`);
+    }
   });
 });

@@ -26,33 +26,42 @@ export function writeVersion(directory: string, version: number): void {
   }
 }
 
-/** `last`: the version that is there in the end; undefined: any. */
+/** What the log means for both tables. `last`: the version outside in the end; undefined: any. */
 export function checkFiles(records: readonly RecordEvent[], last: number | undefined): Violation[] {
+  const { states } = new Reference(records);
+  return TABLES.flatMap((table) => {
+    const key = `${FILE_SOURCE}:${table}` as const;
+    return checkVersions(
+      key,
+      states.map(({ base }) => [...(base.get(key) ?? [])]),
+      last,
+    );
+  });
+}
+
+/** `shown`: the rows of one table at each revision. */
+export function checkVersions(
+  table: string,
+  shown: readonly (readonly Row[])[],
+  last: number | undefined,
+): Violation[] {
   const violations: Violation[] = [];
-  const newest = new Map<string, bigint>();
-  for (const [revision, { base }] of new Reference(records).states.entries()) {
-    for (const table of TABLES) {
-      const rows = base.get(`${FILE_SOURCE}:${table}`);
-      const before = newest.get(table);
-      // Before the first batch.
-      if (before === undefined && (rows === undefined || rows.size === 0)) continue;
-      const where = `revision ${revision}: \`${FILE_SOURCE}:${table}\``;
-      const version = versionOf([...(rows ?? [])]);
-      if (version === undefined) {
-        const message = `${where} has ${rows?.size ?? 0} rows, not all of one version`;
-        violations.push({ invariant: 'I2', message });
-        continue;
-      }
-      if (before !== undefined && version < before) {
-        const message = `${where} went back from version ${before} to ${version}`;
-        violations.push({ invariant: 'I3', message });
-      }
-      newest.set(table, version);
-    }
+  let newest: bigint | undefined;
+  for (const [revision, rows] of shown.entries()) {
+    // Before the first batch.
+    if (newest === undefined && rows.length === 0) continue;
+    const where = `revision ${revision}: \`${table}\``;
+    const version = versionOf(rows);
+    if (version === undefined) {
+      const message = `${where} has ${rows.length} rows, not all of one version`;
+      violations.push({ invariant: 'I2', message });
+    } else if (newest !== undefined && version < newest) {
+      const message = `${where} went back from version ${newest} to ${version}`;
+      violations.push({ invariant: 'I3', message });
+    } else newest = version;
   }
-  for (const table of TABLES) {
-    if (last === undefined || newest.get(table) === BigInt(last)) continue;
-    const message = `in the end \`${table}\` is of version ${newest.get(table)}, outside ${last}`;
+  if (last !== undefined && newest !== BigInt(last)) {
+    const message = `in the end \`${table}\` is of version ${newest}, outside ${last}`;
     violations.push({ invariant: 'I4', message });
   }
   return violations;

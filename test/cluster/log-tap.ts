@@ -10,18 +10,19 @@ import type { CommitEvent, RecordEvent } from '../support/history.ts';
 
 export class LogTap {
   readonly #log: Log;
-  readonly #record: (event: Omit<CommitEvent, 'atMs'>) => void;
+  readonly #atMs: () => number;
   readonly #abort = new AbortController();
   readonly #readers = new Map<string, Promise<void>>();
   readonly #records: RecordEvent[] = [];
   readonly #ends = new Map<string, number>();
   /** Runs of a node, by what each calls itself. */
-  readonly #runs = new Map<string, { readonly run: number; readonly told: Map<number, string> }>();
+  readonly #runs = new Map<string, CommitEvent[]>();
   #wake: (() => void)[] = [];
 
-  constructor(log: Log, record: (event: Omit<CommitEvent, 'atMs'>) => void) {
+  /** `atMs`: milliseconds since the run began. */
+  constructor(log: Log, atMs: () => number) {
     this.#log = log;
-    this.#record = record;
+    this.#atMs = atMs;
   }
 
   /** Once a replica is live: the topics are there. */
@@ -55,6 +56,16 @@ export class LogTap {
   /** All of the log but announcements. */
   recordEvents(): readonly RecordEvent[] {
     return this.#records;
+  }
+
+  /**
+   * Of each run of each node by revision: at its start a replica tells what it has seen on the way,
+   * and meanwhile what is new.
+   */
+  commitEvents(): readonly CommitEvent[] {
+    return [...this.#runs.values()].flatMap((told) =>
+      told.toSorted((a, b) => a.revision - b.revision),
+    );
   }
 
   async close(): Promise<void> {
@@ -94,15 +105,15 @@ export class LogTap {
   }
 
   #announced({ nodeId: node, owner, digests }: AnnounceRecord): void {
-    const known = this.#runs.get(`${node} ${owner}`);
-    const count = [...this.#runs.keys()].filter((key) => key.startsWith(`${node} `)).length;
-    const { run, told } = known ?? { run: count + 1, told: new Map<number, string>() };
-    this.#runs.set(`${node} ${owner}`, { run, told });
+    const key = `${node} ${owner}`;
+    const isOfNode = (one: string): boolean => one.startsWith(`${node} `);
+    const told = this.#runs.get(key) ?? [];
+    this.#runs.set(key, told);
+    const run = [...this.#runs.keys()].filter(isOfNode).indexOf(key) + 1;
     for (const { revision, digest } of digests) {
       // An announcement without an acknowledgement is made again.
-      if (told.get(revision) === digest) continue;
-      told.set(revision, digest);
-      this.#record({ event: 'commit', node, run, revision, digest });
+      if (told.some((one) => one.revision === revision && one.digest === digest)) continue;
+      told.push({ event: 'commit', atMs: this.#atMs(), node, run, revision, digest });
     }
   }
 

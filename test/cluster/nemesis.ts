@@ -48,11 +48,10 @@ export class Nemesis {
     this.#watch = this.#restartEnded();
   }
 
-  /** Everything runs and is connected again; the replicas may still be starting. */
+  /** Each fault is over; what ended by itself last may still be down. */
   async end(): Promise<void> {
     this.#abort.abort();
     await Promise.all([...this.#workers, this.#watch]);
-    this.#count('end: all faults are over');
   }
 
   async #work(random: Random): Promise<void> {
