@@ -1,6 +1,7 @@
 /** One process of a cluster: `caucus serve` as a replica or as a datasource node. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { EXIT_UNAVAILABLE } from '../../host/cli/exit-code.ts';
 import type { NodeEvent } from '../support/history.ts';
 import { parseJson } from '../../host/value/json.ts';
 import type { JsonObject } from '../../host/value/json.ts';
@@ -160,7 +161,8 @@ export class ClusterNode {
     this.#options.onEvent({
       node: this.id,
       run,
-      what: 'failed',
+      // It says that it may be started again: a supervisor does.
+      what: code === EXIT_UNAVAILABLE ? 'problem' : 'failed',
       code: `exit ${code}`,
       message,
     });
