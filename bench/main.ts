@@ -3,13 +3,15 @@
  * each suite beside the accepted results of this kind of machine, and writes
  * `build/bench/results.json`.
  *
- * A word is a suite (`engine`, `deletes`, `ingest`, `micro`) or the beginning of a workload (`tc`,
- * `tc grid`, `deletes btree`). Everything measured runs in a process of its own: this file, started
- * with `--measure`.
+ * A word is a suite (`engine`, `deletes`, `ingest`, `micro`, `cluster`) or the beginning of a
+ * workload (`tc`, `tc grid`, `deletes btree`, `cluster restart`). Everything measured runs in a
+ * process of its own: this file, started with `--measure`.
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { missingPrograms, missingText } from '../deploy/loopback/components.ts';
+import { CLUSTER_PARTS, measureCluster } from './cluster/cluster.ts';
 import { closurePlan, openEngine, planOf } from './core.ts';
 import { DELETE_CASES, measureDeletes } from './deletes.ts';
 import { measureEngine, MODES, workloadNamed, type Mode } from './engine.ts';
@@ -28,7 +30,7 @@ import { WORKLOADS } from './workloads.ts';
 
 const OUTPUT = 'build/bench/results.json';
 
-const SUITES = ['engine', 'deletes', 'ingest', 'micro'] as const;
+const SUITES = ['engine', 'deletes', 'ingest', 'micro', 'cluster'] as const;
 type SuiteName = (typeof SUITES)[number];
 
 /** What one process measures. */
@@ -40,7 +42,12 @@ interface Job {
 
 type Outcome = { readonly entries: readonly Entry[] } | { readonly error: string };
 
-async function measure(job: Job): Promise<readonly Entry[]> {
+/** How far a process is. */
+interface Step {
+  readonly step: string;
+}
+
+async function measure(job: Job, onStep: (step: string) => void): Promise<readonly Entry[]> {
   switch (job.suite) {
     case 'engine':
       return [
@@ -59,6 +66,8 @@ async function measure(job: Job): Promise<readonly Entry[]> {
       return measureIngest();
     case 'micro':
       return measureMicro();
+    case 'cluster':
+      return await measureCluster(job.name, onStep);
   }
 }
 
@@ -71,9 +80,13 @@ function jobsFor(words: readonly string[], large: boolean): Job[] {
   }
   for (const { name } of DELETE_CASES) jobs.push({ suite: 'deletes', name });
   jobs.push({ suite: 'ingest', name: 'ingest' }, { suite: 'micro', name: 'micro' });
+  for (const name of CLUSTER_PARTS) jobs.push({ suite: 'cluster', name });
   if (words.length === 0) return jobs;
   const matches = ({ suite, name }: Job, word: string): boolean =>
     `${suite} ${name} `.startsWith(word) || (suite === 'engine' && `${name} `.startsWith(word));
+  // `cluster restart` is one word, however it was typed.
+  const together = jobs.filter((job) => matches(job, words.join(' ')));
+  if (together.length > 0) return together;
   for (const word of words) {
     if (!jobs.some((job) => matches(job, word))) {
       console.error(`\`${word}\` is neither a suite (${SUITES.join(', ')}) nor a workload`);
@@ -83,7 +96,17 @@ function jobsFor(words: readonly string[], large: boolean): Job[] {
   return jobs.filter((job) => words.some((word) => matches(job, word)));
 }
 
-function run(job: Job): Promise<Outcome> {
+/** Without those that need what this machine has not, which is said. */
+function possible(jobs: readonly Job[]): Job[] {
+  const missing = missingPrograms(['kafka', 'mariadb']);
+  if (missing.length === 0 || jobs.every(({ suite }) => suite !== 'cluster')) return [...jobs];
+  console.error(`not measured: \`cluster\`; ${missingText(missing)}`);
+  const others = jobs.filter(({ suite }) => suite !== 'cluster');
+  if (others.length === 0) process.exitCode = 1;
+  return others;
+}
+
+function run(job: Job, onStep: (step: string) => void): Promise<Outcome> {
   const child = fork(fileURLToPath(import.meta.url), ['--measure', JSON.stringify(job)], {
     execArgv: ['--enable-source-maps', '--max-old-space-size=4096'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -91,7 +114,9 @@ function run(job: Job): Promise<Outcome> {
   return new Promise((resolve) => {
     let outcome: Outcome = { error: 'the process ended without a result' };
     child.on('message', (message) => {
-      outcome = message as Outcome;
+      const told = message as Outcome | Step;
+      if ('step' in told) onStep(told.step);
+      else outcome = told;
     });
     child.on('exit', () => resolve(outcome));
   });
@@ -114,12 +139,13 @@ async function main(args: string[]): Promise<void> {
   });
   const machine = thisMachine();
   const accepted = readAccepted(machine.kind);
-  const jobs = jobsFor(positionals, values.large);
+  const jobs = possible(jobsFor(positionals, values.large));
   const entries = new Map<SuiteName, Entry[]>();
   for (const [index, job] of jobs.entries()) {
     const name = [job.suite, job.name, job.mode].filter((part) => part !== undefined).join(' ');
-    progress(`[${index + 1}/${jobs.length}] ${name}`);
-    const outcome = await run(job);
+    const title = `[${index + 1}/${jobs.length}] ${name}`;
+    progress(title);
+    const outcome = await run(job, (step) => progress(`${title}: ${step}`));
     if ('error' in outcome) {
       progress('');
       console.error(`${name}: ${outcome.error}`);
@@ -145,7 +171,10 @@ async function main(args: string[]): Promise<void> {
 
 const [flag, job] = process.argv.slice(2);
 if (flag === '--measure' && process.send !== undefined) {
-  const outcome: Outcome = await measure(JSON.parse(job ?? '') as Job).then(
+  const tell = (step: string): void => {
+    process.send?.({ step });
+  };
+  const outcome: Outcome = await measure(JSON.parse(job ?? '') as Job, tell).then(
     (entries) => ({ entries }),
     (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
   );

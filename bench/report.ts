@@ -11,6 +11,8 @@ export interface Figure {
   readonly unit: Unit;
   /** What may be compared between runs; the others are shown only. */
   readonly compared?: boolean;
+  /** What it should be. */
+  readonly target?: { readonly atMost: number } | { readonly atLeast: number };
 }
 
 /** One line of the table: a workload in one mode. */
@@ -119,6 +121,16 @@ function change(now: Figure, before: Figure | undefined): string {
   return ` (${percent >= 0 ? '+' : ''}${percent.toFixed(0)} %)`;
 }
 
+/** What it should be, and whether it is: ` (≤ 5.0 ms, missed)`. */
+function goal({ value, unit, target }: Figure): string {
+  if (target === undefined) return '';
+  const [sign, bound, isMet] =
+    'atMost' in target
+      ? ['≤', target.atMost, value <= target.atMost]
+      : ['≥', target.atLeast, value >= target.atLeast];
+  return ` (${sign} ${formatFigure({ value: bound, unit })}, ${isMet ? 'met' : 'missed'})`;
+}
+
 /** The table of a suite: a line for each entry, a column for each figure. */
 export function formatSuite(now: SuiteResult, before: SuiteResult | undefined): string {
   const columns = [...new Set(now.entries.flatMap((entry) => Object.keys(entry.figures)))];
@@ -128,7 +140,7 @@ export function formatSuite(now: SuiteResult, before: SuiteResult | undefined): 
     const cells = columns.map((column) => {
       const figure = entry.figures[column];
       if (figure === undefined) return '';
-      return formatFigure(figure) + change(figure, accepted?.figures[column]);
+      return formatFigure(figure) + change(figure, accepted?.figures[column]) + goal(figure);
     });
     lines.push([entry.name, ...cells]);
   }
