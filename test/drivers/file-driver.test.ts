@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -159,8 +159,12 @@ test('a file is read only once it is at rest', async () => {
       if (writes < 5) {
         writes++;
         nowMs = Date.now() + writes * TEST_SETTLE_MS;
-        await appendFile(join(folderOf, 'a.tsv'), `row ${writes}\n`);
-        await utimes(join(folderOf, 'a.tsv'), nowMs / 1000, nowMs / 1000);
+        const file = join(folderOf, 'a.tsv');
+        const text = await readFile(file, 'utf8');
+        // Text and time at once: a look in between would see a file that is at rest.
+        await writeFile(`${folderOf}.next`, `${text}row ${writes}\n`);
+        await utimes(`${folderOf}.next`, nowMs / 1000, nowMs / 1000);
+        await rename(`${folderOf}.next`, file);
       } else {
         nowMs += ms;
         await new Promise((resolve) => setImmediate(resolve));

@@ -50,25 +50,46 @@ test('mutated programs and queries run into the checks of the decoder', async ()
     for (const number of refusals(world.core)) refused.add(number);
     world = await World.create(wasm, PLAN);
   }
+  tryPurposes(world);
   for (const number of refusals(world.core)) refused.add(number);
   const idle = checks.filter((_, number) => !refused.has(number));
   const unknown = idle.filter((check) => !IDLE.some((one) => check.endsWith(one)));
   assert.deepEqual(unknown, [], `${refused.size} of ${checks.length} checks refused something`);
 });
 
+/** Puts another purpose of a version into each word of a query: one of them is where it stands. */
+function tryPurposes(world: World): void {
+  withQuery(world, (bytes, words) => {
+    for (let word = 0; word < words; word++) {
+      const changed = bytes.slice();
+      new DataView(changed.buffer).setUint32(word * 4, abi.VERSION_SUPPORT, true);
+      open(world, changed);
+    }
+  });
+}
+
 function tryQuery(world: World, seed: number): void {
+  withQuery(world, (bytes) => {
+    // A whole program is no query either.
+    const from = seed % 3 === 0 ? encodeBinding(world.binding) : bytes;
+    const words = new DataView(from.buffer).getUint32(8, true);
+    open(world, mutated(randomFrom(seed), from, words));
+  });
+}
+
+function open({ core }: World, bytes: Uint8Array): void {
+  const query = core.exports.openQuery(core.write(bytes), bytes.length) >>> 0;
+  if (query !== 0) core.exports.closeQuery(query);
+}
+
+function withQuery(world: World, use: (bytes: Uint8Array, words: number) => void): void {
   const { exports } = world.core;
   const plan = queryFor(TEXT, ARITIES, PLAN, 's:v(x, y), path(x, z), z > y');
   const width = plan.query.outputs.length;
   const answer = exports.createRelation(width, abi.RELATION_LOCAL, 1000, 0n);
   const demand = new IndexDemand();
   const bytes = encodeQuery(plan, answer, world.binding, new Map(), demand, () => 0);
-  // A whole program is no query either.
-  const from = seed % 3 === 0 ? encodeBinding(world.binding) : bytes;
-  const words = new DataView(from.buffer).getUint32(8, true);
-  const other = mutated(randomFrom(seed), from, words);
-  const query = exports.openQuery(world.core.write(other), other.length) >>> 0;
-  if (query !== 0) exports.closeQuery(query);
+  use(bytes, new DataView(bytes.buffer).getUint32(8, true));
   exports.destroyRelation(answer);
 }
 
