@@ -84,7 +84,7 @@ test('a changed line of a history is found', async (t) => {
   /** With other lines instead of this one. */
   const put = (one: HistoryEvent, ...instead: HistoryEvent[]): HistoryEvent[] =>
     whole.toSpliced(whole.indexOf(one), 1, ...instead);
-  expectFound(put(commit, { ...commit, digest: 'another' }), 'I1', /has digest/);
+  expectFound(put(commit, { ...commit, digest: 'another' }), 'I1', /has another/);
   expectFound(put(commit, commit, commit), 'I1', /came from revision/);
   const middle = whole.find((event) => event.event === 'commit' && event.revision === 5);
   assert.ok(middle?.event === 'commit');

@@ -16,7 +16,7 @@ import { inserting, until, withCluster } from './with-cluster.ts';
 
 const CUT = { kind: 'cut' } as const;
 const REPLICAS = 2;
-/** A push without Kafka is tried for half a minute. */
+/** Far beyond what a write is tried for. */
 const REFUSED_MS = 60_000;
 
 /** One broker of its own, with a link of each replica to it. */
