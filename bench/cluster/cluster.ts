@@ -14,7 +14,6 @@ export const CLUSTER_PARTS = [
   'throughput',
   'restart',
 ] as const;
-export type ClusterPart = (typeof CLUSTER_PARTS)[number];
 
 /** Sizes are parameters, so that a test can run the whole of it on little. */
 export interface ClusterSize {
