@@ -155,8 +155,9 @@ export class Peers {
   }
 
   /**
-   * Two replicas have a checkpoint of this revision or a later one, and none that was there lately
-   * is behind it: the log below is not needed any more. 0: all of it is.
+   * Two replicas have a checkpoint of this revision or a later one, and so has each that was there
+   * lately, so that it can start again by itself: the log below is not needed any more. 0: all of
+   * it is.
    */
   trimRevision(): number {
     const members = this.members.list();
@@ -164,7 +165,7 @@ export class Peers {
     const second = saved.sort((a, b) => b - a)[1] ?? 0;
     const since = this.#options.now() - TRIM_SILENT_MS;
     const lately = members.filter(({ seenMs, phase }) => seenMs >= since && phase !== 'stopped');
-    return Math.min(second, ...lately.map(({ revision }) => revision));
+    return Math.min(second, ...lately.map(({ checkpointRevision }) => checkpointRevision));
   }
 
   topicOnSeen(topic: string, end: TopicEnd): void {
