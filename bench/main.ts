@@ -171,6 +171,8 @@ async function main(args: string[]): Promise<void> {
 
 const [flag, job] = process.argv.slice(2);
 if (flag === '--measure' && process.send !== undefined) {
+  // Whoever asked for it is gone.
+  process.once('disconnect', () => process.exit(1));
   const tell = (step: string): void => {
     process.send?.({ step });
   };

@@ -117,7 +117,8 @@ export class BenchCluster {
     const directory = mkdtempSync(path.join(tmpdir(), 'caucus-bench-cluster-'));
     // The database runs as a user of its own.
     chmodSync(directory, 0o755);
-    const remove = (): void => rmSync(directory, { recursive: true, force: true });
+    // What was just killed may still write.
+    const remove = (): void => rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
     const stops: (() => Promise<void> | void)[] = [remove];
     // Interrupted: what runs is killed at our exit, and then the directory goes.
     process.once('exit', remove);

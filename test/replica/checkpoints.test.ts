@@ -121,6 +121,28 @@ replicaTest('a checkpoint that gives another state than it says is not used', as
   await node.stop();
 });
 
+replicaTest('a checkpoint does not have more pieces for more births', async () => {
+  const piecesWith = async (births: number): Promise<number> => {
+    const world = await newWorld();
+    const node = await startNode(world, NO_CHECKPOINTS);
+    const values = Array.from({ length: births }, (_, index) => index);
+    await node.replica.writeBatch({ source: 's', changes: insert('t', ...values) });
+    await node.replica.writePolicies([{ name: 'p', text: 'execute[svc:go(x)] :- s:t(x)\n' }]);
+    assert.equal(node.replica.births('execute:svc:go').length, births);
+    await node.stop();
+    const { checkpoint } = await new CheckpointStore(
+      world.disk.attach(),
+      '/data/checkpoints',
+    ).loadNewest();
+    let pieces = 0;
+    for await (const chunk of checkpoint?.chunks ?? []) pieces += Math.sign(chunk.length);
+    return pieces;
+  };
+  const one = await piecesWith(1);
+  assert.ok(one > 0);
+  assert.equal(await piecesWith(1_000), one);
+});
+
 replicaTest('a trimmed log without a checkpoint that fits is refused with a remedy', async () => {
   const world = await newWorld();
   const node = await startNode(world, {
