@@ -99,6 +99,8 @@ export const POLICY_REPAIR_MS = 5_000;
 
 /** Records of one topic that are read before a cut names them, bytes. */
 export const READ_AHEAD_BYTES_MAX = 32 * 1024 * 1024;
+/** Between two tries to reach a log that was away when the fold needed it. */
+export const LOG_RETRY_MS = 1_000;
 /** A record that a cut names and that the log does not have for so long is lost. */
 export const CUT_LOST_MS = 30_000;
 /** A record that no cut names for so long (at random in between) gets one from any replica. */

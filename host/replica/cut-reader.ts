@@ -1,5 +1,6 @@
 /** Collects what one cut makes visible: the records of every topic up to the ends that it names. */
 import { CaucusError } from '../errors.ts';
+import { LOG_RETRY_MS } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import { decodeRecord, recordChecksum } from '../log/records.ts';
 import type {
@@ -13,7 +14,7 @@ import type {
 import { compareStrings } from '../value/value.ts';
 import type { Timer } from './revision-waiters.ts';
 import type { TopicEnd } from './sequencer.ts';
-import { DIVERGED_REMEDY, TopicReader } from './topic-reader.ts';
+import { DIVERGED_REMEDY, ReadingStopped, TopicReader } from './topic-reader.ts';
 import { POLICY_TOPIC } from './topics.ts';
 
 export interface LoggedRecord<T> {
@@ -46,6 +47,9 @@ export interface CutReaderOptions {
 export class CutReader {
   readonly #options: CutReaderOptions;
   readonly #readers = new Map<string, TopicReader>();
+  /** End the pauses between two tries. */
+  readonly #wakes = new Set<() => void>();
+  #isClosed = false;
 
   constructor(options: CutReaderOptions) {
     this.#options = options;
@@ -93,13 +97,32 @@ export class CutReader {
     return { policies, pushes, fenced, ends, recordBytes };
   }
 
-  /** Forgets what was read ahead: the next cut is read from where the topics were applied. */
-  reset(): void {
-    this.close();
-    this.#readers.clear();
+  /** A log that is away for a moment must not stop the fold: it comes back, or is waited for. */
+  async #ensure(topic: string): Promise<void> {
+    const { log, setTimer } = this.#options;
+    for (;;) {
+      if (this.#isClosed) throw new ReadingStopped(topic);
+      try {
+        await log.ensureTopic(topic);
+        return;
+      } catch (error) {
+        if (!(error instanceof CaucusError) || error.code !== 'log_unavailable') throw error;
+      }
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#wakes.delete(wake);
+          cancel();
+          resolve();
+        };
+        const cancel = setTimer(wake, LOG_RETRY_MS);
+        this.#wakes.add(wake);
+      });
+    }
   }
 
   close(): void {
+    this.#isClosed = true;
+    for (const wake of this.#wakes) wake();
     for (const reader of this.#readers.values()) reader.close();
   }
 
@@ -107,7 +130,7 @@ export class CutReader {
     const { log, onSeen, onFailed } = this.#options;
     const before = this.#readers.get(topic);
     if (before !== undefined) return before;
-    await log.ensureTopic(topic);
+    await this.#ensure(topic);
     // Somebody else may have asked in the meantime.
     let reader = this.#readers.get(topic);
     if (reader === undefined) {
