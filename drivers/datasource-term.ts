@@ -79,7 +79,7 @@ export class DatasourceTerm {
       this.#lease.signal.removeEventListener('abort', leaseOnEnd);
       this.#abort.abort();
       const closing = [...this.#writers.values()].map((writer) => writer.close());
-      // Nothing is written any more: whoever is next need not wait for a log or driver that is slow.
+      // Nothing is written any more: whoever is next need not wait for a slow log or driver.
       await this.#lease.release();
       await Promise.all(closing);
       await this.#runner?.stop();

@@ -1,5 +1,5 @@
 /**
- * Real brokers, a real MariaDB and three real replicas, all on this machine and all gone afterwards.
+ * Real brokers, a real MariaDB and three real replicas, all on this machine, all gone afterwards.
  * Each replica is a process of its own, started the way a user starts it.
  */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

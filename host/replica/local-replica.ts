@@ -252,8 +252,8 @@ export class LocalReplica implements Replica {
   }
 
   /**
-   * Raises the level of meaning on all replicas. `conflict` while one that was there lately does not
-   * announce that it knows the level.
+   * Raises the level of meaning on all replicas. `conflict` while one that was there lately does
+   * not announce that it knows the level.
    */
   async raiseSemantics(level: number): Promise<Position> {
     this.#lifecycle.expectWritable();

@@ -1,6 +1,6 @@
 /**
- * Controls of the checks: a history of real processes passes, and with one line changed it does not,
- * for each of them.
+ * Controls of the checks: a history of real processes passes, and with one line changed it does
+ * not, for each of them.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

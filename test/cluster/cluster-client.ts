@@ -1,5 +1,5 @@
 /**
- * A client of a real cluster, over HTTP and the WebSocket. What it asks for and what it was answered
+ * A client of a real cluster, over HTTP and the WebSocket. What it asks and what it was answered
  * goes into the history, in the words of the simulated clients, so that the same checks read both.
  */
 import { jsonOf } from '../../host/api/json-text.ts';

@@ -1,7 +1,7 @@
 /**
  * Reads all topics of a cluster as they grow, beside the replicas and without any link of theirs:
- * what the log holds, and which digests the replicas told. With a digest interval of 1 they tell one
- * of each revision, so skipped, repeated and divergent ones show.
+ * what the log holds, and which digests the replicas told. With a digest interval of 1 they tell
+ * one of each revision, so skipped, repeated and divergent ones show.
  */
 import type { Log, LogRecord } from '../../host/log/log.ts';
 import { decodeRecord } from '../../host/log/records.ts';

@@ -157,7 +157,7 @@ test('a data directory of something else, of a newer version, and one that is in
   });
 });
 
-/** Another digit behind the name of the format, as a later version would write it, checksum and all. */
+/** Another digit behind the name of the format, as a later version writes it, checksum and all. */
 async function raiseFormat(
   file: string,
   name: string,
