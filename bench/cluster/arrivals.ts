@@ -1,6 +1,7 @@
 /**
  * One subscriber on each replica, over the WebSocket and with the client that users have. What
- * comes is noted by what it is called, so that whoever sent it learns when all replicas have shown it.
+ * comes is noted by what it is called, so that whoever sent it learns when all replicas have
+ * shown it.
  */
 import { follow } from '../../host/cli/subscription.ts';
 import type { SubscriptionTransaction } from '../../host/cli/subscription.ts';

@@ -361,7 +361,8 @@ function connectorOptions(address: MariadbAddress): ConnectionConfig {
     bigIntAsNumber: true,
     insertIdAsNumber: true,
     // Else a statement is sent with its execution behind it: where it cannot be prepared, the
-    // server executes the one that was prepared before, and the connector throws out of a socket's event.
+    // server executes the one that was prepared before, and the connector throws out of a
+    // socket's event.
     pipelining: false,
     ...(tls === undefined ? {} : { ssl: connectorTls(tls, host) }),
   };
