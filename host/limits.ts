@@ -104,8 +104,8 @@ export const LOG_RETRY_MS = 1_000;
 /** A record that a cut names and that the log does not have for so long is lost. */
 export const CUT_LOST_MS = 30_000;
 /** A record that no cut names for so long (at random in between) gets one from any replica. */
-export const UNCUT_MS_MIN = 25;
-export const UNCUT_MS_MAX = 75;
+export const UNCUT_MS_MIN = 100;
+export const UNCUT_MS_MAX = 300;
 
 /** A replica announces itself at least this often… */
 export const ANNOUNCE_MS = 1_000;
