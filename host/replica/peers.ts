@@ -125,7 +125,6 @@ export class Peers {
     const replicas = this.members.list().map((member) => {
       const { nodeId, phase, revision, checkpointRevision, url, seenMs, digests } = member;
       const [digestRevision, digest] = [...digests].at(-1) ?? [0, ''];
-      const silentMs = Math.max(0, nowMs - seenMs);
       return {
         nodeId,
         phase,
@@ -135,7 +134,6 @@ export class Peers {
         checkpointRevision,
         url,
         seenMs,
-        silentMs,
       };
     });
     const { leases, atMs } = this.#leases;
