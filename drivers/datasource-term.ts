@@ -186,7 +186,7 @@ export class DatasourceTerm {
   /** The driver tells all rows again; not at once each time, for they may never fit. */
   #refusedOnSeen(source: string, reason: string): void {
     const refusal = this.#refusals.get(source) ?? { backoff: new Backoff(), atMs: 0 };
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonicMs();
     if (nowMs - refusal.atMs > REFUSALS_FORGOTTEN_MS) refusal.backoff.reset();
     refusal.atMs = nowMs;
     this.#refusals.set(source, refusal);

@@ -1,7 +1,7 @@
 /**
  * Holding a lease: it is renewed in time, and whoever acts under it stops when it was not, by the
- * clock of this process and without waiting for an answer of the database. What makes a holder
- * harmless that notices too late (it was paused) is the generation in its records, not this.
+ * monotonic clock of this process and without waiting for an answer of the database. What makes a
+ * holder harmless that notices too late (it was paused) is the generation in its records, not this.
  */
 import type { Leases } from '../host/store/leases.ts';
 import type { Clock } from './clock.ts';
@@ -37,7 +37,7 @@ export class HeldLease {
   static async take(options: LeaseOptions): Promise<HeldLease | string> {
     const { leases, name, owner, holder, ttlMs, clock } = options;
     // Counted from before the question: the database counts from later.
-    const heldUntilMs = clock.now() + ttlMs;
+    const heldUntilMs = clock.monotonicMs() + ttlMs;
     const lease = await leases.takeLease(name, owner, holder, ttlMs);
     if (lease.owner !== owner) return lease.holder;
     const held = new HeldLease(options, lease.generation, heldUntilMs);
@@ -52,7 +52,7 @@ export class HeldLease {
 
   /** False as soon as its time is over, even before the signal. */
   get isHeld(): boolean {
-    return !this.signal.aborted && this.#options.clock.now() < this.#heldUntilMs;
+    return !this.signal.aborted && this.#options.clock.monotonicMs() < this.#heldUntilMs;
   }
 
   /** Gives it back, so that the next holder need not wait. Never throws: it ends by itself. */
@@ -72,9 +72,12 @@ export class HeldLease {
     let pauseMs = ttlMs / LEASE_RENEWALS;
     for (;;) {
       await clock.wait(pauseMs, this.signal);
-      if (!this.isHeld) return;
+      if (!this.isHeld) {
+        this.#abort.abort();
+        return;
+      }
       try {
-        const heldUntilMs = clock.now() + ttlMs;
+        const heldUntilMs = clock.monotonicMs() + ttlMs;
         const lease = await leases.takeLease(name, owner, holder, ttlMs);
         if (lease.owner !== owner || lease.generation !== this.generation) this.#abort.abort();
         else this.#heldUntilMs = heldUntilMs;
@@ -89,7 +92,7 @@ export class HeldLease {
   /** A renewal that hangs must not keep it. */
   async #watch(): Promise<void> {
     const { clock } = this.#options;
-    while (this.isHeld) await clock.wait(this.#heldUntilMs - clock.now(), this.signal);
+    while (this.isHeld) await clock.wait(this.#heldUntilMs - clock.monotonicMs(), this.signal);
     this.#abort.abort();
   }
 }

@@ -78,7 +78,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
   return {
     brokers,
     faultBrokers: faultPorts.map((port) => `${LOOPBACK}:${port}`),
-    nodes: layout.map((node, index) => new Node(node, processes[index] as ComponentProcess)),
+    nodes: layout.map((node, index) => kafkaNode(node, processes[index] as ComponentProcess)),
     stop: async () => {
       await Promise.all(processes.map((process) => process.stop()));
     },
@@ -102,49 +102,14 @@ export async function kafkaJars(onProgress: Progress = () => undefined): Promise
   return path.join(place, 'libs');
 }
 
-class Node implements KafkaNode {
-  readonly id: number;
-  readonly address: string;
-  readonly faultTarget: Target | undefined;
-  readonly linkTargets: readonly Target[];
-  readonly #process: ComponentProcess;
-
-  constructor(layout: NodeLayout, process: ComponentProcess) {
-    this.id = layout.id;
-    this.address = `${LOOPBACK}:${layout.port}`;
-    const targetOf = ({ port }: Listener): Target => ({ host: LOOPBACK, port });
-    this.faultTarget = layout.fault && targetOf(layout.fault);
-    this.linkTargets = layout.links.map(targetOf);
-    this.#process = process;
-  }
-
-  get state(): ProcessState {
-    return this.#process.state;
-  }
-
-  get logFile(): string {
-    return this.#process.logFile;
-  }
-
-  start(): Promise<void> {
-    return this.#process.start();
-  }
-
-  kill(): Promise<void> {
-    return this.#process.kill();
-  }
-
-  stop(): Promise<void> {
-    return this.#process.stop();
-  }
-
-  pause(): Promise<void> {
-    return this.#process.pause();
-  }
-
-  resume(): Promise<void> {
-    return this.#process.resume();
-  }
+function kafkaNode(layout: NodeLayout, process: ComponentProcess): KafkaNode {
+  const targetOf = ({ port }: Listener): Target => ({ host: LOOPBACK, port });
+  return Object.assign(process, {
+    id: layout.id,
+    address: `${LOOPBACK}:${layout.port}`,
+    faultTarget: layout.fault && targetOf(layout.fault),
+    linkTargets: layout.links.map(targetOf),
+  });
 }
 
 /** One more listener: where it is, and where clients are told that it is. */

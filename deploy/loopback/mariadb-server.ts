@@ -11,7 +11,7 @@ import path from 'node:path';
 import { exists } from './cache.ts';
 import { LOOPBACK } from './ports.ts';
 import { ComponentProcess, findProgram, runProgram } from './processes.ts';
-import type { Controls, LogText, ProcessState, Program, User } from './processes.ts';
+import type { LogText, Program, User } from './processes.ts';
 
 export interface Account {
   readonly user: string;
@@ -41,36 +41,27 @@ const PACKET_HEADER_BYTES = 4;
 const MAY_ENTER = 0o011;
 const OTHERS_MAY_ENTER = 0o001;
 
-export class MariadbServer implements Controls {
+export class MariadbServer extends ComponentProcess {
   readonly url: string;
   readonly host = LOOPBACK;
   readonly port: number;
   readonly #options: MariadbServerOptions;
-  readonly #process: ComponentProcess;
   #user: User | undefined;
   #isAccountMade: boolean;
 
   constructor(options: MariadbServerOptions) {
     const { name, directory, port, account } = options;
     const { user, password, database } = account;
-    this.url = `mariadb://${user}:${password}@${LOOPBACK}:${port}/${database}`;
-    this.port = port;
-    this.#options = options;
-    this.#isAccountMade = options.makesAccount === false;
-    this.#process = new ComponentProcess({
+    super({
       name,
       directory,
       program: async () => this.#program([...this.#accountArgs(), ...(await this.#args())]),
       isReady: async (log) => (options.isReady?.(log) ?? true) && (await greets(port)),
     });
-  }
-
-  get state(): ProcessState {
-    return this.#process.state;
-  }
-
-  get logFile(): string {
-    return this.#process.logFile;
+    this.url = `mariadb://${user}:${password}@${LOOPBACK}:${port}/${database}`;
+    this.port = port;
+    this.#options = options;
+    this.#isAccountMade = options.makesAccount === false;
   }
 
   /** Before the first start: makes the data directory, unless the folder has one. */
@@ -101,25 +92,9 @@ export class MariadbServer implements Controls {
     return await runProgram(this.#program(words), this.#options.directory);
   }
 
-  async start(): Promise<void> {
-    await this.#process.start();
+  override async start(): Promise<void> {
+    await super.start();
     this.#isAccountMade = true;
-  }
-
-  kill(): Promise<void> {
-    return this.#process.kill();
-  }
-
-  stop(): Promise<void> {
-    return this.#process.stop();
-  }
-
-  pause(): Promise<void> {
-    return this.#process.pause();
-  }
-
-  resume(): Promise<void> {
-    return this.#process.resume();
   }
 
   #program(words: readonly string[]): Program {

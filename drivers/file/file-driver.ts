@@ -188,13 +188,14 @@ class Files implements PollSource {
       seen.problems = fileError(error, seen.path, seen.table).problems;
       return false;
     }
-    const now = this.#clock.now();
+    const now = this.#clock.monotonicMs();
     const stamp = stampOf(stats);
     if (stamp === seen.readStamp) return false;
     if (stamp !== seen.stamp) {
       seen.stamp = stamp;
       // A file that was last written a while ago need not be watched for a while.
-      seen.stampSinceMs = stats.mtimeMs <= now - this.#settleMs ? stats.mtimeMs : now;
+      const isOld = stats.mtimeMs <= this.#clock.now() - this.#settleMs;
+      seen.stampSinceMs = isOld ? now - this.#settleMs : now;
     }
     if (now - seen.stampSinceMs >= this.#settleMs) {
       seen.unsettledSinceMs = 0;
@@ -239,7 +240,7 @@ class Files implements PollSource {
       // It was written while it was read: neither its rows nor its problems are those of one state.
       tables.delete(table);
       seen.problems = before;
-      seen.unsettledSinceMs ||= this.#clock.now();
+      seen.unsettledSinceMs ||= this.#clock.monotonicMs();
       this.#unsettled = true;
     }
   }

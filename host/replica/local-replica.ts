@@ -4,7 +4,7 @@
  */
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
-import { DIGEST_REVISIONS, DISK_PROBE_MS, PUSH_LOG_MS, SOURCE_SILENT_MS } from '../limits.ts';
+import { DIGEST_REVISIONS, DISK_PROBE_MS, PUSH_LOG_MS } from '../limits.ts';
 import { decodeRecord, recordChecksum } from '../log/records.ts';
 import type { CutRecord } from '../log/records.ts';
 import { BatchWriter } from './batch-writer.ts';
@@ -482,7 +482,6 @@ export class LocalReplica implements Replica {
         await this.#sequencer.requestCut();
       },
       repair: () => this.#policies.repair(),
-      tick: () => this.#tick(),
       onDiverged: (suspect, error) => {
         onProblem?.(error);
         this.#lifecycle.on('diverged');
@@ -491,14 +490,6 @@ export class LocalReplica implements Replica {
       onAgreed: () => this.#lifecycle.on('agreed'),
       onProblem: (error) => onProblem?.(error),
     });
-  }
-
-  /** Sources fall silent by the time of the log, which only cuts move. */
-  async #tick(): Promise<void> {
-    const { timeMs, sources } = this.#state;
-    const hasFenced = [...sources.values()].some(({ kind }) => kind === 'fenced');
-    if (!hasFenced || this.#deps.now() - timeMs < SOURCE_SILENT_MS) return;
-    await this.#sequencer.requestCut();
   }
 
   /** Reads ahead of the cuts what any writer may append to. */

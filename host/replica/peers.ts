@@ -59,8 +59,6 @@ export interface PeersOptions {
   readonly presence: () => Presence;
   readonly propose: (ends: ReadonlyMap<string, TopicEnd>) => Promise<void>;
   readonly repair: () => Promise<void>;
-  /** Moves the time of the log where nothing else has for long. */
-  readonly tick: () => Promise<void>;
   /** This replica is to be believed no longer. */
   readonly onDiverged: (suspect: Suspect, error: CaucusError) => void;
   /** A replica that was rebuilt is like the others again. */
@@ -281,11 +279,11 @@ export class Peers {
 
   /** Proposals whose writer is gone are published by whoever looks next. */
   #repairLater(): void {
-    const { node, setTimer, random, repair, tick, onProblem } = this.#options;
+    const { node, setTimer, random, repair, onProblem } = this.#options;
     const cancel = setTimer(
       () => {
         this.#cancels.delete(cancel);
-        void Promise.all([repair(), tick(), this.#readLeases()])
+        void Promise.all([repair(), this.#readLeases()])
           .catch((error: unknown) => {
             if (error instanceof Error && !this.#isClosed) onProblem(error);
           })

@@ -1,13 +1,15 @@
 /**
- * Lets the time go on where nothing else happens: while a rule or view reads `now`, a cut that
- * names no records each `TIME_STEP_MS`. Every replica has one of these. Whichever comes first
- * moves the time, and with that the others wait anew; a random delay makes it mostly one.
+ * Lets the time go on where nothing else happens, by cuts that name no records: each `TIME_STEP_MS`
+ * while a rule or view reads `now`; else, while there are fenced sources, as often as is needed to
+ * notice that one has fallen silent, for that is judged by the time in force. Every replica has one
+ * of these. Whichever comes first moves the time, and with that the others wait anew; a random
+ * delay makes it mostly one.
  *
  * The clock of this replica only says when to try, and the fold takes the earlier of what a cut
  * proposes and the log's own time. So a clock that is ahead proposes too much, which does no harm,
  * and one that is behind could not move the time, and does not try.
  */
-import { TIME_STEP_MS } from '../limits.ts';
+import { SOURCE_SILENT_MS, TIME_STEP_MS } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import { encodeRecord } from '../log/records.ts';
 import type { ReplicatedState } from './replicated-state.ts';
@@ -15,7 +17,7 @@ import type { Timer } from './revision-waiters.ts';
 import { CUTS_TOPIC } from './topics.ts';
 
 export interface TickerOptions {
-  readonly state: Pick<ReplicatedState, 'revision' | 'timeMs'>;
+  readonly state: Pick<ReplicatedState, 'revision' | 'timeMs' | 'sources'>;
   readonly log: Pick<Log, 'append'>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -30,10 +32,15 @@ export interface TickerOptions {
   readonly onAppend: (error?: unknown) => void;
 }
 
+/** Whole seconds: with one more the span is over for certain. */
+const SILENCE_STEP_MS = SOURCE_SILENT_MS + TIME_STEP_MS;
+
 export class Ticker {
   readonly #options: TickerOptions;
   #isRunning = false;
   #cancel: (() => void) | undefined;
+  /** So long nothing moves the time before this tries; Infinity: it does not. */
+  #stepMs = Infinity;
   /** The time in force when it last moved. */
   #timeMs: number;
   #isAppending = false;
@@ -48,39 +55,61 @@ export class Ticker {
   start(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    if (this.#options.readsNow()) this.#wait(0);
+    this.#reckon();
   }
 
   stop(): void {
     this.#isRunning = false;
-    this.#cancel?.();
-    this.#cancel = undefined;
+    this.#disarm();
   }
 
   /** After each commit of the engine, with the state that belongs to it. */
   engineOnCommit(): void {
-    const { state, now, readsNow } = this.#options;
-    const isMoved = state.timeMs !== this.#timeMs;
-    this.#timeMs = state.timeMs;
+    const { timeMs } = this.#options.state;
+    const isMoved = timeMs !== this.#timeMs;
+    this.#timeMs = timeMs;
     if (!this.#isRunning) return;
-    if (!readsNow()) {
-      this.#cancel?.();
-      this.#cancel = undefined;
-    } else if (isMoved) {
-      const untilNextMs = state.timeMs + TIME_STEP_MS - now();
-      // By a clock that is not that of the log, a step from now.
-      const isAhead = untilNextMs <= 0;
-      this.#wait(isAhead ? TIME_STEP_MS : Math.min(untilNextMs, TIME_STEP_MS));
-    } else if (this.#cancel === undefined) this.#wait(0);
+    // By a clock that is not that of the log, a step from now.
+    if (isMoved && this.#stepMs !== Infinity) this.#arm(this.#untilDueMs() || this.#stepMs);
+    this.#reckon();
   }
 
-  #wait(delayMs: number): void {
+  /** Infinity: nobody needs that the time goes on. */
+  #wantedStepMs(): number {
+    const { state, readsNow } = this.#options;
+    if (readsNow()) return TIME_STEP_MS;
+    for (const { kind } of state.sources.values()) if (kind === 'fenced') return SILENCE_STEP_MS;
+    return Infinity;
+  }
+
+  /** Waits anew where others than before need the time. */
+  #reckon(): void {
+    const stepMs = this.#wantedStepMs();
+    if (stepMs === this.#stepMs) return;
+    this.#disarm();
+    this.#stepMs = stepMs;
+    if (stepMs !== Infinity) this.#arm(this.#untilDueMs());
+  }
+
+  /** At most a step: a clock that is behind is tried as often as another. */
+  #untilDueMs(): number {
+    const { state, now } = this.#options;
+    return Math.min(Math.max(0, state.timeMs + this.#stepMs - now()), this.#stepMs);
+  }
+
+  #disarm(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#stepMs = Infinity;
+  }
+
+  #arm(delayMs: number): void {
     const { setTimer, random, spreadMs } = this.#options;
     this.#cancel?.();
     this.#cancel = setTimer(
       () => {
         // Unless a cut moves the time, which makes it wait anew.
-        this.#wait(TIME_STEP_MS);
+        this.#arm(this.#stepMs);
         if (this.#isDue()) void this.#propose();
       },
       delayMs + random() * spreadMs,
@@ -90,7 +119,7 @@ export class Ticker {
   #isDue(): boolean {
     const { state, now } = this.#options;
     const isPending = this.#isAppending || this.#proposed > state.revision;
-    return !isPending && now() - state.timeMs >= TIME_STEP_MS;
+    return !isPending && now() - state.timeMs >= this.#stepMs;
   }
 
   async #propose(): Promise<void> {

@@ -41,6 +41,10 @@ class SharedClock implements Clock {
     return this.#world.nowMs;
   }
 
+  monotonicMs(): number {
+    return this.#world.nowMs;
+  }
+
   async wait(ms: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     await new Promise<void>((resolve) => {
@@ -163,7 +167,7 @@ interface Setting {
   readonly close: () => Promise<void>;
 }
 
-async function setting(isWatching = false): Promise<Setting> {
+async function setting(isWatching = false, hasTimers = true): Promise<Setting> {
   const world = await newWorld();
   const clock = new SharedClock(world);
   const replica = await startNode(world, {
@@ -174,7 +178,7 @@ async function setting(isWatching = false): Promise<Setting> {
         await clock.wait(ms, signal);
         if (!signal.aborted) callback();
       };
-      void later();
+      if (hasTimers) void later();
       return () => abort.abort();
     },
     ...(isWatching ? { node: { nodeId: 'pe1', url: '', digestRevisions: 100 } } : {}),
@@ -422,9 +426,16 @@ for (const isWatching of [true, false]) {
   });
 }
 
-for (const isWatching of [true, false]) {
-  test(`that all datasource nodes are gone ${isWatching ? 'shows' : 'stays unseen (control)'}`, async () => {
-    const all = await setting(isWatching);
+/** A replica of a cluster, one that is alone, and one without timers. */
+for (const [isWatching, isSeen] of [
+  [true, true],
+  [false, true],
+  [false, false],
+] as const) {
+  const where = isWatching ? 'in a cluster' : 'on one that is alone';
+  const title = isSeen ? `shows ${where}` : 'stays unseen without timers (control)';
+  test(`that all datasource nodes are gone ${title}`, async () => {
+    const all = await setting(isWatching, isSeen);
     const { clock, outside, start, replica, world } = all;
     const link = new Link();
     outside.numbers = [1];
@@ -435,8 +446,8 @@ for (const isWatching of [true, false]) {
     const untilMs = world.nowMs + 30_000;
     await clock.until(() => world.nowMs > untilMs, 'half a minute later');
     const [stale, reason] = await staleOf(replica, 's');
-    assert.equal(stale, isWatching);
-    if (isWatching) assert.match(String(reason), /nothing was heard/);
+    assert.equal(stale, isSeen);
+    if (isSeen) assert.match(String(reason), /nothing was heard/);
     // Time goes on in cuts, but not many of them.
     const { revision } = replica.replica.status();
     const laterMs = world.nowMs + 30_000;

@@ -154,6 +154,7 @@ test('a file is read only once it is at rest', async () => {
   let nowMs = Date.now();
   const clock: Clock = {
     now: () => nowMs,
+    monotonicMs: () => nowMs,
     wait: async (ms, signal) => {
       if (signal.aborted) return;
       if (writes < 5) {

@@ -19,6 +19,10 @@ class TestClock implements Clock {
     return this.#nowMs;
   }
 
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
   async wait(ms: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     this.waits.push(ms);

@@ -3,7 +3,7 @@
  * a function of the log. All timers are of the test: time passes when `advance` says so.
  */
 import assert from 'node:assert/strict';
-import { TICK_SPREAD_MS, TIME_STEP_MS } from '../../host/limits.ts';
+import { SOURCE_SILENT_MS, TICK_SPREAD_MS, TIME_STEP_MS } from '../../host/limits.ts';
 import type { Log, LogRecord } from '../../host/log/log.ts';
 import { decodeRecord } from '../../host/log/records.ts';
 import type { Timer } from '../../host/replica/revision-waiters.ts';
@@ -20,6 +20,7 @@ import {
   yieldToLoop,
 } from '../support/replica-world.ts';
 import type { Node, NodeOptions, World } from '../support/replica-world.ts';
+import { register, staleOf, writerOf } from '../support/source-world.ts';
 
 const HOUR_MS = 3_600_000;
 const SEED = Date.now();
@@ -401,7 +402,7 @@ replicaTest(
         const status = node.replica.status();
         states.push([status.revision, status.digest, await ask(node, 'p:some(t)')]);
         // It is not yet a second later, so nothing is proposed.
-        await clock.advance(500);
+        await clock.advance(300);
         assert.equal(await cutsOf(node), revision + 1);
         await clock.stop();
       }
@@ -472,3 +473,28 @@ replicaTest('a tick is a cut that names nothing', async () => {
     }
   });
 });
+
+for (const hasTimer of [true, false]) {
+  const title = 'a driver falls silent, and nothing else happens: its source becomes stale';
+  replicaTest(`${title}${hasTimer ? '' : ' (control: without a timer it does not)'}`, async () => {
+    await withClock(async (clock, world) => {
+      const noTimer = { setTimer: () => () => undefined };
+      const node = await clock.start(0, hasTimer ? {} : noTimer);
+      await register(world, node.log, 's');
+      const { writer } = writerOf(world, node.log, 's', 1);
+      await writer.publish({ changes: [{ table: 't', replace: true, insert: ints(1) }] });
+      await clock.settle();
+      const before = await cutsOf(node);
+      await clock.advance(SOURCE_SILENT_MS - TIME_STEP_MS);
+      assert.equal(await cutsOf(node), before, 'nobody needs the time yet');
+      await clock.advance(3 * TIME_STEP_MS);
+      const [isStale, reason] = await staleOf(node, 's');
+      assert.equal(isStale, hasTimer);
+      if (hasTimer) assert.match(String(reason), /nothing was heard/);
+      // From then on once in as long.
+      await clock.advance(2 * SOURCE_SILENT_MS);
+      assert.ok((await cutsOf(node)) - before <= (hasTimer ? 3 : 0));
+      await writer.close();
+    });
+  });
+}

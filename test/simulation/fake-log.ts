@@ -162,8 +162,7 @@ export class FakeLog implements Log {
       this.#queues.set(topic, queue);
       queue.push({ records, resolve, reject });
       if (this.#pumps.has(topic)) return;
-      const pump = this.#pump(topic, queue).finally(() => this.#pumps.delete(topic));
-      this.#pumps.set(topic, pump);
+      this.#pumps.set(topic, this.#pump(topic, queue));
     });
   }
 
@@ -240,6 +239,8 @@ export class FakeLog implements Log {
         for (const { reject } of [...group, ...queue.splice(0)]) reject(error);
       }
     }
+    // In the tick of the look at the queue: what is appended next would wait for nobody.
+    this.#pumps.delete(topic);
   }
 
   async #write(topic: string, group: readonly PendingAppend[]): Promise<void> {

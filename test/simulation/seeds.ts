@@ -10,11 +10,6 @@ import type { SimulationOptions } from './simulation.ts';
 export const STEPS = 60;
 const SHOWN = 5;
 
-/** Runs that fail and are not mended yet: told with each run of the tests, and to be emptied. */
-const OPEN_SEEDS: ReadonlyMap<number, string> = new Map([
-  [472, 'two datasource nodes stay active and stale at rest: something waits for ever'],
-]);
-
 export async function violationsOf(
   seed: number,
   options: Omit<SimulationOptions, 'seed' | 'steps'> = {},
@@ -32,11 +27,6 @@ export async function expectNoViolation(
 ): Promise<void> {
   const failed: string[] = [];
   for (let seed = first; seed < first + count; seed++) {
-    const open = Object.keys(options).length === 0 ? OPEN_SEEDS.get(seed) : undefined;
-    if (open !== undefined) {
-      console.error(`simulation: seed ${seed} is left out: ${open}`);
-      continue;
-    }
     const violations = await violationsOf(seed, options);
     const texts = violations.slice(0, SHOWN).map((found) => `${found.invariant} ${found.message}`);
     if (texts.length > 0) failed.push([`${command} ${seed}`, ...texts].join('\n  '));

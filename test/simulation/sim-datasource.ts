@@ -55,7 +55,7 @@ export class SimDatasource extends SimProcess {
   }
 
   protected async begin({ run, lane, log, store, now, randomId }: Life): Promise<void> {
-    const { ttlMs, recordBytes, wrapLeases } = this.#datasource;
+    const { ttlMs, recordBytes, wrapLeases, scheduler } = this.#datasource;
     const wait = (ms: number, signal: AbortSignal): Promise<void> =>
       new Promise((resolve) => {
         if (signal.aborted) {
@@ -78,7 +78,7 @@ export class SimDatasource extends SimProcess {
       randomId,
       nodeId: this.id,
       ttlMs,
-      clock: { now, wait },
+      clock: { now, monotonicMs: () => scheduler.nowMs, wait },
       recordBytes,
       onRole: (role) => {
         if (run === this.run && role === 'active') this.note('live');
