@@ -138,3 +138,5 @@ export const OUTPUT_REMOVED = 3;
 export const OUTPUT_NEW = 4;
 export const OUTPUT_GAINED = 5;
 export const OUTPUT_LOST = 6;
+/** Or-ed to one of them: the rows come as they stand in the relation, not in the total order. */
+export const OUTPUT_UNSORTED = 8;

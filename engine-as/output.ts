@@ -1,7 +1,7 @@
 /*
- * Rows on their way out: chosen by a view, a delta or a difference, sorted by the total order,
- * written as a row block piece by piece. An output is void once a transaction passes its commit
- * point.
+ * Rows on their way out: chosen by a view, a delta or a difference, sorted by the total order
+ * unless any order will do, written as a row block piece by piece. An output is void once a
+ * transaction passes its commit point.
  */
 import {
   OUTPUT_ADDED,
@@ -10,6 +10,7 @@ import {
   OUTPUT_NEW,
   OUTPUT_REMOVED,
   OUTPUT_ROWS,
+  OUTPUT_UNSORTED,
   ROW_LIVE,
   ROW_OLD,
   STATUS_DONE,
@@ -41,10 +42,11 @@ export class Output {
   end: u32;
 }
 
-export function createOutput(kind: u32, relation: Relation, other: Relation): Output {
+export function createOutput(request: u32, relation: Relation, other: Relation): Output {
+  const kind = request & ~(OUTPUT_UNSORTED as u32);
   const output = changetype<Output>(allocateZeroed(offsetof<Output>() as u32) as usize);
   if (changetype<usize>(output) == 0) return output;
-  output.sorter = createSorter(relation);
+  output.sorter = createSorter(relation, kind == request);
   output.kind = kind;
   output.relation = relation;
   output.other = other;

@@ -23,13 +23,14 @@ export class Sorter {
 
 const MERGES_PER_SLICE: u32 = 16384;
 
-export function createSorter(relation: Relation): Sorter {
+/** `isSorting` false: the ids stay in the order in which they are added. */
+export function createSorter(relation: Relation, isSorting: bool): Sorter {
   const sorter = changetype<Sorter>(allocateZeroed(offsetof<Sorter>() as u32) as usize);
   if (changetype<usize>(sorter) == 0) return sorter;
   sorter.relation = relation;
   sorter.ids = createVector();
   sorter.spare = createVector();
-  sorter.width = 1;
+  sorter.width = isSorting ? 1 : 0xffffffff;
   return sorter;
 }
 

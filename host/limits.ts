@@ -284,6 +284,8 @@ export const LOG_GROUP_BYTES = 32 * 1024 * 1024;
 export const LOG_READ_BYTES = 256 * 1024;
 /** Larger pieces of a checkpoint are cut up, so that reading one takes no more memory than this. */
 export const CHECKPOINT_CHUNK_BYTES_MAX = 16 * 1024 * 1024;
+/** A checkpoint up to this size is read once and held; a larger one is read twice. */
+export const CHECKPOINT_HELD_BYTES_MAX = 256 * 1024 * 1024;
 
 // --- log: on Kafka ---
 

@@ -64,6 +64,12 @@ export interface QueryOptions {
   /** Effort limit in engine steps (about 10 ns each); exceeded: throws `limit_exceeded`. */
   readonly stepsMax?: number;
 }
+export interface RowsOptions {
+  /** Base rows only. */
+  readonly base?: boolean;
+  /** Not sorted by the total order, which takes most of the time of a large table. */
+  readonly inAnyOrder?: boolean;
+}
 export interface QueryResult {
   /** Distinct rows, sorted by the total order. */
   readonly rows: RowBlock;
@@ -96,8 +102,8 @@ export interface Engine {
   transact(transaction: Transaction): Promise<TransactionResult>;
   /** Read-only, at the last committed state; may run while a transaction is being computed. */
   query(plan: QueryPlan, options?: QueryOptions): Promise<QueryResult>;
-  /** All rows of a table (`base`: base rows only), sorted. Read-only, like `query`. */
-  rows(table: TableKey, options?: { readonly base?: boolean }): Promise<RowBlock>;
+  /** All rows of a table. Read-only, like `query`. */
+  rows(table: TableKey, options?: RowsOptions): Promise<RowBlock>;
   /** Number of rows at the last committed state; 0 for a table that is not there. */
   count(table: TableKey): number;
   /**

@@ -23,6 +23,7 @@ import type {
   EngineStats,
   QueryOptions,
   QueryResult,
+  RowsOptions,
   TableChange,
   Transaction,
   TransactionResult,
@@ -92,8 +93,9 @@ export class WasmEngine implements Engine {
     return result;
   }
 
-  async rows(table: TableKey, options: { readonly base?: boolean } = {}): Promise<RowBlock> {
-    const kind = options.base === true ? abi.OUTPUT_BASE : abi.OUTPUT_ROWS;
+  async rows(table: TableKey, options: RowsOptions = {}): Promise<RowBlock> {
+    const order = options.inAnyOrder === true ? abi.OUTPUT_UNSORTED : 0;
+    const kind = (options.base === true ? abi.OUTPUT_BASE : abi.OUTPUT_ROWS) | order;
     return this.#read(async (pause) => {
       const bound = this.#binding?.byName.get(table);
       if (bound === undefined) return emptyBlock(0);

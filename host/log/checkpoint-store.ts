@@ -16,8 +16,8 @@
  */
 import path from 'node:path';
 import { CaucusError } from '../errors.ts';
-import { CHECKPOINT_CHUNK_BYTES_MAX } from '../limits.ts';
-import { crc32c } from './crc32c.ts';
+import { CHECKPOINT_CHUNK_BYTES_MAX, CHECKPOINT_HELD_BYTES_MAX } from '../limits.ts';
+import { crc32c, crc32cJoined } from './crc32c.ts';
 import { errnoOf } from './disk.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { viewOf } from './segment.ts';
@@ -51,10 +51,13 @@ const TEMPORARY = /^\d{16}\.checkpoint\.tmp$/;
 export class CheckpointStore {
   readonly #disk: Disk;
   readonly #directory: string;
+  readonly #heldBytesMax: number;
 
-  constructor(disk: Disk, directory: string) {
+  /** `heldBytesMax`: a larger checkpoint is read twice when it is loaded. */
+  constructor(disk: Disk, directory: string, heldBytesMax = CHECKPOINT_HELD_BYTES_MAX) {
     this.#disk = disk;
     this.#directory = directory;
+    this.#heldBytesMax = heldBytesMax;
   }
 
   /** Resolves once the checkpoint is durable under its name; replaces one of the same revision. */
@@ -102,10 +105,7 @@ export class CheckpointStore {
     for (const found of await this.list()) {
       if (found.revision > revisionMax) continue;
       try {
-        // Read twice: nobody should act on the first half of a file whose second half is broken.
-        for await (const chunk of this.#readFile(found)) void chunk;
-        const chunks = this.#readFile(found);
-        return { checkpoint: { ...found, chunks }, damaged };
+        return { checkpoint: { ...found, chunks: await this.#verified(found) }, damaged };
       } catch (error) {
         const unreadable = error instanceof CaucusError && error.code === 'log_damaged';
         if (!unreadable && errnoOf(error) === undefined) throw error;
@@ -156,9 +156,10 @@ export class CheckpointStore {
       for await (const whole of chunks) {
         for (let from = 0; from < whole.length; from += CHECKPOINT_CHUNK_BYTES_MAX) {
           const chunk = whole.subarray(from, from + CHECKPOINT_CHUNK_BYTES_MAX);
-          await file.write(position, [words(chunk.length, crc32c(chunk)), chunk]);
+          const checksum = crc32c(chunk);
+          await file.write(position, [words(chunk.length, checksum), chunk]);
           position += CHUNK_HEADER_BYTES + chunk.length;
-          total = crc32c(chunk, total);
+          total = crc32cJoined(total, checksum, chunk.length);
           count++;
         }
       }
@@ -170,31 +171,48 @@ export class CheckpointStore {
     }
   }
 
+  /**
+   * Nobody should act on the first half of a file whose second half is broken. So a file is read
+   * as a whole, or twice where that would take too much memory.
+   */
+  async #verified(found: CheckpointFile): Promise<AsyncIterable<Uint8Array>> {
+    if (found.bytes <= this.#heldBytesMax) return once(await this.#readWhole(found));
+    for await (const chunk of this.#readFile(found)) void chunk;
+    return this.#readFile(found);
+  }
+
+  /** All chunks as one piece, in the memory that the file was read into. */
+  async #readWhole({ file: name, revision, bytes }: CheckpointFile): Promise<Uint8Array> {
+    const opened = await this.#disk.open(name, 'read');
+    let whole: Uint8Array;
+    try {
+      // A byte more: it would be one behind the end.
+      whole = await opened.read(0, bytes + 1);
+    } finally {
+      await opened.close();
+    }
+    const { length } = whole;
+    const inMemory: Readable = {
+      read: (position, count) => Promise.resolve(whole.subarray(position, position + count)),
+      size: () => Promise.resolve(length),
+    };
+    let end = 0;
+    for await (const chunk of chunksOf(name, revision, inMemory)) {
+      // Always towards the front: what is still to be read stays.
+      const from = chunk.byteOffset - whole.byteOffset;
+      whole.copyWithin(end, from, from + chunk.length);
+      end += chunk.length;
+    }
+    return whole.subarray(0, end);
+  }
+
   async *#readFile({
     file: name,
     revision,
   }: CheckpointFile): AsyncGenerator<Uint8Array, void, undefined> {
     const file = await this.#disk.open(name, 'read');
     try {
-      checkHeader(name, await file.read(0, HEADER_BYTES), revision);
-      let position = HEADER_BYTES;
-      let count = 0;
-      let total = 0;
-      for (;;) {
-        const head = await readExactly(name, file, position, CHUNK_HEADER_BYTES);
-        const length = viewOf(head).getUint32(0, true);
-        if (length === 0) break;
-        if (length > CHECKPOINT_CHUNK_BYTES_MAX) throw damagedAt(name, position);
-        const chunk = await readExactly(name, file, position + CHUNK_HEADER_BYTES, length);
-        if (crc32c(chunk) !== viewOf(head).getUint32(4, true)) throw damagedAt(name, position);
-        total = crc32c(chunk, total);
-        count++;
-        position += CHUNK_HEADER_BYTES + length;
-        yield chunk;
-      }
-      const end = viewOf(await readExactly(name, file, position, END_BYTES));
-      const whole = end.getUint32(4, true) === count && end.getUint32(8, true) === total;
-      if (!whole || (await file.size()) !== position + END_BYTES) throw damagedAt(name, position);
+      yield* chunksOf(name, revision, file);
     } finally {
       await file.close();
     }
@@ -216,6 +234,40 @@ export class CheckpointStore {
     const remedy = 'make space on its disk; the next checkpoint is tried later';
     return new CaucusError('disk_full', message, { remedy, details: { errno }, cause: error });
   }
+}
+
+type Readable = Pick<DiskFile, 'read' | 'size'>;
+
+/** Each chunk, verified; throws `log_damaged` for one that is not whole, or at the end. */
+async function* chunksOf(
+  name: string,
+  revision: number,
+  file: Readable,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  checkHeader(name, await file.read(0, HEADER_BYTES), revision);
+  let position = HEADER_BYTES;
+  let count = 0;
+  let total = 0;
+  for (;;) {
+    const head = viewOf(await readExactly(name, file, position, CHUNK_HEADER_BYTES));
+    const length = head.getUint32(0, true);
+    if (length === 0) break;
+    if (length > CHECKPOINT_CHUNK_BYTES_MAX) throw damagedAt(name, position);
+    const chunk = await readExactly(name, file, position + CHUNK_HEADER_BYTES, length);
+    const checksum = crc32c(chunk);
+    if (checksum !== head.getUint32(4, true)) throw damagedAt(name, position);
+    total = crc32cJoined(total, checksum, length);
+    count++;
+    position += CHUNK_HEADER_BYTES + length;
+    yield chunk;
+  }
+  const end = viewOf(await readExactly(name, file, position, END_BYTES));
+  const whole = end.getUint32(4, true) === count && end.getUint32(8, true) === total;
+  if (!whole || (await file.size()) !== position + END_BYTES) throw damagedAt(name, position);
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  if (bytes.length > 0) yield await Promise.resolve(bytes);
 }
 
 function encodeHeader(revision: number): Uint8Array {
@@ -245,7 +297,7 @@ function checkHeader(name: string, bytes: Uint8Array, revision: number): void {
 
 async function readExactly(
   name: string,
-  file: DiskFile,
+  file: Readable,
   position: number,
   length: number,
 ): Promise<Uint8Array> {

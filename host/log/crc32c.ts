@@ -36,6 +36,41 @@ export function crc32c(bytes: Uint8Array, seed = 0, from = 0, to = bytes.length)
   return ~crc >>> 0;
 }
 
+/**
+ * Of two byte strings as one, from their checksums and the length of the second: a checksum is
+ * linear over GF(2), so the first moves over `length` zero bytes by squarings of one matrix
+ * (as zlib's `crc32_combine` does).
+ */
+export function crc32cJoined(first: number, second: number, length: number): number {
+  let moved = first;
+  for (let rest = length, power = 0; rest > 0; rest = Math.floor(rest / 2), power++) {
+    if (rest % 2 === 1) moved = product(zeroBytes(power), moved);
+  }
+  return (moved ^ second) >>> 0;
+}
+
+/** Matrices that move a checksum over 2^power zero bytes, by columns. */
+const ZERO_BYTES: Uint32Array[] = [];
+
+function zeroBytes(power: number): Uint32Array {
+  const known = ZERO_BYTES[power];
+  if (known !== undefined) return known;
+  const matrix = new Uint32Array(32);
+  for (let bit = 0; bit < 32; bit++) {
+    const column = 2 ** bit;
+    if (power === 0) matrix[bit] = (TABLES[column & 255] as number) ^ (column >>> 8);
+    else matrix[bit] = product(zeroBytes(power - 1), product(zeroBytes(power - 1), column));
+  }
+  ZERO_BYTES[power] = matrix;
+  return matrix;
+}
+
+function product(matrix: Uint32Array, vector: number): number {
+  let sum = 0;
+  for (let bit = 0; bit < 32; bit++) if (((vector >>> bit) & 1) !== 0) sum ^= matrix[bit] as number;
+  return sum >>> 0;
+}
+
 /** Table k, at 256·k, advances a byte over k further zero bytes. */
 function makeTables(): Int32Array {
   const table = new Int32Array(8 * 256);

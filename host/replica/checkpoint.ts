@@ -110,13 +110,10 @@ export function encodeCheckpoint({ state, base, digest }: Checkpoint): Uint8Arra
     return { table, arity: block.arity, count: block.count, length: block.bytes.length };
   });
   const births = state.births.tables().map((table) => {
-    const rows = state.births.rows(table);
-    blobs.push(fromLatin1(rows.map(([key]) => key)));
-    return {
-      table,
-      lengths: rows.map(([key]) => key.length),
-      revisions: rows.map(([, revision]) => revision),
-    };
+    const rows = state.births.inAnyOrder(table);
+    const keys = [...rows.keys()];
+    blobs.push(fromLatin1(keys));
+    return { table, lengths: keys.map((key) => key.length), revisions: [...rows.values()] };
   });
   const header: Header = {
     format: CHECKPOINT_FORMAT,
@@ -168,10 +165,9 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   }
   const births = new Births();
   for (const { table, lengths, revisions } of header.births) {
-    births.restore(
-      table,
-      lengths.map((length, index) => [toLatin1(take(length)), revisions[index] ?? 0] as const),
-    );
+    let end = 0;
+    const ends = lengths.map((length) => (end += length));
+    births.restore(table, take(end), ends, revisions);
   }
   if (offset !== bytes.length) throw damaged('bytes after the end');
   const [ignoredPolicyRecords, rejectedBatches, ignoredRecords = 0] = header.counters;
@@ -284,16 +280,8 @@ function u32(value: number): Uint8Array {
 
 /** One after another, as one piece: each is a write, and there may be millions of keys. */
 function fromLatin1(texts: readonly string[]): Uint8Array {
-  const bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length, 0));
+  const bytes = Buffer.alloc(texts.reduce((sum, text) => sum + text.length, 0));
   let at = 0;
-  for (const text of texts) {
-    for (let index = 0; index < text.length; index++) bytes[at++] = text.charCodeAt(index);
-  }
+  for (const text of texts) at += bytes.write(text, at, 'latin1');
   return bytes;
-}
-
-function toLatin1(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }

@@ -107,7 +107,7 @@ export class Checkpointer {
     for (const source of [...state.sources.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
       for (const name of [...source.tables.keys()].sort()) {
         const table = `${source.name}:${name}`;
-        const rows = await live.engine.rows(table, { base: true });
+        const rows = await live.engine.rows(table, { base: true, inAnyOrder: true });
         if (rows.count > 0) base.set(table, rows);
       }
     }

@@ -181,6 +181,7 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
     parts.push(part);
     length += part.length;
   }
+  if (parts.length === 1) return parts[0] as Uint8Array;
   const bytes = new Uint8Array(length);
   let offset = 0;
   for (const part of parts) {
@@ -237,7 +238,7 @@ async function load(
     if (!base.has(table) && known.has(table)) changes.push({ table, replace: true });
   }
   for (const table of base.keys()) loaded.add(table);
-  const failure = await live.transact({ plan: planned.plan, changes }, () => {
+  const failure = await live.transact({ plan: planned.plan, changes, withoutDeltas: true }, () => {
     const { program, plan, tables, failures, readsNow } = planned;
     live.commit({ program, plan, tables, failures, readsNow, generation: 0 });
   });
@@ -265,7 +266,7 @@ async function load(
 
 async function verifyBirths(engine: Engine, state: ReplicatedState): Promise<void> {
   for (const table of state.births.tables()) {
-    const rows: RowBlock = await engine.rows(table);
+    const rows: RowBlock = await engine.rows(table, { inAnyOrder: true });
     if (state.births.covers(table, rows)) continue;
     throw new CaucusError('log_damaged', `checkpoint ${state.revision}: births of \`${table}\``, {
       remedy: 'remove the checkpoint: the one before it or the log is used',

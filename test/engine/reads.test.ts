@@ -276,3 +276,18 @@ test('limits of a query: rows, steps', async () => {
   }
   assert.equal(engine.core.exports.memoryInUse(), bytes, 'queries give their memory back');
 });
+
+test('rows in any order are the rows', async () => {
+  const { engine } = await world();
+  const edges = chain(0, 3_000).reverse();
+  succeeded(await engine.transact({ plan: PATH_PLAN, changes: [inserts('s:e', 2, edges)] }));
+  const gone = edges.filter((_, index) => index % 3 === 0);
+  succeeded(await engine.transact({ changes: [deletes('s:e', 2, gone)] }));
+  for (const base of [true, false]) {
+    const sorted = decodeRows(await engine.rows('s:e', { base }));
+    const found = decodeRows(await engine.rows('s:e', { base, inAnyOrder: true }));
+    assert.notDeepEqual(found, sorted, 'they are not sorted in vain');
+    const byNode = (a: Row, b: Row): number => Number((a[0] as bigint) - (b[0] as bigint));
+    assert.deepEqual(found.toSorted(byNode), sorted);
+  }
+});

@@ -7,8 +7,8 @@ import { randomFrom } from '../support/random.ts';
 
 const DIRECTORY = '/data/checkpoints';
 
-function storeOn(disk: FaultyDisk): CheckpointStore {
-  return new CheckpointStore(disk.attach(), DIRECTORY);
+function storeOn(disk: FaultyDisk, heldBytesMax?: number): CheckpointStore {
+  return new CheckpointStore(disk.attach(), DIRECTORY, heldBytesMax);
 }
 
 function* chunksOf(revision: number): Generator<Uint8Array> {
@@ -64,24 +64,41 @@ test('an empty checkpoint and one of a single huge chunk', async () => {
   assert.equal(bytes, huge.length);
 });
 
-test('any damage to the newest is reported and the one before it is used', async () => {
+for (const [how, heldBytesMax] of [
+  ['read once', undefined],
+  ['read twice', 0],
+] as const) {
+  test(`any damage to the newest is reported and the one before it is used, ${how}`, async () => {
+    const disk = new FaultyDisk();
+    const store = storeOn(disk, heldBytesMax);
+    await store.save(1, chunksOf(1));
+    const { file, bytes } = await store.save(2, chunksOf(2));
+    const random = randomFrom(77);
+    const original = disk.peek(file);
+    for (let round = 0; round < 150; round++) {
+      const at = round < 50 ? round : random.int(bytes);
+      disk.damage(file, at, Uint8Array.of((original[at] as number) ^ (1 << random.int(8))));
+      assert.deepEqual(await loaded(store), { revision: 1, damaged: [file] }, `byte ${at}`);
+      disk.damage(file, at, original.subarray(at, at + 1));
+    }
+    assert.deepEqual(await loaded(store), { revision: 2, damaged: [] });
+    for (const length of [0, 10, 28, 40, bytes - 1]) {
+      disk.cutShort(file, length);
+      assert.deepEqual(await loaded(store), { revision: 1, damaged: [file] }, `${length} bytes`);
+    }
+  });
+}
+
+test('a checkpoint that may be held is read at one stroke, a larger one piece by piece', async () => {
   const disk = new FaultyDisk();
-  const store = storeOn(disk);
-  await store.save(1, chunksOf(1));
-  const { file, bytes } = await store.save(2, chunksOf(2));
-  const random = randomFrom(77);
-  const original = disk.peek(file);
-  for (let round = 0; round < 150; round++) {
-    const at = round < 50 ? round : random.int(bytes);
-    disk.damage(file, at, Uint8Array.of((original[at] as number) ^ (1 << random.int(8))));
-    assert.deepEqual(await loaded(store), { revision: 1, damaged: [file] }, `byte ${at}`);
-    disk.damage(file, at, original.subarray(at, at + 1));
-  }
-  assert.deepEqual(await loaded(store), { revision: 2, damaged: [] });
-  for (const length of [0, 10, 28, 40, bytes - 1]) {
-    disk.cutShort(file, length);
-    assert.deepEqual(await loaded(store), { revision: 1, damaged: [file] }, `${length} bytes`);
-  }
+  const { bytes } = await storeOn(disk).save(3, chunksOf(3));
+  const readsWith = async (heldBytesMax: number): Promise<number> => {
+    const before = disk.calls.get('read') ?? 0;
+    assert.deepEqual(await loaded(storeOn(disk, heldBytesMax)), { revision: 3, damaged: [] });
+    return (disk.calls.get('read') ?? 0) - before;
+  };
+  assert.equal(await readsWith(bytes), 1);
+  assert.ok((await readsWith(bytes - 1)) > 2);
 });
 
 test('a format that is not known stops', async () => {

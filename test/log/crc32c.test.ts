@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { crc32c } from '../../host/log/crc32c.ts';
+import { crc32c, crc32cJoined } from '../../host/log/crc32c.ts';
 import { randomFrom } from '../support/random.ts';
 
 test('crc32c gives the values of RFC 3720, B.4', () => {
@@ -23,4 +23,15 @@ test('crc32c goes on from any point, and over any range', () => {
     assert.equal(crc32c(bytes, crc32c(bytes, 0, 0, cut), cut), crc32c(bytes));
     assert.equal(crc32c(bytes, 0, cut), crc32c(bytes.slice(cut)));
   }
+});
+
+test('the checksum of two pieces is made of theirs, whatever their lengths', () => {
+  const random = randomFrom(12);
+  const bytes = random.bytes(70_000);
+  for (const cut of [0, 1, 2, 3, 7, 8, 255, 256, 4_097, 65_536, 69_999, 70_000]) {
+    const [first, second] = [crc32c(bytes, 0, 0, cut), crc32c(bytes, 0, cut)];
+    assert.equal(crc32cJoined(first, second, bytes.length - cut), crc32c(bytes), `cut at ${cut}`);
+  }
+  const [first, second] = [crc32c(bytes, 0, 0, 9), crc32c(bytes, 0, 9)];
+  assert.notEqual(crc32cJoined(first, second, bytes.length - 8), crc32c(bytes));
 });

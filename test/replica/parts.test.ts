@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BatchIds } from '../../host/replica/batch-ids.ts';
-import { Births } from '../../host/replica/births.ts';
+import { Births, keyedRows } from '../../host/replica/births.ts';
 import { blockDifference } from '../../host/replica/block-difference.ts';
 import { retryRevision } from '../../host/replica/failures.ts';
 import { checkRows, findMisfit } from '../../host/replica/row-check.ts';
-import { emptyBlock } from '../../host/value/row-block.ts';
+import { emptyBlock, encodeRows } from '../../host/value/row-block.ts';
 import type { ColumnType } from '../../host/compiler/stratified.ts';
 import type { Value } from '../../host/value/value.ts';
 import { code, ints, rows, shown } from '../support/replica-world.ts';
@@ -78,13 +78,50 @@ test('the digest of births depends on rows and revisions, not on the order', () 
   gone.apply({ table: 'execute:a', insert: emptyBlock(1), delete: ints(3) }, 9);
   assert.equal(gone.digest(), digest);
   const restored = new Births();
-  for (const table of gone.tables()) restored.restore(table, gone.rows(table));
+  for (const table of gone.tables()) {
+    const rows = gone.rows(table);
+    const keys = Buffer.from(rows.map(([key]) => key).join(''), 'latin1');
+    let end = 0;
+    const ends = rows.map(([key]) => (end += key.length));
+    restored.restore(
+      table,
+      keys,
+      ends,
+      rows.map(([, revision]) => revision),
+    );
+  }
   assert.equal(restored.digest(), digest);
   assert.ok(restored.covers('execute:a', ints(1, 2)));
   assert.ok(!restored.covers('execute:a', ints(1, 3)));
   assert.equal(restored.of('execute:a', ints(2)), 6);
   restored.dropTable('execute:a');
   assert.equal(restored.digest(), 0);
+});
+
+test('the digest of births is the same in every version', () => {
+  const births = new Births();
+  const rows = encodeRows(2, [
+    [300n, 'grün'],
+    [-1n, 'x'.repeat(300)],
+    [2n ** 40n, null],
+  ]);
+  births.apply({ table: 'execute:svc:späte', insert: rows, delete: emptyBlock(2) }, 12_345);
+  assert.equal(births.digest(), 2_871_513_464);
+  births.apply({ table: 'execute:b', insert: ints(7, 255), delete: emptyBlock(1) }, 1);
+  assert.equal(births.digest(), 2_803_576_168);
+});
+
+test('keys of births are the bytes of the rows, however many share a string', () => {
+  const rows = encodeRows(
+    1,
+    Array.from({ length: 400 }, (_, index) => ['é'.repeat(index === 200 ? 9_000 : index % 50)]),
+  );
+  const found = [...keyedRows(rows)];
+  assert.equal(found.length, 400);
+  for (const { key, from, to } of found) {
+    assert.deepEqual(Buffer.from(key, 'latin1'), Buffer.from(rows.bytes.subarray(from, to)));
+  }
+  assert.equal(found.at(-1)?.to, rows.bytes.length);
 });
 
 test('the difference of two blocks keeps the order', () => {
