@@ -7,12 +7,12 @@ import { ownerNameProblem } from './catalog.ts';
 import type { Catalog } from './catalog.ts';
 import { changingActions } from './changing-actions.ts';
 import type { ChangingArgument } from './changing-actions.ts';
+import { CompileMemory } from './compile-memory.ts';
 import { declareTables } from './declare.ts';
 import type { ParsedPolicy } from './declare.ts';
 import { dependencyGraph } from './dependency-graph.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
-import { parsePolicy } from './parser.ts';
 import { printExpression } from './printer.ts';
 import { limitProblems } from './plan-limits.ts';
 import { resolveRules } from './resolve.ts';
@@ -28,6 +28,8 @@ export interface CompileOptions {
    * definition.
    */
   readonly externalTables?: ReadonlySet<TableKey>;
+  /** Of former compilations, so that what did not change is not compiled again. */
+  readonly memory?: CompileMemory;
 }
 
 export interface Compilation {
@@ -38,10 +40,11 @@ export interface Compilation {
 }
 
 export function compile(catalog: Catalog, options: CompileOptions = {}): Compilation {
-  const policies = parsePolicies(catalog);
+  const memory = options.memory ?? new CompileMemory();
+  const policies = parsePolicies(catalog, memory);
   const registry = declareTables(policies, catalog.sources, options.externalTables ?? new Set());
   const tables = registry.finish();
-  const rules = policies.flatMap((policy) => resolveRules(policy, registry, policies));
+  const rules = policies.flatMap((policy) => resolveRules(policy, registry, policies, memory));
   const errorsTable = tables.findIndex((table) => tableKey(table) === 'system:errors');
   const graph = dependencyGraph(tables.length, rules, errorsTable);
   for (const cycle of strictCycles(graph)) reportCycle(cycle, rules, tables, policies);
@@ -57,7 +60,7 @@ export function compile(catalog: Catalog, options: CompileOptions = {}): Compila
 }
 
 /** In the order of their names; of several with one name the first. */
-function parsePolicies(catalog: Catalog): ParsedPolicy[] {
+function parsePolicies(catalog: Catalog, memory: CompileMemory): ParsedPolicy[] {
   const sorted = [...catalog.policies].sort((a, b) =>
     a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
   );
@@ -95,9 +98,10 @@ function parsePolicies(catalog: Catalog): ParsedPolicy[] {
         diagnostics,
       });
     } else {
-      parsed.push({ name, tree: parsePolicy(text, diagnostics), diagnostics });
+      parsed.push({ name, tree: memory.parse(name, text, diagnostics), diagnostics });
     }
   }
+  memory.keep(new Set(parsed.map((policy) => policy.name)));
   return parsed;
 }
 

@@ -85,6 +85,11 @@ export class DiagnosticList {
     this.#name = name;
   }
 
+  /** Errors and warnings. */
+  get count(): number {
+    return this.#found.length;
+  }
+
   get errorCount(): number {
     return this.#errorCount;
   }

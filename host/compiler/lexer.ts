@@ -50,8 +50,9 @@ const NUMBER_REST = /(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const EXPONENT = /(?:[eE][+-]?[0-9]+)?/y;
 const WORD_REST = /[A-Za-z0-9_]*/y;
 
-export function lex(text: string, diagnostics: DiagnosticList): Token[] {
-  return new Lexer(text, diagnostics).run();
+/** `start`: the beginning of a line, where no statement, string or comment is open. */
+export function lex(text: string, diagnostics: DiagnosticList, start = 0): Token[] {
+  return new Lexer(text, diagnostics, start).run();
 }
 
 class Lexer {
@@ -66,14 +67,15 @@ class Lexer {
   #depth = 0;
   #errorCount = 0;
 
-  constructor(text: string, diagnostics: DiagnosticList) {
+  constructor(text: string, diagnostics: DiagnosticList, start: number) {
     this.#text = text;
+    this.#at = start;
     this.#diagnostics = diagnostics;
     this.#errorCount = diagnostics.errorCount;
   }
 
   run(): Token[] {
-    if (this.#text.startsWith('\ufeff')) this.#at = 1;
+    if (this.#at === 0 && this.#text.startsWith('\ufeff')) this.#at = 1;
     while (this.#at < this.#text.length) this.#next();
     this.#push('end', '', this.#at);
     return this.#tokens;

@@ -9,6 +9,7 @@
  *   x + y             rules of `system:errors`, see failing-calls.ts
  */
 import { splitBody } from './body-parts.ts';
+import type { SplitBody } from './body-parts.ts';
 import {
   constant,
   printDefinition,
@@ -21,6 +22,7 @@ import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
 import { PlanBuilder } from './plan-builder.ts';
+import { PlanMemory } from './plan-memory.ts';
 import { tableKey } from './stratified.ts';
 import type {
   Aggregate,
@@ -45,8 +47,16 @@ const FACTS_PER_UNIT_MAX = 32_768;
 /** Table of a view by its name. */
 export const VIEW_PREFIX = '$view:';
 
-export function lower(program: StratifiedProgram, options: PlanOptions = {}): Plan {
-  return new Lowering(program, options).run();
+/** `memory`: of the plan before, so that what did not change is not planned again. */
+export function lower(
+  program: StratifiedProgram,
+  options: PlanOptions = {},
+  memory: PlanMemory = new PlanMemory(),
+): Plan {
+  for (;;) {
+    const plan = new Lowering(program, options, memory).run();
+    if (plan !== undefined) return plan;
+  }
 }
 
 class Lowering {
@@ -59,14 +69,16 @@ class Lowering {
   #errors: number | undefined;
   #areErrorsDone = false;
 
-  constructor(program: StratifiedProgram, options: PlanOptions) {
+  constructor(program: StratifiedProgram, options: PlanOptions, memory: PlanMemory) {
     this.#program = program;
     this.#options = options;
-    this.#builder = new PlanBuilder(options.batchOnly === true, options.sizes ?? new Map());
+    const sizes = options.sizes ?? new Map<TableKey, number>();
+    this.#builder = new PlanBuilder(options.batchOnly === true, sizes, memory);
     this.#relations = program.tables.map((table) => this.#tableRelation(table));
   }
 
-  run(): Plan {
+  /** Undefined where the program has to be planned once more, see `PlanMemory`. */
+  run(): Plan | undefined {
     const isErrors = (index: number): boolean => this.#relations[index] === this.#errors;
     const derived = new Set(this.#program.strata.flatMap((stratum) => stratum.tables));
     for (const [index, relation] of this.#relations.entries()) {
@@ -82,14 +94,10 @@ class Lowering {
     }
     this.#finishErrors();
     for (const view of this.#options.views ?? []) this.#lowerView(view.name, view.query);
-    const { relations, units } = this.#builder.finish();
-    return {
-      program: this.#program,
-      options: this.#options,
-      relations,
-      units,
-      tables: this.#builder.tables,
-    };
+    const finished = this.#builder.finish();
+    if (finished === undefined) return undefined;
+    const [program, options] = [this.#program, this.#options];
+    return { program, options, ...finished, tables: this.#builder.tables };
   }
 
   #tableRelation(table: Table): number {
@@ -168,8 +176,8 @@ class Lowering {
   }
 
   #splitRule(rule: CoreRule, component?: ReadonlySet<number>): CoreRule {
-    const split = splitBody(rule, (relation) => component?.has(relation) === true);
-    if (split === undefined) return rule;
+    const split = this.#split(rule, component);
+    if (split === null) return rule;
     const owner = this.#builder.tableOf(rule.head);
     // Parts that differ in the names of their variables only ask the same.
     const atoms = new Map<string, CoreAtom>();
@@ -178,6 +186,15 @@ class Lowering {
       atoms.set(`${atom.relation}:${variablesOf(atom).join()}`, atom);
     }
     return { ...rule, body: [...split.rest, ...atoms.values()] };
+  }
+
+  #split(rule: CoreRule, component: ReadonlySet<number> | undefined): SplitBody | null {
+    const entry = this.#builder.ruleEntry(rule, component);
+    if (entry.split === undefined) {
+      const isMember = (relation: number): boolean => component?.has(relation) === true;
+      entry.split = splitBody(rule, isMember) ?? null;
+    }
+    return entry.split;
   }
 
   /**

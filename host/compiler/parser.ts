@@ -28,11 +28,18 @@ import type {
   PolicyTree,
   QueryTree,
   RuleNode,
+  SharedStatements,
   StatementNode,
 } from './syntax-tree.ts';
 
-export function parsePolicy(text: string, diagnostics: DiagnosticList): PolicyTree {
-  return new Parser(lex(text, diagnostics), diagnostics).policy();
+/** `shared`: what the text begins with, read before. */
+export function parsePolicy(
+  text: string,
+  diagnostics: DiagnosticList,
+  shared: SharedStatements = NOTHING_SHARED,
+): PolicyTree {
+  const tokens = lex(text, diagnostics, shared.end);
+  return new Parser(tokens, diagnostics).policy(shared.statements);
 }
 
 /** A body, with an optional `.`, `;` or `?` behind it. Undefined if it cannot be read. */
@@ -40,6 +47,7 @@ export function parseQuery(text: string, diagnostics: DiagnosticList): QueryTree
   return new Parser(lex(text, diagnostics), diagnostics).query();
 }
 
+const NOTHING_SHARED: SharedStatements = { statements: [], end: 0 };
 const OPERATORS = new Set(['+', '-', '*', '/', '%']);
 
 class Parser extends AtomParser {
@@ -48,8 +56,8 @@ class Parser extends AtomParser {
     return this.takeComments((comment) => comment.sameLine);
   }
 
-  policy(): PolicyTree {
-    const statements: StatementNode[] = [];
+  policy(shared: readonly StatementNode[]): PolicyTree {
+    const statements = [...shared];
     while (this.token.kind !== 'end') {
       if (statements.length >= STATEMENTS_MAX) {
         this.diagnostics.error(

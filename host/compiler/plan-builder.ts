@@ -4,6 +4,7 @@ import { printDefinition } from './core-rule.ts';
 import type { CoreLiteral, CoreRule } from './core-rule.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { AggregatePlan, PlanRelation, Unit, Version, View } from './plan.ts';
+import type { IndexRequest, PlanMemory, RuleEntry } from './plan-memory.ts';
 import type { TableKey } from './stratified.ts';
 import { buildVersion } from './version-builder.ts';
 import type { VersionRequest } from './version-builder.ts';
@@ -15,27 +16,40 @@ const CLOSURE_FACTOR = 10;
 
 interface RelationDraft {
   readonly name: string;
+  /** Its number and size, as text. */
+  readonly key: string;
   readonly arity: number;
   readonly table: TableKey;
   /** Rows that it has or is expected to have. */
   readonly size: number;
   ranked: boolean;
   fingerprint: string;
+  /** Columns of each; kept from plan to plan. */
   readonly indexes: number[][];
+  /** By place: some version of this plan uses the index. */
+  readonly isUsed: boolean[];
+  usedCount: number;
 }
 
 export class PlanBuilder {
   readonly tables = new Map<TableKey, number>();
   readonly #isBatchOnly: boolean;
   readonly #sizes: ReadonlyMap<TableKey, number>;
+  readonly #memory: PlanMemory;
+  /** By number. */
   readonly #relations: RelationDraft[] = [];
   readonly #byName = new Map<string, number>();
   readonly #units: Unit[] = [];
+  readonly #entries = new Map<CoreRule, RuleEntry>();
+  /** Indexes asked for since the versions of a rule were begun. */
+  #requests: IndexRequest[] = [];
 
   /** `sizes`: rows of tables, where known. */
-  constructor(isBatchOnly: boolean, sizes: ReadonlyMap<TableKey, number>) {
+  constructor(isBatchOnly: boolean, sizes: ReadonlyMap<TableKey, number>, memory: PlanMemory) {
     this.#isBatchOnly = isBatchOnly;
     this.#sizes = sizes;
+    this.#memory = memory;
+    memory.begin();
   }
 
   addTable(key: TableKey, arity: number): number {
@@ -46,9 +60,21 @@ export class PlanBuilder {
 
   /** `expected`: rows that it may have at most, for the order of joins. */
   addAuxiliary(name: string, arity: number, table: TableKey, expected = UNKNOWN_SIZE): number {
-    const number = this.#relations.length;
+    if (this.#byName.has(name)) throw new Error(`two relations are named \`${name}\``);
+    const number = this.#memory.numberOf(name);
     const size = this.#sizes.get(name) ?? expected;
-    this.#relations.push({ name, arity, table, size, ranked: false, fingerprint: '', indexes: [] });
+    this.#relations[number] = {
+      name,
+      key: `${number}/${size}`,
+      arity,
+      table,
+      size,
+      ranked: false,
+      fingerprint: '',
+      indexes: this.#memory.placesOf(number),
+      isUsed: [],
+      usedCount: 0,
+    };
     this.#byName.set(name, number);
     return number;
   }
@@ -75,17 +101,19 @@ export class PlanBuilder {
    * fill, the one by most of the columns, or undefined.
    */
   index(relation: number, columns: readonly number[]): number | undefined {
-    const { indexes } = this.#draft(relation);
-    const found = indexes.findIndex((one) => isSame(one, columns));
-    if (found >= 0) return found;
-    if (indexes.length < TABLE_INDEXES_MAX) return indexes.push([...columns]) - 1;
-    let best: number | undefined;
-    let most = 0;
-    for (const [place, one] of indexes.entries()) {
-      if (one.length <= most || !one.every((column) => columns.includes(column))) continue;
-      [best, most] = [place, one.length];
+    const draft = this.#draft(relation);
+    const { indexes, isUsed } = draft;
+    let place: number | undefined = indexes.findIndex((one) => isSame(one, columns));
+    if (isUsed[place] !== true) {
+      if (draft.usedCount >= TABLE_INDEXES_MAX) place = bestOf(indexes, isUsed, columns);
+      else {
+        if (place < 0) place = indexes.push([...columns]) - 1;
+        isUsed[place] = true;
+        draft.usedCount++;
+      }
     }
-    return best;
+    this.#requests.push({ relation, columns, place });
+    return place;
   }
 
   indexColumns(relation: number, index: number): readonly number[] {
@@ -99,20 +127,26 @@ export class PlanBuilder {
 
   addCounting(relation: number, rules: readonly CoreRule[]): void {
     this.#draft(relation).fingerprint = this.#fingerprint(rules, new Map());
-    const versions = rules.flatMap((rule) => this.#countingVersions(rule));
+    const versions = rules.flatMap((rule) =>
+      this.#remembered(this.ruleEntry(rule), () => this.#countingVersions(rule)),
+    );
     this.#units.push({ kind: 'counting', relations: [relation], versions });
   }
 
   addRecursive(members: readonly number[], rules: readonly CoreRule[]): void {
     const local = new Map(members.map((member, index) => [member, `#${index}`]));
-    const shared = this.#fingerprint(rules, local);
+    const inComponent = new Set(members);
+    const shared = this.#fingerprint(rules, local, inComponent);
     for (const [index, member] of members.entries()) {
       const draft = this.#draft(member);
       draft.ranked = !this.#isBatchOnly;
       draft.fingerprint = `${shared}#${index}`;
     }
-    const inComponent = new Set(members);
-    const versions = rules.flatMap((rule) => this.#recursiveVersions(rule, inComponent));
+    const versions = rules.flatMap((rule) =>
+      this.#remembered(this.ruleEntry(rule, inComponent), () =>
+        this.#recursiveVersions(rule, inComponent),
+      ),
+    );
     this.#units.push({ kind: 'recursive', relations: members, versions });
   }
 
@@ -125,20 +159,59 @@ export class PlanBuilder {
   }
 
   /**
+   * What the memory has of a rule, by a text of all that its versions depend on. What
+   * `buildVersion` is told of relations stands in it or is asked through `index`.
+   */
+  ruleEntry(rule: CoreRule, members?: ReadonlySet<number>): RuleEntry {
+    const known = this.#entries.get(rule);
+    if (known !== undefined) return known;
+    const nameOf = (relation: number): string => this.#draft(relation).key;
+    const definition = printDefinition(rule.headTerms, rule.body, nameOf);
+    const kind = this.#isBatchOnly ? 'batch' : 'kept';
+    const within = members === undefined ? '' : [...members].join();
+    const head = `${nameOf(rule.head)} ${rule.variableCount}`;
+    const entry = this.#memory.rule(`${kind} ${within} ${head} ${definition}`);
+    this.#entries.set(rule, entry);
+    return entry;
+  }
+
+  /** The versions of a rule as of the last plan, if its indexes are where they were. */
+  #remembered(entry: RuleEntry, make: () => Version[]): readonly Version[] {
+    const { planned } = entry;
+    if (planned?.requests.every((one) => this.index(one.relation, one.columns) === one.place)) {
+      return planned.versions;
+    }
+    this.#requests = [];
+    const versions = make();
+    entry.planned = { versions, requests: this.#requests };
+    this.#requests = [];
+    return versions;
+  }
+
+  /**
    * Tables keep their key as name. An auxiliary relation is named after its definition, so that the
    * next plan finds it again wherever its rule stands then; equal definitions are told apart by a
-   * number.
+   * number. Undefined where relations or indexes have got other numbers since the last plan: the
+   * program has to be planned once more.
    */
-  finish(): { relations: PlanRelation[]; units: Unit[] } {
+  finish(): { relations: PlanRelation[]; units: Unit[] } | undefined {
+    const isUsed = (relation: number): boolean[] => this.#draft(relation).isUsed;
+    if (this.#memory.settle(this.#byName, isUsed)) return undefined;
     const seen = new Map<string, number>();
-    const relations = this.#relations.map((draft): PlanRelation => {
-      if (this.tables.has(draft.name)) return draft;
-      const kind = draft.name.slice(0, draft.name.indexOf(':'));
-      const base = `${kind}:${draft.fingerprint}`;
-      const copies = seen.get(base) ?? 0;
-      seen.set(base, copies + 1);
-      return { ...draft, name: `${base}~${copies}` };
-    });
+    const relations: PlanRelation[] = [];
+    for (const number of this.#byName.values()) {
+      const draft = this.#draft(number);
+      const { name: label, arity, ranked, fingerprint: definition, table } = draft;
+      const indexes = this.#memory.placesOf(number).slice();
+      let name = label;
+      if (!this.tables.has(label)) {
+        const base = `${label.slice(0, label.indexOf(':'))}:${definition}`;
+        const copies = seen.get(base) ?? 0;
+        seen.set(base, copies + 1);
+        name = `${base}~${copies}`;
+      }
+      relations[number] = { name, arity, ranked, fingerprint: definition, indexes, table };
+    }
     return { relations, units: this.#units };
   }
 
@@ -149,17 +222,39 @@ export class PlanBuilder {
   }
 
   /** Definition of a unit: its rules with the definitions of what they read in place of names. */
-  #fingerprint(rules: readonly CoreRule[], local: ReadonlyMap<number, string>): string {
+  #fingerprint(
+    rules: readonly CoreRule[],
+    local: ReadonlyMap<number, string>,
+    members?: ReadonlySet<number>,
+  ): string {
+    let text = this.#isBatchOnly ? 'batch' : 'maintained';
+    for (const rule of rules) text += `\n${this.#ruleHash(rule, local, members)}`;
+    return fingerprint(text);
+  }
+
+  #ruleHash(
+    rule: CoreRule,
+    local: ReadonlyMap<number, string>,
+    members: ReadonlySet<number> | undefined,
+  ): string {
+    const { head, headTerms, body } = rule;
+    const headName = local.get(head) ?? '';
+    const reads = [headName];
+    for (const literal of body) {
+      if (literal.kind !== 'atom') continue;
+      const { name, fingerprint: definition } = this.#draft(literal.relation);
+      reads.push(this.tables.has(name) ? name : '', local.get(literal.relation) ?? definition);
+    }
+    const entry = this.ruleEntry(rule, members);
+    if (entry.hash !== undefined && isSame(entry.hash.reads, reads)) return entry.hash.hash;
     const nameOf = (relation: number): string => {
       const draft = this.#draft(relation);
       const name = this.tables.has(draft.name) ? `${draft.name}=` : '';
       return local.get(relation) ?? name + draft.fingerprint;
     };
-    let text = this.#isBatchOnly ? 'batch' : 'maintained';
-    for (const { head, headTerms, body } of rules) {
-      text += `\n${local.get(head) ?? ''}${printDefinition(headTerms, body, nameOf)}`;
-    }
-    return fingerprint(text);
+    const hash = fingerprint(`${headName}${printDefinition(headTerms, body, nameOf)}`);
+    entry.hash = { reads, hash };
+    return hash;
   }
 
   #countingVersions(rule: CoreRule): Version[] {
@@ -225,8 +320,23 @@ export class PlanBuilder {
   }
 }
 
-function isSame(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((column, place) => column === b[place]);
+/** The place of the used index by most of the columns. */
+function bestOf(
+  indexes: readonly (readonly number[])[],
+  isUsed: readonly boolean[],
+  columns: readonly number[],
+): number | undefined {
+  let best: number | undefined;
+  let most = 0;
+  for (const [place, one] of indexes.entries()) {
+    if (isUsed[place] !== true || one.length <= most) continue;
+    if (one.every((column) => columns.includes(column))) [best, most] = [place, one.length];
+  }
+  return best;
+}
+
+function isSame<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((one, place) => one === b[place]);
 }
 
 function atomPositions(body: readonly CoreLiteral[]): number[] {

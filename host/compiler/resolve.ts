@@ -3,12 +3,13 @@
  * do wrong.
  */
 import { isAggregate, isBuiltinName } from './builtins.ts';
+import type { CompileMemory } from './compile-memory.ts';
 import { headTable } from './declare.ts';
 import type { ParsedPolicy } from './declare.ts';
 import { ARITY_MAX } from '../limits.ts';
 import { nearestName } from './nearest-name.ts';
 import { PolicyScope } from './policy-scope.ts';
-import { printExpression, printName, printRule } from './printer.ts';
+import { printExpression, printName } from './printer.ts';
 import { BodyResolver } from './resolve-body.ts';
 import { orderBody, unboundVariables } from './safety.ts';
 import type { BodyOrder } from './safety.ts';
@@ -22,6 +23,7 @@ export function resolveRules(
   policy: ParsedPolicy,
   registry: TableRegistry,
   policies: readonly ParsedPolicy[],
+  memory: CompileMemory,
 ): Rule[] {
   const scope = new PolicyScope(policy, registry, policies);
   const seen = new Map<string, number>();
@@ -31,7 +33,7 @@ export function resolveRules(
   for (const node of policy.tree.statements) {
     if (node.kind !== 'rule') continue;
     ordinal++;
-    const text = printRule(node);
+    const text = memory.print(node);
     const first = seen.get(text);
     if (first !== undefined) {
       const { line } = policy.diagnostics.source.position(first);
@@ -45,9 +47,17 @@ export function resolveRules(
     }
     seen.set(text, node.span.start);
     const follows = joinable !== undefined && !joinable.terminated && node.sharesLine;
-    const rule = new RuleResolver(node, text, ordinal, scope, follows).resolve();
-    if (rule !== undefined) rules.push(rule);
     joinable = node;
+    const known = memory.find(node, ordinal, scope);
+    if (known !== undefined) {
+      rules.push(known);
+      continue;
+    }
+    const before = policy.diagnostics.count;
+    const rule = new RuleResolver(node, text, ordinal, scope, follows).resolve();
+    if (rule === undefined) continue;
+    rules.push(rule);
+    if (policy.diagnostics.count === before) memory.note(node, rule, scope);
   }
   return rules;
 }

@@ -134,6 +134,13 @@ export interface PolicyTree {
   readonly hasErrors: boolean;
 }
 
+/** Statements at the beginning of a text that are known from another one. */
+export interface SharedStatements {
+  readonly statements: readonly StatementNode[];
+  /** Where they end: the beginning of a line. */
+  readonly end: number;
+}
+
 export interface QueryTree {
   readonly body: readonly LiteralNode[];
   readonly span: Span;

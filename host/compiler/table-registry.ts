@@ -47,6 +47,8 @@ export class TableRegistry {
   readonly #sources = new Set<string>();
   /** Sources whose tables are all known. */
   readonly #complete = new Set<string>();
+  /** By number, once they have one. */
+  readonly #numbered: TableEntry[] = [];
   readonly #external: ReadonlySet<TableKey>;
   #suggestions = 0;
   #namesByOwner: Map<string, string[]> | undefined;
@@ -84,6 +86,11 @@ export class TableRegistry {
 
   get(owner: string, name: string): TableEntry | undefined {
     return this.#entries.get(`${owner}:${name}`);
+  }
+
+  /** By the number that `finish` gave it. */
+  at(index: number): TableEntry | undefined {
+    return this.#numbered[index];
   }
 
   /** A declaration in a policy's text. A source that has one is complete. */
@@ -125,6 +132,7 @@ export class TableRegistry {
       const entry = this.#entries.get(key);
       if (entry === undefined) throw new Error('a key of the map');
       entry.index = index;
+      this.#numbered[index] = entry;
       const shape = entry.referencedWidth + entry.referencedColumns.size;
       entry.arity ??= Math.min(shape, ARITY_MAX);
       const { owner, name, arity, columns } = entry;

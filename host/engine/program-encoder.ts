@@ -72,10 +72,13 @@ export function encodeProgram(
 }
 
 class ProgramEncoder {
-  readonly #words: number[] = [];
+  #words = new Uint32Array(1 << 12);
+  #wordCount = 0;
   readonly #constants = new Map<Value, number>();
 
   encode(relations: readonly EncodedRelation[], units: readonly EncodedUnit[]): Uint8Array {
+    // Filled in when the counts are known.
+    const header = this.#claim(HEADER_WORDS);
     for (const { handle, indexes } of relations) {
       this.#put(handle, indexes.length);
       for (const columns of indexes) this.#put(columns.length, ...columns);
@@ -83,32 +86,39 @@ class ProgramEncoder {
     for (const { unit, isFresh } of units) this.#putUnit(unit, isFresh);
     const constants = [...this.#constants.keys()].map((value) => [value]);
     const { bytes } = encodeRows(1, constants);
-    const header = [
-      abi.PROGRAM_MAGIC,
-      abi.ABI_VERSION,
-      0,
-      relations.length,
-      constants.length,
-      bytes.length,
-      units.length,
-    ];
-    const wordCount = header.length + this.#words.length;
-    header[2] = wordCount;
-    const program = new Uint8Array(wordCount * 4 + bytes.length);
-    const view = new DataView(program.buffer);
-    let at = 0;
-    for (const words of [header, this.#words]) {
-      for (const word of words) {
-        view.setUint32(at, word, true);
-        at += 4;
-      }
-    }
-    program.set(bytes, at);
+    this.#words.set(
+      [
+        abi.PROGRAM_MAGIC,
+        abi.ABI_VERSION,
+        this.#wordCount,
+        relations.length,
+        constants.length,
+        bytes.length,
+        units.length,
+      ],
+      header,
+    );
+    const program = new Uint8Array(this.#wordCount * 4 + bytes.length);
+    program.set(littleEndian(this.#words.subarray(0, this.#wordCount)));
+    program.set(bytes, this.#wordCount * 4);
     return program;
   }
 
+  /** The place of so many more words. */
+  #claim(count: number): number {
+    const at = this.#wordCount;
+    this.#wordCount += count;
+    if (this.#wordCount > this.#words.length) {
+      const grown = new Uint32Array(Math.max(this.#words.length * 2, this.#wordCount));
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    return at;
+  }
+
   #put(...words: number[]): void {
-    for (const word of words) this.#words.push(word);
+    const at = this.#claim(words.length);
+    this.#words.set(words, at);
   }
 
   #constant(value: Value): number {
@@ -133,16 +143,50 @@ class ProgramEncoder {
     for (const one of plan.aggregates) this.#put(AGGREGATES[one.function], one.column);
   }
 
+  /** All but the numbers of its constants is the same in every program. */
   #putVersion(version: Version): void {
-    this.#put(PURPOSES[version.purpose], version.head, version.source ?? NONE);
-    const polarity = version.isNegative ? abi.POLARITY_NEGATIVE : abi.POLARITY_POSITIVE;
-    this.#put(polarity, Number(version.inComponent), Number(version.isExit));
-    this.#put(version.registerCount, version.rankCount, version.constants.length);
-    for (const one of version.constants) this.#put(one.register, this.#constant(one.value));
-    const code = encodeSteps(version.steps);
-    this.#put(code.length, ...code);
+    let words = encodedVersions.get(version);
+    if (words === undefined) encodedVersions.set(version, (words = encodeVersion(version)));
+    const at = this.#claim(words.length);
+    this.#words.set(words, at);
+    for (const [place, { value }] of version.constants.entries()) {
+      this.#words[at + VERSION_WORDS + place * 2 + 1] = this.#constant(value);
+    }
   }
 }
+
+const HEADER_WORDS = 7;
+/** Words of a version before its constants. */
+const VERSION_WORDS = 9;
+/** Versions stay from plan to plan, and so do their words. */
+const encodedVersions = new WeakMap<Version, Uint32Array>();
+
+function encodeVersion(version: Version): Uint32Array {
+  const code = encodeSteps(version.steps);
+  const polarity = version.isNegative ? abi.POLARITY_NEGATIVE : abi.POLARITY_POSITIVE;
+  const head = [
+    PURPOSES[version.purpose],
+    version.head,
+    version.source ?? NONE,
+    polarity,
+    Number(version.inComponent),
+    Number(version.isExit),
+    version.registerCount,
+    version.rankCount,
+    version.constants.length,
+  ];
+  const constants = version.constants.flatMap(({ register }) => [register, 0]);
+  return Uint32Array.from([...head, ...constants, code.length, ...code]);
+}
+
+function littleEndian(words: Uint32Array): Uint8Array {
+  const view = new DataView(words.buffer, words.byteOffset, words.byteLength);
+  if (!IS_LITTLE_ENDIAN)
+    for (const [at, word] of words.entries()) view.setUint32(at * 4, word, true);
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** Word 0 is where the outermost step goes back to; `back` is the last step that iterates. */
 function encodeSteps(steps: readonly Step[]): number[] {

@@ -4,7 +4,7 @@
  * scratch.
  */
 import * as abi from '../../engine-as/abi.ts';
-import type { Plan, PlanRelation, Unit } from '../compiler/plan.ts';
+import type { Plan, PlanRelation, Unit, Version } from '../compiler/plan.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { Core } from './core.ts';
 import { outOfMemory } from './core.ts';
@@ -73,19 +73,28 @@ function keptRelations(plan: Plan, former: Binding | undefined): Map<number, Bou
     const known = former?.byName.get(relation.name);
     if (known !== undefined && isSame(known.relation, relation)) kept.set(number, known);
   }
+  const isKept = (one: number): boolean => kept.has(one);
+  const isReadKept = ({ versions, aggregate }: Unit): boolean =>
+    versions.every((version) => readBy(version).every(isKept)) &&
+    (aggregate === undefined || isKept(aggregate.input));
   for (const unit of plan.units) {
-    if ([...unit.relations, ...readBy(unit)].every((one) => kept.has(one))) continue;
+    if (unit.relations.every(isKept) && isReadKept(unit)) continue;
     for (const one of unit.relations) kept.delete(one);
   }
   return kept;
 }
 
-function readBy({ versions, aggregate }: Unit): number[] {
-  const reads = versions.flatMap(({ source, steps }) => [
-    ...(source === undefined ? [] : [source]),
-    ...steps.flatMap((step) => ('relation' in step ? [step.relation] : [])),
-  ]);
-  return aggregate === undefined ? reads : [...reads, aggregate.input];
+/** Versions stay from plan to plan. */
+const readsOf = new WeakMap<Version, readonly number[]>();
+
+function readBy(version: Version): readonly number[] {
+  const known = readsOf.get(version);
+  if (known !== undefined) return known;
+  const reads = new Set(version.source === undefined ? [] : [version.source]);
+  for (const step of version.steps) if ('relation' in step) reads.add(step.relation);
+  const found = [...reads];
+  readsOf.set(version, found);
+  return found;
 }
 
 function isSame(a: PlanRelation, b: PlanRelation): boolean {
@@ -147,7 +156,10 @@ function isFreshUnit(
   bound: readonly BoundRelation[],
   fresh: ReadonlySet<number>,
 ): boolean {
-  const states = unit.relations.map((one) => fresh.has((bound[one] as BoundRelation).handle));
-  if (new Set(states).size > 1) throw new Error('a unit is neither fresh nor kept');
-  return states[0] === true;
+  const isFresh = (one: number): boolean => fresh.has((bound[one] as BoundRelation).handle);
+  const first = isFresh(unit.relations[0] as number);
+  if (unit.relations.some((one) => isFresh(one) !== first)) {
+    throw new Error('a unit is neither fresh nor kept');
+  }
+  return first;
 }

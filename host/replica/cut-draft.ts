@@ -245,9 +245,10 @@ export class CutDraft {
     }
     const roots = [...this.roots.values()].filter((root) => !written.has(root.policy));
     const catalog = this.#catalog(next, roots);
-    const { program, diagnostics } = compile(catalog);
+    const { memory } = this.compiled;
+    const { program, diagnostics } = compile(catalog, { memory });
     if (program === undefined) throw invalidPolicy('the policy', diagnostics);
-    const compiled = compiledProgram(catalog, program);
+    const compiled = compiledProgram(catalog, program, memory);
     await this.#checkStoredRows(compiled);
     this.policies.clear();
     for (const [name, policy] of next) this.policies.set(name, policy);
@@ -445,7 +446,7 @@ export class CutDraft {
 
   #recompile(): void {
     const catalog = this.#catalog(this.policies, [...this.roots.values()]);
-    this.compiled = compilePolicies(catalog);
+    this.compiled = compilePolicies(catalog, this.compiled.memory);
     for (const [policy, message] of this.compiled.invalid) {
       this.fail(policy, null, 'invalid_policy', message);
     }

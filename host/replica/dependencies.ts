@@ -1,13 +1,12 @@
 /** What a replica is made of. It reads no clock, no randomness and no disk but through these. */
-import type { Plan, PlanOptions, QueryPlan } from '../compiler/plan.ts';
-import type { StratifiedProgram } from '../compiler/stratified.ts';
+import type { Plan, QueryPlan } from '../compiler/plan.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { CheckpointStore } from '../log/checkpoint-store.ts';
 import type { Log } from '../log/log.ts';
 import type { Leases } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
 import type { NodeSettings, Suspect } from './peers.ts';
-import type { CompiledQuery } from './planner.ts';
+import type { CompiledQuery, Lower } from './planner.ts';
 import type { Phase } from './lifecycle.ts';
 import type { StartProgress } from './replica.ts';
 import type { Timer } from './revision-waiters.ts';
@@ -23,7 +22,7 @@ export interface FetchedCheckpoint {
 
 export interface ReplicaDependencies {
   readonly engine: Engine;
-  readonly lower: (program: StratifiedProgram, options: PlanOptions) => Plan;
+  readonly lower: Lower;
   readonly lowerQuery: (plan: Plan, query: CompiledQuery) => QueryPlan;
   readonly log: Log;
   readonly store: Store;

@@ -24,7 +24,7 @@ export async function dryRunPolicy(parts: DryRunParts, write: PolicyWrite): Prom
   const { program, diagnostics } = policies.diagnose([write]);
   if (program === undefined) return { diagnostics, deltas: [] };
   return await live.queue.run(async () => {
-    const compiled = compiledProgram(catalog, program);
+    const compiled = compiledProgram(catalog, program, fold.compiled.memory);
     const roots = new Map(fold.state.failures);
     roots.delete(write.name);
     const before = live.running.program;

@@ -5,6 +5,7 @@
  * What is in the log always applies. Where derived rows exceed a limit, the policy to blame is left
  * out and failed, and the cut is applied without it; only a lack of memory stops the fold.
  */
+import { PlanMemory } from '../compiler/plan-memory.ts';
 import { compileQuery } from '../compiler/query.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
@@ -77,6 +78,7 @@ export class Fold {
   readonly state: ReplicatedState;
   readonly #options: FoldOptions;
   #compiled: Compiled;
+  readonly #planMemory = new PlanMemory();
   #generation = 0;
   /** Rows of `system:sources` that the engine holds. */
   #sources: readonly Row[];
@@ -173,6 +175,7 @@ export class Fold {
       roots,
       views,
       watchAll,
+      memory: this.#planMemory,
       compileView: (text) => {
         const { query, diagnostics } = compileQuery(compiled.program, compiled.catalog, text);
         if (query === undefined) throw invalidPolicy('the query', diagnostics);

@@ -3,6 +3,7 @@
  * chosen whose deltas and digest count. Pure.
  */
 import type { Plan, PlanOptions } from '../compiler/plan.ts';
+import type { PlanMemory } from '../compiler/plan-memory.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import type {
   StratifiedProgram,
@@ -54,7 +55,7 @@ export class QueryBinder {
   }
 }
 
-export type Lower = (program: StratifiedProgram, options: PlanOptions) => Plan;
+export type Lower = (program: StratifiedProgram, options: PlanOptions, memory?: PlanMemory) => Plan;
 
 export interface Planned {
   readonly program: StratifiedProgram;
@@ -77,6 +78,8 @@ export interface PlanInput {
   readonly compileView: (text: string) => CompiledQuery;
   /** Watch every derived table as well: what a dry run reports. */
   readonly watchAll?: boolean;
+  /** Of the plan before. */
+  readonly memory?: PlanMemory;
 }
 
 export function planProgram(lower: Lower, input: PlanInput): Planned {
@@ -110,6 +113,7 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
       digest: reachableFromExecute(effective),
       views: kept.map(({ entry, query }) => ({ name: entry.name, query })),
     },
+    input.memory,
   );
   const bodies = [...effective.rules, ...kept.map(({ query }) => query)];
   const isTimed = readsNow(binder.tables, bodies);

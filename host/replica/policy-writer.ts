@@ -6,6 +6,7 @@
  * second waits until that version has come through the log, and helps it there if its writer seems
  * gone. A record that is on the topic twice counts once.
  */
+import { CompileMemory } from '../compiler/compile-memory.ts';
 import { compile } from '../compiler/compile.ts';
 import { CaucusError } from '../errors.ts';
 import { POLICY_PENDING_MS, POLICY_SETTLE_MS, POLICY_WRITE_TRIES } from '../limits.ts';
@@ -54,6 +55,7 @@ interface Base extends PolicyHead {
 }
 
 export class PolicyWriter {
+  readonly #memory = new CompileMemory();
   readonly #options: PolicyWriterOptions;
   /** One change at a time: each continues the chain of the one before. */
   readonly #queue = new SerialQueue();
@@ -126,7 +128,7 @@ export class PolicyWriter {
 
   /** The texts with their errors, as they would be after `writes`. */
   diagnose(writes: readonly PolicyWrite[]): ReturnType<typeof compile> {
-    return compile(this.catalogAfter(writes));
+    return compile(this.catalogAfter(writes), { memory: this.#memory });
   }
 
   catalogAfter(writes: readonly PolicyWrite[]): ReturnType<typeof catalogOf> {

@@ -5,6 +5,7 @@
 import { SYSTEM_TABLES } from '../compiler/catalog.ts';
 import type { Catalog } from '../compiler/catalog.ts';
 import { compile } from '../compiler/compile.ts';
+import { CompileMemory } from '../compiler/compile-memory.ts';
 import type { Diagnostic } from '../compiler/diagnostic.ts';
 import type { StratifiedProgram, Table, TableKey } from '../compiler/stratified.ts';
 import { tableKey } from '../compiler/stratified.ts';
@@ -18,16 +19,18 @@ export interface Compiled {
   /** Policies that had to be left out, with the first error of each. */
   readonly invalid: ReadonlyMap<string, string>;
   readonly shapes: ReadonlyMap<TableKey, TableShape>;
+  /** For the compilation after this one. */
+  readonly memory: CompileMemory;
 }
 
 /** Compiles what compiles; policies with errors are left out, one round after another. */
-export function compilePolicies(catalog: Catalog): Compiled {
+export function compilePolicies(catalog: Catalog, memory = new CompileMemory()): Compiled {
   const invalid = new Map<string, string>();
   for (;;) {
     const policies = catalog.policies.filter((policy) => !invalid.has(policy.name));
     const valid: Catalog = { policies, sources: catalog.sources };
-    const { program, diagnostics } = compile(valid);
-    if (program !== undefined) return compiledProgram(valid, program, invalid);
+    const { program, diagnostics } = compile(valid, { memory });
+    if (program !== undefined) return compiledProgram(valid, program, memory, invalid);
     const errors = errorsOf(diagnostics);
     for (const { source, message } of errors) {
       if (source !== undefined && !invalid.has(source)) invalid.set(source, message);
@@ -42,10 +45,11 @@ export function compilePolicies(catalog: Catalog): Compiled {
 export function compiledProgram(
   catalog: Catalog,
   compiled: StratifiedProgram,
+  memory: CompileMemory,
   invalid: ReadonlyMap<string, string> = new Map(),
 ): Compiled {
   const program = withBaseTables(catalog, compiled);
-  return { catalog, program, invalid, shapes: shapesOf(program) };
+  return { catalog, program, invalid, shapes: shapesOf(program), memory };
 }
 
 function withBaseTables(catalog: Catalog, program: StratifiedProgram): StratifiedProgram {
