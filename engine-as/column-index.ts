@@ -268,6 +268,48 @@ export function addToIndex(relation: Relation, index: ColumnIndex, id: u32, cell
   store<u32>(group, count + 1);
 }
 
+/**
+ * Adds rows of one key that are not there, whose positions have room; false without memory.
+ */
+export function addRowsToIndex(relation: Relation, index: ColumnIndex, ids: u32, count: u32): bool {
+  if (!index.ready && load<u32>(ids) >= index.builtTo) return true;
+  const cells = rowAddress(relation, load<u32>(ids)) + relation.cellsAt;
+  if (!reserveInIndex(index, cells)) return false;
+  addToIndex(relation, index, load<u32>(ids), cells);
+  if (count == 1) return true;
+  const group = groupAddress(index, findGroupId(relation, index, keyBuffer, hashKey(index, cells)));
+  const end = ids + (count << 2);
+  let at = ids + 4;
+  if (load<u32>(group) == 1) {
+    const chunk = createChunk(index, chunkRoom(count), 0);
+    appendToChunk(index, chunk, load<u32>(group, 4));
+    store<u32>(group, chunk, 4);
+    store<u32>(group, chunk, 8);
+  }
+  store<u32>(group, load<u32>(group) + count - 1);
+  let tail = load<u32>(group, 8);
+  while (at < end) {
+    let room = load<u32>(tail, 8) - load<u32>(tail, 12);
+    if (room == 0) {
+      const next = createChunk(index, chunkRoom((end - at) >> 2), tail);
+      store<u32>(tail, next);
+      store<u32>(group, next, 8);
+      tail = next;
+      room = load<u32>(next, 8);
+    }
+    const stop = min(end, at + (room << 2));
+    for (; at < stop; at += 4) appendToChunk(index, tail, load<u32>(at));
+  }
+  return true;
+}
+
+/** Places of a chunk for `count` ids: as growth one by one would have made them. */
+function chunkRoom(count: u32): u32 {
+  let room = FIRST_IDS;
+  while (room < count && room < CHUNK_IDS_MAX) room <<= 1;
+  return min(room, CHUNK_IDS_MAX);
+}
+
 /** Takes a row out; its cells are still in place. */
 export function removeFromIndex(relation: Relation, index: ColumnIndex, id: u32, cells: u32): void {
   if (!index.ready && id >= index.builtTo) return;

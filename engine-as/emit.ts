@@ -126,6 +126,31 @@ export function reviveRow(relation: Relation, id: u32, row: u32, rank: u32): u32
   return countNew(relation);
 }
 
+/** Counts LIVE rows that were appended as they are. */
+export function countAppended(relation: Relation, rows: u32, rank: u32): u32 {
+  derivations += rows;
+  relation.liveNew += rows;
+  if (rank > relation.maxRank) relation.maxRank = rank;
+  return memoryLow ? STATUS_OUT_OF_MEMORY : checkRows(relation);
+}
+
+/**
+ * A row that is not LIVE and that an evaluation over bits found: LIVE with its rank, and in the
+ * list of pending rows, but without that flag.
+ */
+export function placeNew(relation: Relation, cells: u32, rank: u32): u32 {
+  const hash = hashCells(cells, relation.arity);
+  const id = findOrInsert(relation, cells, hash);
+  if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  const row = rowAddress(relation, id);
+  if (!touch(relation, id, row) || !push(relation.pending, (id << 1) | 1))
+    return STATUS_OUT_OF_MEMORY;
+  store<u32>(row, load<u32>(row) | ROW_LIVE);
+  setRankAt(relation, row, rank);
+  derivations += 1;
+  return memoryLow ? STATUS_OUT_OF_MEMORY : countNew(relation);
+}
+
 function emitExitFresh(relation: Relation, cells: u32, hash: u32): u32 {
   const id = findOrInsert(relation, cells, hash);
   if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;

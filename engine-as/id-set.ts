@@ -14,6 +14,8 @@ import { allocateZeroed, release } from './memory';
 const SHARD_COUNT: u32 = 256;
 const SPLIT_AT: u32 = 0x6000;
 const FIRST_SLOTS: u32 = 8;
+/** Slots of each shard of a set that splits as it grows. */
+const SPLIT_SLOTS: u32 = 256;
 /** The answer of a search that found nothing. */
 export const NOT_FOUND: u32 = 0xffffffff;
 
@@ -102,11 +104,10 @@ function releaseShards(records: u32, count: u32): void {
   release(records, SHARD_COUNT * (offsetof<Shard>() as u32));
 }
 
-function split(set: IdSet): bool {
+function split(set: IdSet, slotsEach: u32): bool {
   const records = allocateZeroed(SHARD_COUNT * (offsetof<Shard>() as u32));
   if (records == 0) return false;
   const old = changetype<Shard>(set.shards as usize);
-  const slotsEach = (old.mask + 1) / (SHARD_COUNT >> 1);
   for (let i: u32 = 0; i < SHARD_COUNT; i++) {
     const shard = changetype<Shard>((records + i * (offsetof<Shard>() as u32)) as usize);
     if (!initShard(shard, slotsEach)) {
@@ -133,9 +134,28 @@ function split(set: IdSet): bool {
 
 /** Makes room for one more id with this hash; false (and nothing changed) without memory. */
 export function reserveId(set: IdSet, hash: u32): bool {
-  if (set.shardMask == 0 && set.used >= SPLIT_AT) return split(set);
+  if (set.shardMask == 0 && set.used >= SPLIT_AT) return split(set, SPLIT_SLOTS);
   const shard = shardOf(set, hash);
   return shard.used < shard.limit || growShard(shard);
+}
+
+/**
+ * Slots for `more` ids, so that they need not grow on the way; a hash that is not even may still
+ * make a shard grow. False without memory, which changes nothing that is seen.
+ */
+export function reserveIds(set: IdSet, more: u32): bool {
+  const total = set.used + more;
+  if (total < SPLIT_AT) return true;
+  const each = total / SHARD_COUNT;
+  // With an eighth more than the mean, few shards come to their limit.
+  let slots = SPLIT_SLOTS;
+  while (slots - (slots >> 2) - (slots >> 4) < each + (each >> 3)) slots <<= 1;
+  if (set.shardMask == 0) return split(set, slots);
+  for (let i: u32 = 0; i < SHARD_COUNT; i++) {
+    const shard = changetype<Shard>((set.shards + i * (offsetof<Shard>() as u32)) as usize);
+    while (shard.mask + 1 < slots) if (!growShard(shard)) return false;
+  }
+  return true;
 }
 
 /** Puts an id that is not there; `reserveId` made the room. */

@@ -15,6 +15,7 @@ import { changedCount, changedHandle, initChanges } from './changes';
 import { initCandidates } from './candidates';
 import { collect, collections } from './collector';
 import { indexBytes } from './column-index';
+import { denseUnits, setLayout } from './dense';
 import { digestAnew } from './digest';
 import { derivations, limitRelation } from './emit';
 import { idSetBytes } from './id-set';
@@ -306,6 +307,16 @@ export function touchedCount(): u64 {
 
 export function relationSlots(): u32 {
   return relationCount();
+}
+
+/** How recursive units are evaluated from scratch (dense.ts): for tests and measurements. */
+export function chooseLayout(choice: u32): void {
+  setLayout(choice);
+}
+
+/** Recursive units that were evaluated over bits. */
+export function denseUnitCount(): u32 {
+  return denseUnits;
 }
 
 /** Breaks a mechanism on purpose (maintenance.ts): for tests that show what it is for. */

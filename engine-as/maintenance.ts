@@ -52,6 +52,7 @@ import {
   queueCandidate,
 } from './candidates';
 import { changedCount, changedHandle, noteChange } from './changes';
+import { beginDense, denseFinished, denseLoaded, dropDense, stepDense } from './dense';
 import {
   checkRows,
   countNew,
@@ -114,7 +115,8 @@ const PHASE_SETTLE: u32 = 14;
 const PHASE_RESET: u32 = 15;
 const PHASE_AGGREGATE: u32 = 16;
 const PHASE_OUTPUT: u32 = 17;
-const PHASE_END: u32 = 18;
+const PHASE_DENSE: u32 = 18;
+const PHASE_END: u32 = 19;
 
 /** Rows of the small work between two looks at the budget. */
 const SLICE_ROWS: u32 = 4096;
@@ -133,6 +135,8 @@ let cursor: u64 = 0;
 /** Pairs relation, id: rows that fell, and rows that gained an exit. */
 let fallen: Vector = changetype<Vector>(0);
 let seeds: Vector = changetype<Vector>(0);
+/** A recursive unit is evaluated from scratch and has not begun its rounds. */
+let fromScratch: bool = false;
 /** A round turned up rows for the next one. */
 let hasMore: bool = false;
 let blockRank: u32 = 0;
@@ -176,6 +180,8 @@ export function beginUnits(next: Program, isNew: bool): void {
   phase = PHASE_START;
   touchedRows = 0;
   machine.running = false;
+  fromScratch = false;
+  dropDense();
   clearCandidates();
   clearVector(fallen);
   clearVector(seeds);
@@ -267,6 +273,8 @@ function stepPhase(unit: Unit, limit: u64): u32 {
       return turnRound(unit);
     case PHASE_ROUND:
       return runRound(unit, limit);
+    case PHASE_DENSE:
+      return runDense(unit, limit);
     case PHASE_SETTLE:
       return settle(unit);
     case PHASE_RESET:
@@ -345,6 +353,7 @@ function runFull(unit: Unit, limit: u64): u32 {
     }
     versionIndex += 1;
   }
+  fromScratch = unit.kind == UNIT_RECURSIVE;
   enter(unit.kind == UNIT_COUNTING ? PHASE_END : PHASE_TURN);
   return STATUS_DONE;
 }
@@ -556,7 +565,10 @@ function takeSeeds(): u32 {
 function turnRound(unit: Unit): u32 {
   if (relationIndex == unit.relationCount) {
     rounds += 1;
-    if (hasMore) enter(PHASE_ROUND);
+    const isDense = hasMore && fromScratch && beginDense(unit, recentRows(unit));
+    fromScratch = false;
+    if (isDense) enter(PHASE_DENSE);
+    else if (hasMore) enter(PHASE_ROUND);
     else enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
     return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
   }
@@ -579,6 +591,21 @@ function turnRound(unit: Unit): u32 {
   if (pending.length != 0) hasMore = true;
   relationIndex += 1;
   cursor = 0;
+  return STATUS_DONE;
+}
+
+function recentRows(unit: Unit): u32 {
+  let rows: u32 = 0;
+  for (let i: u32 = 0; i < unit.relationCount; i++) rows += unitRelation(unit, i).recent.length;
+  return rows;
+}
+
+/** All rounds at once, over bits (dense.ts); what it leaves goes on in rounds of rows. */
+function runDense(unit: Unit, limit: u64): u32 {
+  const status = stepDense(limit);
+  if (status != STATUS_DONE) return status;
+  if (denseFinished) enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+  else enter(denseLoaded ? PHASE_TURN : PHASE_ROUND);
   return STATUS_DONE;
 }
 

@@ -43,12 +43,14 @@ import {
   STEPS_PER_VERSION_MAX,
   UNIT_AGGREGATE,
   VERSION_FULL,
+  VERSION_ROUND,
   VERSION_SUPPORT,
   VIEWS,
 } from './abi';
 import { Arena, arenaAllocate, releaseArena } from './arena';
 import { addIndex, relationCount, relationOf } from './catalog';
 import { ColumnIndex } from './column-index';
+import { listAll } from './listing';
 import { allocateZeroed, release } from './memory';
 import {
   AggregatePlan,
@@ -137,6 +139,7 @@ function decodeRelations(isQuery: bool): void {
   for (let i: u32 = 0; i < program.relationCount && problem == 0; i++) {
     const target = relationOf(word());
     if (!check(changetype<usize>(target) != 0)) return;
+    if (!listAll(target)) return fail(STATUS_OUT_OF_MEMORY);
     store<u32>(program.relations + (i << 2), changetype<usize>(target) as u32);
     const indexes = count(INDEXES_PER_RELATION_MAX);
     const list = claim(max<u32>(indexes << 2, 4));
@@ -275,13 +278,27 @@ function takeRelation(offset: u32): Relation {
   return target;
 }
 
+/**
+ * Rounds of the unit that a relation belongs to may go over bits (dense.ts); whoever else looks for
+ * its rows needs them listed.
+ */
+function noteSearch(version: Version, target: Relation): void {
+  if (version.purpose == VERSION_ROUND) {
+    for (let i: u32 = 0; i < unit.relationCount; i++) {
+      if (changetype<usize>(unitRelation(unit, i)) == changetype<usize>(target)) return;
+    }
+  }
+  target.isSearched = true;
+}
+
 /** SCAN and LOOKUP up to their pairs. */
-function takeIterator(isLookup: bool): u32 {
+function takeIterator(version: Version, isLookup: bool): u32 {
   takeBack();
   takeCursor(2);
   const number = codeWord(3);
   const target = takeRelation(3);
   if (problem != 0) return 0;
+  if (isLookup) noteSearch(version, target);
   check(codeWord(4) < (VIEWS as u32));
   check(codeWord(5) <= (MATCH_ABSENT as u32));
   bindRank(6);
@@ -313,13 +330,14 @@ function takeStep(version: Version): u32 {
       return takePairs(4, codeWord(2), codeWord(3), version.head.arity);
     }
     case OP_SCAN:
-      return takeIterator(false);
+      return takeIterator(version, false);
     case OP_LOOKUP:
-      return takeIterator(true);
+      return takeIterator(version, true);
     case OP_PROBE: {
       takeBack();
       const target = takeRelation(2);
       if (problem != 0) return 0;
+      noteSearch(version, target);
       check(codeWord(3) < (VIEWS as u32));
       check(codeWord(4) <= 1);
       bindRank(5);
@@ -489,7 +507,10 @@ function checkGroupIndex(plan: AggregatePlan): void {
   }
 }
 
-function decodeUnit(unit: Unit, isQuery: bool): void {
+let unit: Unit = changetype<Unit>(0);
+
+function decodeUnit(decoded: Unit, isQuery: bool): void {
+  unit = decoded;
   unit.kind = below((UNIT_AGGREGATE as u32) + 1);
   unit.fresh = below(2) != 0;
   unit.relationCount = count(RELATIONS_MAX);

@@ -53,6 +53,7 @@ export function createRelation(
   relation.cellsAt = 4 + (ranked << 2);
   relation.stride = max<u32>(8, relation.cellsAt + (arity << 2));
   relation.freeHead = NOT_FOUND;
+  relation.unlistedFrom = NOT_FOUND;
   relation.rowsMax = rowsMax;
   relation.handle = handle;
   relation.seed = seed;
@@ -181,6 +182,27 @@ export function insertRow(relation: Relation, cells: u32, hash: u32): u32 {
     addToIndex(relation, indexAt(relation, i), id, to);
   }
   return id;
+}
+
+/**
+ * Appends a LIVE row of one or two cells that nothing holds yet, for `listing.ts` to put into the
+ * set and the indexes; false without memory. The caller counts it.
+ */
+export function appendRow(relation: Relation, first: u32, second: u32, rank: u32): bool {
+  const id = relation.top;
+  if (id == relation.capacity && !growRows(relation)) return false;
+  relation.top = id + 1;
+  const row = rowAddress(relation, id);
+  store<u32>(row, ROW_USED | ROW_LIVE);
+  const to = row + relation.cellsAt;
+  if (relation.cellsAt == 8) store<u32>(row, rank, 4);
+  store<u32>(to, first);
+  if (relation.arity == 2) store<u32>(to, second, 4);
+  if (marking) {
+    markCell(first);
+    markCell(second);
+  }
+  return true;
 }
 
 /** Takes a row out of the set and all indexes and gives its place back. */

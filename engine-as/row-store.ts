@@ -48,6 +48,10 @@ export class Relation {
   recent: Vector;
   /** Made in the running transaction: no undo, no delta, dropped on rollback. */
   fresh: bool;
+  /** Rows from here on are in neither the set nor an index yet (listing.ts); NOT_FOUND: none. */
+  unlistedFrom: u32;
+  /** A program finds rows by their cells or by an index, besides what evaluates the relation. */
+  isSearched: bool;
   /** In the list of what the transaction changed (changes.ts). */
   noted: bool;
   /** Position in the host's list, for error reports. */

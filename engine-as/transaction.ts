@@ -24,10 +24,12 @@ import { dropCandidates } from './candidates';
 import { buildIndex, dropIndex, keepIndexes, sharedRelationOf } from './catalog';
 import { changedCount, changedHandle, keepChanges, setChangedHandle } from './changes';
 import { ColumnIndex } from './column-index';
+import { dropDense } from './dense';
 import { digestRow } from './digest';
 import { emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { NOT_FOUND } from './id-set';
 import { countSteps, stepCount } from './interpreter';
+import { anyUnlisted, listAll } from './listing';
 import { beginUnits, stepUnits } from './maintenance';
 import { memoryLow, refillReserve } from './memory';
 import { AggregatePlan, Program, Unit, unitAt } from './program';
@@ -75,11 +77,21 @@ export function currentProgram(): Program {
 
 export function begin(): u32 {
   if (state != IDLE) return STATUS_BAD_CALL;
-  if (!refillReserve() || !saveSideWeights()) return STATUS_OUT_OF_MEMORY;
+  if (!refillReserve() || !saveSideWeights() || !listRelations()) return STATUS_OUT_OF_MEMORY;
   state = OPEN;
   unitsBegun = false;
   buildAt = 0;
   return STATUS_DONE;
+}
+
+/** What a batch left unlisted is found from now on. */
+function listRelations(): bool {
+  if (!anyUnlisted || changetype<usize>(current) == 0) return true;
+  for (let i: u32 = 0; i < current.relationCount; i++) {
+    if (!listAll(changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize)))
+      return false;
+  }
+  return true;
 }
 
 /** Takes a new program; its relations were made by the host inside this transaction. */
@@ -350,6 +362,7 @@ export function rollBack(): u32 {
     rowAt = 0;
     takeBackAggregates();
     dropCandidates();
+    dropDense();
     if (changetype<usize>(next) != 0) {
       dropBuilds(next);
       destroyProgram(next);

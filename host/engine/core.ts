@@ -84,6 +84,9 @@ export interface CoreExports {
   stepsDone(): bigint;
   touchedCount(): bigint;
   relationSlots(): number;
+  /** 0 auto, 1 rows, 2 bits, 3 bits for one round, then rows. */
+  chooseLayout(choice: number): void;
+  denseUnitCount(): number;
   sabotage(kind: number): void;
 }
 

@@ -1,5 +1,11 @@
 import type { TableKey } from '../compiler/stratified.ts';
 
+/**
+ * How recursive tables of one or two columns are evaluated from scratch: `bits` over bit matrices,
+ * `rows` over rows; `auto` takes bits for what is not tiny, as long as they are not too sparse.
+ */
+export type Layout = 'auto' | 'rows' | 'bits';
+
 /** What an engine is given: its turns of the event loop, and its limits. */
 export interface WasmEngineOptions {
   /** A turn of the event loop. */
@@ -16,4 +22,6 @@ export interface WasmEngineOptions {
   readonly stepsMax?: number;
   /** Memory of the core at most, in bytes; absent: 4 GiB. */
   readonly memoryBytesMax?: number;
+  /** Absent: `auto`. The answers are the same. */
+  readonly layout?: Layout;
 }

@@ -31,7 +31,7 @@ import type {
 import { readDeltas } from './delta-reader.ts';
 import { CoreFailure, coreFailure, queryError, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
-import type { WasmEngineOptions } from './engine-options.ts';
+import type { Layout, WasmEngineOptions } from './engine-options.ts';
 import { isView, nextSlice, SLICE_STEPS, StepCounts, viewOfUnit, SLICE_MS } from './slices.ts';
 
 const INPUT_CHUNK_BYTES = 1 << 20;
@@ -41,13 +41,17 @@ const COMMIT_TURNS_MAX = 16;
 const OVERTAKEN_MAX = 3;
 const QUERY_STEPS_MAX = 2_000_000_000;
 const PAGE_BYTES = 65_536;
+/** By the core's number (engine-as/dense.ts). */
+const LAYOUTS: readonly Layout[] = ['auto', 'rows', 'bits'];
 
 export async function createWasmEngine(
   wasm: CoreSource,
   options: WasmEngineOptions,
 ): Promise<WasmEngine> {
   const pagesMax = Math.floor((options.memoryBytesMax ?? 0) / PAGE_BYTES);
-  return new WasmEngine(await Core.create(wasm, pagesMax), options);
+  const core = await Core.create(wasm, pagesMax);
+  core.exports.chooseLayout(LAYOUTS.indexOf(options.layout ?? 'auto'));
+  return new WasmEngine(core, options);
 }
 
 interface UnitTime {

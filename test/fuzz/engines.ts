@@ -25,6 +25,25 @@ export async function engineKinds(): Promise<EngineKind[]> {
   return kinds;
 }
 
+/**
+ * The core with bits wherever they can be, however small a table is: to the end, or for one round
+ * of each evaluation, which rounds of rows take over.
+ */
+export async function bitsKinds(): Promise<EngineKind[]> {
+  const bytes = await readFile('build/core.debug.wasm');
+  const kindOf = (name: string, choice: number): EngineKind => ({
+    name,
+    create: async () => {
+      const engine = await createWasmEngine(bytes, { yield: async () => undefined });
+      engine.core.exports.chooseLayout(choice);
+      return engine;
+    },
+    lower,
+    lowerQuery,
+  });
+  return [kindOf('wasm-bits', 2), kindOf('wasm-bits-left', 3)];
+}
+
 /** The core with one mechanism broken: 1 = rounds as ranks, 2 = no recompute. */
 export async function sabotagedKind(name: string, sabotage: number): Promise<EngineKind> {
   const bytes = await readFile('build/core.wasm');

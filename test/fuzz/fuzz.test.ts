@@ -3,14 +3,19 @@ import { test } from 'node:test';
 import { BROKEN_ENGINES } from './broken-engines.ts';
 import { checkCase } from './check-case.ts';
 import { NAIVE } from './engine-kind.ts';
-import { engineKinds, sabotagedKind, uncountedKind } from './engines.ts';
+import { bitsKinds, engineKinds, sabotagedKind, uncountedKind } from './engines.ts';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
 import { rankEngineKind } from './rank-engine.ts';
 
 /** Random programs of every run; SEED=n repeats one. */
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000);
-/** Of the core as it ships; the one with assertions is slower and gets fewer. */
-const BATCHES: Readonly<Record<string, number>> = { wasm: 20_000, 'wasm-debug': 2_000 };
+/** Of the core as it ships; those with assertions are slower and get fewer. */
+const BATCHES: Readonly<Record<string, number>> = {
+  wasm: 20_000,
+  'wasm-debug': 2_000,
+  'wasm-bits': 2_000,
+  'wasm-bits-left': 1_000,
+};
 /** Of tables with some hundred rows. */
 const LARGE_BATCHES = 600;
 /** Seeds that found something once. */
@@ -23,7 +28,7 @@ const OLD_SEEDS: readonly { readonly seed: number; readonly large?: boolean }[] 
   { seed: 15, large: true },
 ];
 
-for (const kind of await engineKinds()) {
+for (const kind of [...(await engineKinds()), ...(await bitsKinds())]) {
   const batches = BATCHES[kind.name] ?? 1_000;
   test(`${kind.name}: seeds that once failed`, async () => {
     for (const old of OLD_SEEDS) await compareEngines(kind, { ...old, batches: 1 });

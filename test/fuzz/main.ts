@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
-import { engineKinds } from './engines.ts';
+import { bitsKinds, engineKinds } from './engines.ts';
 
 const { values } = parseArgs({
   options: {
@@ -18,7 +18,7 @@ const { values } = parseArgs({
 });
 
 const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
-const kinds = await engineKinds();
+const kinds = [...(await engineKinds()), ...(await bitsKinds())];
 const chosen = kinds.filter((kind) => values.engine === undefined || kind.name === values.engine);
 if (chosen.length === 0) {
   console.error(`no engine \`${values.engine}\`: ${kinds.map((kind) => kind.name).join(', ')}`);

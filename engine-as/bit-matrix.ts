@@ -1,0 +1,314 @@
+/*
+ * Binary relations over a small domain 0 … n − 1 as rows of bits, in blocks of 512 that exist only
+ * where a bit is set (cf. Chambi et al., "Better bitmap performance with Roaring bitmaps", 2016).
+ *
+ *   rows[r] ─► | summary u64 … | block address u32 … |      a summary bit a block that exists
+ *                                     └─► 64 bytes
+ *
+ * Matrices of one evaluation share a pool: what one gives back the next takes, and all of it goes
+ * when the pool is dropped. A function that needs memory sets `poolEnded` when there is none.
+ */
+import { allocate, release } from './memory';
+import { clearVector, createVector, destroyVector, push, Vector, wordAt } from './vector';
+
+/** Bits of a block are 2^9. */
+export const BLOCK_SHIFT: u32 = 9;
+const BLOCK_MASK: u32 = (1 << BLOCK_SHIFT) - 1;
+const BLOCK_BYTES: u32 = 64;
+const POOL_CHUNK_BYTES: u32 = 0x10000;
+
+@unmanaged
+export class BitMatrix {
+  /** Address of a row record for each row, or 0. */
+  rows: u32;
+  /** Rows with a record, in the order in which they came. */
+  filled: Vector;
+}
+
+/** Memory ended under a matrix: the evaluation must end. */
+export let poolEnded: bool = false;
+/** Bytes that the pool holds. */
+export let poolBytes: u32 = 0;
+
+let chunks: Vector = changetype<Vector>(0);
+let chunkAt: u32 = 0;
+let chunkEnd: u32 = 0;
+let freeBlocks: u32 = 0;
+let freeRecords: u32 = 0;
+let domain: u32 = 0;
+/** Words of a summary and bytes of a row record. */
+let summaryWords: u32 = 0;
+let recordBytes: u32 = 0;
+
+/** Begins a pool of matrices over a domain of `size` values; false without memory. */
+export function openPool(size: u32): bool {
+  const blocks = (size + BLOCK_MASK) >> BLOCK_SHIFT;
+  domain = size;
+  summaryWords = (blocks + 63) >> 6;
+  recordBytes = (summaryWords << 3) + ((blocks + 1) & ~1) * 4;
+  poolEnded = false;
+  chunks = createVector();
+  return changetype<usize>(chunks) != 0;
+}
+
+export function dropPool(): void {
+  if (changetype<usize>(chunks) != 0) {
+    for (let i: u32 = 0; i < chunks.length; i++) release(wordAt(chunks, i), POOL_CHUNK_BYTES);
+    destroyVector(chunks);
+  }
+  chunks = changetype<Vector>(0);
+  chunkAt = 0;
+  chunkEnd = 0;
+  freeBlocks = 0;
+  freeRecords = 0;
+  poolBytes = 0;
+}
+
+function take(bytes: u32): u32 {
+  if (chunkEnd - chunkAt < bytes) {
+    const chunk = allocate(POOL_CHUNK_BYTES);
+    if (chunk == 0 || !push(chunks, chunk)) {
+      release(chunk, POOL_CHUNK_BYTES);
+      poolEnded = true;
+      return 0;
+    }
+    poolBytes += POOL_CHUNK_BYTES;
+    chunkAt = chunk;
+    chunkEnd = chunk + POOL_CHUNK_BYTES;
+  }
+  const at = chunkAt;
+  chunkAt += bytes;
+  return at;
+}
+
+function takeBlock(): u32 {
+  let block = freeBlocks;
+  if (block != 0) freeBlocks = load<u32>(block);
+  else {
+    // Blocks stand on lines of the cache.
+    chunkAt = (chunkAt + BLOCK_BYTES - 1) & ~(BLOCK_BYTES - 1);
+    if (chunkAt > chunkEnd) chunkAt = chunkEnd;
+    block = take(BLOCK_BYTES);
+    if (block == 0) return 0;
+  }
+  memory.fill(block, 0, BLOCK_BYTES);
+  return block;
+}
+
+function takeRecord(): u32 {
+  let record = freeRecords;
+  if (record != 0) freeRecords = load<u32>(record);
+  else record = take(recordBytes);
+  if (record != 0) memory.fill(record, 0, recordBytes);
+  return record;
+}
+
+/** The largest domain whose row records fit a chunk of the pool. */
+export const DOMAIN_MAX: u32 = 1 << 18;
+
+/** A matrix without a bit, or null (0) without memory. */
+export function createMatrix(): BitMatrix {
+  const matrix = changetype<BitMatrix>(allocate(offsetof<BitMatrix>() as u32) as usize);
+  if (changetype<usize>(matrix) == 0) return matrix;
+  matrix.rows = allocate(domain << 2);
+  matrix.filled = createVector();
+  if (matrix.rows != 0) memory.fill(matrix.rows, 0, domain << 2);
+  return matrix;
+}
+
+export function isWhole(matrix: BitMatrix): bool {
+  return (
+    changetype<usize>(matrix) != 0 && matrix.rows != 0 && changetype<usize>(matrix.filled) != 0
+  );
+}
+
+/** Its blocks go with the pool. */
+export function destroyMatrix(matrix: BitMatrix): void {
+  if (changetype<usize>(matrix) == 0) return;
+  release(matrix.rows, domain << 2);
+  if (changetype<usize>(matrix.filled) != 0) destroyVector(matrix.filled);
+  release(changetype<usize>(matrix) as u32, offsetof<BitMatrix>() as u32);
+}
+
+/** Record of a row, or 0 for a row without a bit. */
+export function recordOf(matrix: BitMatrix, row: u32): u32 {
+  return load<u32>(matrix.rows + (row << 2));
+}
+
+function claimRecord(matrix: BitMatrix, row: u32): u32 {
+  let record = load<u32>(matrix.rows + (row << 2));
+  if (record != 0) return record;
+  record = takeRecord();
+  if (record == 0 || !push(matrix.filled, row)) {
+    poolEnded = true;
+    return 0;
+  }
+  store<u32>(matrix.rows + (row << 2), record);
+  return record;
+}
+
+function blockOf(record: u32, number: u32): u32 {
+  return load<u32>(record + (summaryWords << 3) + (number << 2));
+}
+
+function claimBlock(record: u32, number: u32): u32 {
+  const at = record + (summaryWords << 3) + (number << 2);
+  let block = load<u32>(at);
+  if (block != 0) return block;
+  block = takeBlock();
+  if (block == 0) return 0;
+  store<u32>(at, block);
+  const word = record + ((number >> 6) << 3);
+  store<u64>(word, load<u64>(word) | ((<u64>1) << (number & 63)));
+  return block;
+}
+
+export function hasBit(matrix: BitMatrix, row: u32, column: u32): bool {
+  const record = load<u32>(matrix.rows + (row << 2));
+  if (record == 0) return false;
+  const block = blockOf(record, column >> BLOCK_SHIFT);
+  if (block == 0) return false;
+  return ((load<u64>(block + (((column & BLOCK_MASK) >> 6) << 3)) >> (column & 63)) & 1) != 0;
+}
+
+export function setBit(matrix: BitMatrix, row: u32, column: u32): void {
+  const record = claimRecord(matrix, row);
+  if (record == 0) return;
+  const block = claimBlock(record, column >> BLOCK_SHIFT);
+  if (block == 0) return;
+  const word = block + (((column & BLOCK_MASK) >> 6) << 3);
+  store<u64>(word, load<u64>(word) | ((<u64>1) << (column & 63)));
+}
+
+/**
+ * Adds to row `row` of `to` the bits of `source`, a record, that row `row` of `known` does not
+ * have. Answers the blocks it looked at.
+ */
+export function addRow(to: BitMatrix, known: BitMatrix, row: u32, source: u32): u32 {
+  const knownRecord = recordOf(known, row);
+  let record = recordOf(to, row);
+  let work: u32 = 1;
+  for (let s: u32 = 0; s < summaryWords; s++) {
+    let summary = load<u64>(source + (s << 3));
+    while (summary != 0) {
+      const number = (s << 6) + (ctz(summary) as u32);
+      summary &= summary - 1;
+      work += 1;
+      const from = blockOf(source, number);
+      let a = v128.load(from);
+      let b = v128.load(from, 16);
+      let c = v128.load(from, 32);
+      let d = v128.load(from, 48);
+      const not = knownRecord == 0 ? 0 : blockOf(knownRecord, number);
+      if (not != 0) {
+        a = v128.andnot(a, v128.load(not));
+        b = v128.andnot(b, v128.load(not, 16));
+        c = v128.andnot(c, v128.load(not, 32));
+        d = v128.andnot(d, v128.load(not, 48));
+        if (!v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)))) continue;
+      }
+      if (record == 0) {
+        record = claimRecord(to, row);
+        if (record == 0) return work;
+      }
+      const block = claimBlock(record, number);
+      if (block == 0) return work;
+      v128.store(block, v128.or(v128.load(block), a));
+      v128.store(block, v128.or(v128.load(block, 16), b), 16);
+      v128.store(block, v128.or(v128.load(block, 32), c), 32);
+      v128.store(block, v128.or(v128.load(block, 48), d), 48);
+    }
+  }
+  return work;
+}
+
+/** All bits of a record into row `row` of `to`. */
+export function mergeRow(to: BitMatrix, row: u32, source: u32): void {
+  const record = claimRecord(to, row);
+  if (record == 0) return;
+  for (let s: u32 = 0; s < summaryWords; s++) {
+    let summary = load<u64>(source + (s << 3));
+    while (summary != 0) {
+      const number = (s << 6) + (ctz(summary) as u32);
+      summary &= summary - 1;
+      const from = blockOf(source, number);
+      const block = claimBlock(record, number);
+      if (block == 0) return;
+      for (let i: u32 = 0; i < BLOCK_BYTES; i += 16) {
+        v128.store(block + i, v128.or(v128.load(block + i), v128.load(from + i)));
+      }
+    }
+  }
+}
+
+/** Takes all bits away; records and blocks go back to the pool. */
+export function clearMatrix(matrix: BitMatrix): void {
+  const filled = matrix.filled;
+  for (let i: u32 = 0; i < filled.length; i++) {
+    const at = matrix.rows + (wordAt(filled, i) << 2);
+    const record = load<u32>(at);
+    store<u32>(at, 0);
+    for (let s: u32 = 0; s < summaryWords; s++) {
+      let summary = load<u64>(record + (s << 3));
+      while (summary != 0) {
+        const number = (s << 6) + (ctz(summary) as u32);
+        summary &= summary - 1;
+        const block = blockOf(record, number);
+        store<u32>(block, freeBlocks);
+        freeBlocks = block;
+      }
+    }
+    store<u32>(record, freeRecords);
+    freeRecords = record;
+  }
+  clearVector(filled);
+}
+
+/* Walking over the bits of a record. A cursor has 32 bytes:
+ *   | word u64 | summary u64 | block u32 | next word of it u32 | number u32 | record u32 | */
+export const BIT_CURSOR_BYTES: u32 = 32;
+
+export function openBits(cursor: u32, record: u32): void {
+  store<u64>(cursor, 0);
+  store<u64>(cursor, record == 0 ? 0 : load<u64>(record), 8);
+  store<u32>(cursor, 8, 20);
+  store<u32>(cursor, 0, 24);
+  store<u32>(cursor, record, 28);
+}
+
+/** The answer of `nextBit` behind the last one. */
+export const NO_BIT: u32 = 0xffffffff;
+
+export function nextBit(cursor: u32): u32 {
+  let word = load<u64>(cursor);
+  let at = load<u32>(cursor, 20);
+  while (word == 0) {
+    if (at == 8) {
+      if (!nextBlock(cursor)) return NO_BIT;
+      at = 0;
+    }
+    word = load<u64>(load<u32>(cursor, 16) + (at << 3));
+    at += 1;
+    store<u32>(cursor, at, 20);
+  }
+  store<u64>(cursor, word & (word - 1));
+  return (load<u32>(cursor, 24) << BLOCK_SHIFT) + ((at - 1) << 6) + (ctz(word) as u32);
+}
+
+/** The high part of a cursor's number counts summary words, which `openBits` starts at 0. */
+function nextBlock(cursor: u32): bool {
+  let summary = load<u64>(cursor, 8);
+  const record = load<u32>(cursor, 28);
+  if (record == 0) return false;
+  let s = load<u32>(cursor, 24) >> 6;
+  while (summary == 0) {
+    s += 1;
+    if (s >= summaryWords) return false;
+    summary = load<u64>(record + (s << 3));
+  }
+  const number = (s << 6) + (ctz(summary) as u32);
+  store<u64>(cursor, summary & (summary - 1), 8);
+  store<u32>(cursor, number, 24);
+  store<u32>(cursor, blockOf(record, number), 16);
+  return true;
+}

@@ -1,0 +1,831 @@
+/*
+ * Recursive units from scratch over bit matrices: semi-naive rounds in which one step adds up to
+ * 512 rows. What a round finds is appended to the relations as rows, ranked by the round, so that
+ * afterwards nothing tells how they came: updates, queries and checkpoints know rows only.
+ *
+ *   collect   the cells of all rows get numbers      fill    lists of rows outside the component
+ *   load      the component's rows become bits       run     one round      turn   new bits → rows
+ *
+ * All rounds are in step, so the round in which a row comes is 1 + the largest rank in the body
+ * that gives it (row-store.ts).
+ *
+ * Between two rounds the evaluation can be left for the general one: where the domain is too large,
+ * or where bits lie so sparse that they cost more than rows would.
+ */
+import {
+  ROW_LIVE,
+  ROW_PENDING,
+  ROW_RECENT,
+  STATUS_DONE,
+  STATUS_MORE,
+  STATUS_OUT_OF_MEMORY,
+} from './abi';
+import { Arena, releaseArena } from './arena';
+import {
+  addRow,
+  BitMatrix,
+  clearMatrix,
+  createMatrix,
+  destroyMatrix,
+  DOMAIN_MAX,
+  dropPool,
+  hasBit,
+  isWhole,
+  mergeRow,
+  nextBit,
+  NO_BIT,
+  openBits,
+  openPool,
+  poolBytes,
+  poolEnded,
+  recordOf,
+  setBit,
+} from './bit-matrix';
+import { compare } from './compute';
+import {
+  DENSE_BIT,
+  DENSE_BITS,
+  DENSE_COMPARE,
+  DENSE_EMIT_BIT,
+  DENSE_EMIT_LIST,
+  DENSE_EMIT_ROW,
+  DENSE_FILLED,
+  DENSE_LIST,
+  DENSE_LISTED,
+  DENSE_MOVE,
+  DENSE_PAIRS,
+  DENSE_PROBE,
+  DENSE_ROWS,
+  DENSE_SAME,
+  DenseList,
+  DenseOp,
+  DensePlan,
+  DenseTable,
+  DenseVersion,
+  denseVersionAt,
+  listAt,
+  needBit,
+  NO_OP,
+  operationAt,
+  planDense,
+  REGISTERS,
+  ROW_ZERO,
+  tableAt,
+} from './dense-plan';
+import { countAppended, placeNew } from './emit';
+import { hashCells } from './hash';
+import { NOT_FOUND } from './id-set';
+import { countSteps, stepCount } from './interpreter';
+import { beginListing, dropListing, leaveUnlisted, mustBeListed, stepListing } from './listing';
+import { allocate, allocateZeroed, release } from './memory';
+import {
+  addNumber,
+  cellAt,
+  createNumbering,
+  destroyNumbering,
+  numberOf,
+  Numbering,
+} from './numbering';
+import { Unit } from './program';
+import { appendRow, findRow } from './relation';
+import { rowAddress } from './row-store';
+import { clearVector, push, wordAt } from './vector';
+
+const SLICE_ROWS: u32 = 4096;
+/** Below, a unit is done before its lists are made. */
+const ROWS_MIN: u32 = 64;
+/** Bits may take so much, and so much more for each row. */
+const POOL_BYTES_MIN: u32 = 32 << 20;
+const POOL_BYTES_ROW: u32 = 64;
+
+/** For tests and measurements: choose, never, always, always but left after one round. */
+const LAYOUT_AUTO: u32 = 0;
+const LAYOUT_ROWS: u32 = 1;
+const LAYOUT_BITS: u32 = 2;
+const LAYOUT_LEAVE: u32 = 3;
+let layout: u32 = LAYOUT_AUTO;
+
+export function setLayout(choice: u32): void {
+  layout = choice;
+}
+
+/** Units evaluated over bits to the end, since the engine started. */
+export let denseUnits: u32 = 0;
+
+const STAGE_COLLECT: u32 = 0;
+const STAGE_VALUES: u32 = 1;
+const STAGE_COUNT: u32 = 2;
+const STAGE_FILL: u32 = 3;
+const STAGE_LOAD: u32 = 4;
+const STAGE_RUN: u32 = 5;
+const STAGE_MERGE: u32 = 6;
+const STAGE_TURN: u32 = 7;
+const STAGE_NEXT: u32 = 8;
+const STAGE_LIST: u32 = 9;
+
+let plan: DensePlan = changetype<DensePlan>(0);
+let arena: Arena = changetype<Arena>(0);
+let stage: u32 = 0;
+/** Table, list or version under way, and the row or operation in it. */
+let at: u32 = 0;
+let rowAt: u32 = 0;
+let round: u32 = 0;
+let hasNew: bool = false;
+let running: bool = false;
+let forwards: bool = false;
+/** The driving row as a whole. */
+let tailRecord: u32 = 0;
+
+const registers: u32 = memory.data(REGISTERS * 4, 8) as u32;
+const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
+const walk: u32 = memory.data(32, 8) as u32;
+
+/** The domain: cells by number. */
+let numbering: Numbering = changetype<Numbering>(0);
+
+/** False when there are too many numbers, or no memory for another one. */
+function takeNumber(cell: u32): bool {
+  return numbering.length < DOMAIN_MAX && addNumber(numbering, cell) != NOT_FOUND;
+}
+
+/* Beginning and end. */
+
+/** True when the unit, all of whose rows are recent, begins over bits: go on with `stepDense`. */
+export function beginDense(unit: Unit, rows: u32): bool {
+  dropDense();
+  if (layout == LAYOUT_ROWS || (layout == LAYOUT_AUTO && rows < ROWS_MIN)) return false;
+  arena = changetype<Arena>(allocateZeroed(offsetof<Arena>() as u32) as usize);
+  if (changetype<usize>(arena) == 0) return false;
+  plan = planDense(unit, arena);
+  numbering = createNumbering();
+  if (changetype<usize>(plan) == 0 || changetype<usize>(numbering) == 0) {
+    dropDense();
+    return false;
+  }
+  stage = STAGE_COLLECT;
+  at = 0;
+  rowAt = 0;
+  round = 0;
+  running = false;
+  return true;
+}
+
+/** Gives everything back, wherever the evaluation is. */
+export function dropDense(): void {
+  if (changetype<usize>(plan) != 0) {
+    for (let i: u32 = 0; i < plan.tableCount; i++) {
+      const table = tableAt(plan, i);
+      destroyMatrix(table.all0);
+      destroyMatrix(table.all1);
+      destroyMatrix(table.recent0);
+      destroyMatrix(table.recent1);
+      destroyMatrix(table.next0);
+      destroyMatrix(table.next1);
+    }
+    for (let i: u32 = 0; i < plan.listCount; i++) {
+      const list = listAt(plan, i);
+      release(list.starts, startBytes(list));
+      release(list.values, list.valueBytes);
+    }
+  }
+  plan = changetype<DensePlan>(0);
+  if (changetype<usize>(arena) != 0) {
+    releaseArena(arena);
+    release(changetype<usize>(arena) as u32, offsetof<Arena>() as u32);
+  }
+  arena = changetype<Arena>(0);
+  destroyNumbering(numbering);
+  numbering = changetype<Numbering>(0);
+  dropPool();
+  dropListing();
+}
+
+function startBytes(list: DenseList): u32 {
+  return ((list.keyColumn == NOT_FOUND ? 1 : numbering.length) + 2) << 2;
+}
+
+/** What `stepDense` came to when it is done: nothing is left to do. */
+export let denseFinished: bool = false;
+/** Otherwise: rounds were made, and the rows of the last one are pending. */
+export let denseLoaded: bool = false;
+
+/**
+ * Works until `limit` steps were done: STATUS_MORE; STATUS_DONE with `denseFinished`, or without it
+ * to be gone on with in rounds of rows; or a failure.
+ */
+export function stepDense(limit: u64): u32 {
+  while (true) {
+    let status: u32 = STATUS_DONE;
+    switch (stage as i32) {
+      case STAGE_COLLECT:
+        if (!collectRows()) return leave();
+        break;
+      case STAGE_VALUES:
+        if (!collectValues()) return leave();
+        break;
+      case STAGE_COUNT:
+        status = countList();
+        break;
+      case STAGE_FILL:
+        fillList();
+        break;
+      case STAGE_LOAD:
+        status = loadRows();
+        break;
+      case STAGE_RUN:
+        status = runRound(limit);
+        break;
+      case STAGE_MERGE:
+        mergeTables();
+        break;
+      case STAGE_TURN:
+        status = turnTable();
+        break;
+      case STAGE_NEXT:
+        if (!hasNew || isToBeLeft()) {
+          stage = STAGE_LIST;
+          at = 0;
+          rowAt = 0;
+          break;
+        }
+        for (let i: u32 = 0; i < plan.tableCount; i++) {
+          clearVector(tableAt(plan, i).relation.pending);
+        }
+        beginRound();
+        break;
+      default:
+        status = listTables();
+        if (status == STATUS_DONE && at == plan.tableCount) return hasNew ? leave() : finish();
+    }
+    if (poolEnded) return STATUS_OUT_OF_MEMORY;
+    if (status != STATUS_DONE) return status;
+    if (stepCount >= limit) return STATUS_MORE;
+  }
+}
+
+function finish(): u32 {
+  denseUnits += 1;
+  dropDense();
+  denseFinished = true;
+  return STATUS_DONE;
+}
+
+/** New rows come into sets and indexes: all of them where rounds of rows follow. */
+function listTables(): u32 {
+  if (at == plan.tableCount) return STATUS_DONE;
+  const relation = tableAt(plan, at).relation;
+  if (rowAt == 0) {
+    if (relation.unlistedFrom == NOT_FOUND || (!hasNew && !mustBeListed(relation))) {
+      at += 1;
+      return STATUS_DONE;
+    }
+    beginListing(relation);
+    rowAt = 1;
+  }
+  const status = stepListing();
+  if (status == STATUS_MORE) return STATUS_DONE;
+  at += 1;
+  rowAt = 0;
+  return status;
+}
+
+/** Rows go on as rows: of a round that ended, its rows wait as pending ones. */
+function leave(): u32 {
+  denseFinished = false;
+  denseLoaded = stage > STAGE_LOAD;
+  if (denseLoaded) {
+    for (let i: u32 = 0; i < plan.tableCount; i++) {
+      const table = tableAt(plan, i);
+      const relation = table.relation;
+      const pending = relation.pending;
+      for (let id = table.newFrom; id < relation.top; id++) {
+        if (!push(pending, (id << 1) | 1)) return STATUS_OUT_OF_MEMORY;
+      }
+      for (let j: u32 = 0; j < pending.length; j++) {
+        const row = rowAddress(relation, wordAt(pending, j) >> 1);
+        store<u32>(row, load<u32>(row) | ROW_PENDING);
+      }
+    }
+  }
+  dropDense();
+  return STATUS_DONE;
+}
+
+function isToBeLeft(): bool {
+  if (layout == LAYOUT_LEAVE) return true;
+  if (layout == LAYOUT_BITS) return false;
+  let rows: u32 = 0;
+  for (let i: u32 = 0; i < plan.tableCount; i++) rows += tableAt(plan, i).relation.liveNew;
+  return poolBytes > POOL_BYTES_MIN && (poolBytes - POOL_BYTES_MIN) / POOL_BYTES_ROW > rows;
+}
+
+/* Numbers for the cells of the component's rows, of constants and of rows outside. */
+
+function collectRows(): bool {
+  if (at == plan.tableCount) {
+    for (let i: u32 = 0; i < plan.versionCount; i++) {
+      const version = denseVersionAt(plan, i);
+      for (let j: u32 = 0; j < version.constantCount; j++) {
+        if (!takeNumber(load<u32>(version.constants + (j << 3), 4))) return false;
+      }
+    }
+    stage = STAGE_VALUES;
+    at = 0;
+    rowAt = 0;
+    return true;
+  }
+  const relation = tableAt(plan, at).relation;
+  const recent = relation.recent;
+  const end = min(recent.length, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, wordAt(recent, rowAt) >> 1) + relation.cellsAt;
+    if (!takeNumber(load<u32>(row))) return false;
+    if (relation.arity == 2 && !takeNumber(load<u32>(row, 4))) return false;
+  }
+  if (rowAt == recent.length) {
+    at += 1;
+    rowAt = 0;
+  }
+  return true;
+}
+
+/** True for a row that the list holds. */
+function isListed(list: DenseList, row: u32): bool {
+  if ((load<u32>(row) & ROW_LIVE) == 0) return false;
+  const from = row + list.relation.cellsAt;
+  for (let i: u32 = 0; i < list.filterCount; i++) {
+    const pair = list.filters + (i << 3);
+    if (load<u32>(from + (load<u32>(pair) << 2)) != load<u32>(pair, 4)) return false;
+  }
+  return true;
+}
+
+function collectValues(): bool {
+  if (at == plan.listCount) {
+    stage = STAGE_COUNT;
+    at = 0;
+    rowAt = 0;
+    return true;
+  }
+  const list = listAt(plan, at);
+  const relation = list.relation;
+  const end = list.valueColumn == NOT_FOUND ? rowAt : min(relation.top, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, rowAt);
+    if (!isListed(list, row)) continue;
+    if (!takeNumber(load<u32>(row + relation.cellsAt + (list.valueColumn << 2)))) return false;
+  }
+  if (list.valueColumn == NOT_FOUND || rowAt >= relation.top) {
+    at += 1;
+    rowAt = 0;
+  }
+  return true;
+}
+
+/* Lists: counted, then filled. `starts[key + 1]` is where the key's values go while they come. */
+
+function keyOf(list: DenseList, row: u32): u32 {
+  if (list.keyColumn == NOT_FOUND) return 0;
+  return numberOf(numbering, load<u32>(row + list.relation.cellsAt + (list.keyColumn << 2)));
+}
+
+function countList(): u32 {
+  if (at == plan.listCount) {
+    if (!makeMatrices()) return STATUS_OUT_OF_MEMORY;
+    stage = STAGE_LOAD;
+    at = 0;
+    rowAt = 0;
+    return STATUS_DONE;
+  }
+  const list = listAt(plan, at);
+  const relation = list.relation;
+  if (list.starts == 0) {
+    list.starts = allocateZeroed(startBytes(list));
+    if (list.starts == 0) return STATUS_OUT_OF_MEMORY;
+  }
+  const end = min(relation.top, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, rowAt);
+    if (!isListed(list, row)) continue;
+    const key = keyOf(list, row);
+    if (key == NOT_FOUND) continue;
+    const place = list.starts + ((key + 2) << 2);
+    store<u32>(place, load<u32>(place) + 1);
+  }
+  if (rowAt < relation.top) return STATUS_DONE;
+  const startsEnd = list.starts + startBytes(list);
+  let sum: u32 = 0;
+  for (let place = list.starts + 8; place < startsEnd; place += 4) {
+    sum += load<u32>(place);
+    store<u32>(place, sum);
+  }
+  list.valueBytes = max<u32>(sum << 2, 4);
+  list.values = allocate(list.valueBytes);
+  if (list.values == 0) return STATUS_OUT_OF_MEMORY;
+  stage = STAGE_FILL;
+  rowAt = 0;
+  return STATUS_DONE;
+}
+
+function fillList(): void {
+  const list = listAt(plan, at);
+  const relation = list.relation;
+  const end = min(relation.top, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, rowAt);
+    if (!isListed(list, row)) continue;
+    const key = keyOf(list, row);
+    if (key == NOT_FOUND) continue;
+    const place = list.starts + ((key + 1) << 2);
+    const to = load<u32>(place);
+    store<u32>(place, to + 1);
+    const value =
+      list.valueColumn == NOT_FOUND
+        ? 0
+        : numberOf(numbering, load<u32>(row + relation.cellsAt + (list.valueColumn << 2)));
+    store<u32>(list.values + (to << 2), value);
+  }
+  if (rowAt < relation.top) return;
+  stage = STAGE_COUNT;
+  at += 1;
+  rowAt = 0;
+}
+
+/** Address of the first value of a key; behind the last one: of the next key. */
+function valuesFrom(list: DenseList, key: u32): u32 {
+  return list.values + (load<u32>(list.starts + (key << 2)) << 2);
+}
+
+/* The component's rows as bits. */
+
+function makeMatrices(): bool {
+  if (!openPool(numbering.length)) return false;
+  for (let i: u32 = 0; i < plan.tableCount; i++) {
+    const table = tableAt(plan, i);
+    if ((table.needsAll & 1) != 0) table.all0 = createMatrix();
+    if ((table.needsAll & 2) != 0) table.all1 = createMatrix();
+    if ((table.needsRecent & 1) != 0) table.recent0 = createMatrix();
+    if ((table.needsRecent & 2) != 0) table.recent1 = createMatrix();
+    if ((table.needsNext & 1) != 0) table.next0 = createMatrix();
+    if ((table.needsNext & 2) != 0) table.next1 = createMatrix();
+    const isMissing =
+      ((table.needsAll & 1) != 0 && !isWhole(table.all0)) ||
+      ((table.needsAll & 2) != 0 && !isWhole(table.all1)) ||
+      ((table.needsRecent & 1) != 0 && !isWhole(table.recent0)) ||
+      ((table.needsRecent & 2) != 0 && !isWhole(table.recent1)) ||
+      ((table.needsNext & 1) != 0 && !isWhole(table.next0)) ||
+      ((table.needsNext & 2) != 0 && !isWhole(table.next1));
+    if (isMissing) return false;
+  }
+  return true;
+}
+
+function loadRows(): u32 {
+  if (at == plan.tableCount) {
+    beginRound();
+    return STATUS_DONE;
+  }
+  const table = tableAt(plan, at);
+  const relation = table.relation;
+  const recent = relation.recent;
+  const end = min(recent.length, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, wordAt(recent, rowAt) >> 1);
+    store<u32>(row, load<u32>(row) & ~ROW_RECENT);
+    const from = row + relation.cellsAt;
+    const isPair = relation.arity == 2;
+    const left = isPair ? numberOf(numbering, load<u32>(from)) : 0;
+    const right = numberOf(numbering, load<u32>(from + (isPair ? 4 : 0)));
+    if ((table.needsAll & 1) != 0) setBit(table.all0, left, right);
+    if ((table.needsAll & 2) != 0) setBit(table.all1, right, left);
+    if ((table.needsRecent & 1) != 0) setBit(table.recent0, left, right);
+    if ((table.needsRecent & 2) != 0) setBit(table.recent1, right, left);
+  }
+  if (rowAt < recent.length) return STATUS_DONE;
+  clearVector(recent);
+  at += 1;
+  rowAt = 0;
+  return STATUS_DONE;
+}
+
+/* A round. */
+
+function beginRound(): void {
+  stage = STAGE_RUN;
+  at = 0;
+  rowAt = 0;
+  round += 1;
+  hasNew = false;
+  running = false;
+}
+
+function setRegister(register: u32, number: u32): void {
+  store<u32>(registers + (register << 2), number);
+}
+
+function register(number: u32): u32 {
+  return load<u32>(registers + (number << 2));
+}
+
+function matrixOf(first: BitMatrix, second: BitMatrix, index: u32): BitMatrix {
+  return index == 0 ? first : second;
+}
+
+function runRound(limit: u64): u32 {
+  while (at < plan.versionCount) {
+    const version = denseVersionAt(plan, at);
+    if (!running) {
+      rowAt = 0;
+      forwards = true;
+      running = true;
+      setRegister(ROW_ZERO, 0);
+      for (let i: u32 = 0; i < version.constantCount; i++) {
+        const pair = version.constants + (i << 3);
+        setRegister(load<u32>(pair), numberOf(numbering, load<u32>(pair, 4)));
+      }
+    }
+    const status = runVersion(version, limit);
+    if (status != STATUS_DONE || poolEnded) return status;
+    running = false;
+    at += 1;
+  }
+  stage = STAGE_MERGE;
+  at = 0;
+  rowAt = 0;
+  return STATUS_DONE;
+}
+
+/** Runs until the version ends or `limit` steps were done. */
+function runVersion(version: DenseVersion, limit: u64): u32 {
+  let place = rowAt;
+  while (place != NO_OP) {
+    const op = operationAt(version, place);
+    let ok: bool = false;
+    if (op.kind <= DENSE_LIST) {
+      if (stepCount >= limit) {
+        rowAt = place;
+        return STATUS_MORE;
+      }
+      countSteps(1);
+      if (forwards) open(op);
+      ok = advance(op);
+    } else if (op.kind < DENSE_EMIT_BIT) ok = test(op);
+    else {
+      add(op);
+      if (poolEnded) return STATUS_OUT_OF_MEMORY;
+    }
+    forwards = ok;
+    place = ok ? place + 1 : op.back;
+  }
+  return STATUS_DONE;
+}
+
+function bitsOf(op: DenseOp): u32 {
+  return (changetype<usize>(op) + offsetof<DenseOp>('bits')) as u32;
+}
+
+function open(op: DenseOp): void {
+  op.place = 0;
+  switch (op.kind as i32) {
+    case DENSE_PAIRS:
+      openBits(bitsOf(op), 0);
+      break;
+    case DENSE_BITS: {
+      const table = op.table;
+      const matrix = matrixOf(table.all0, table.all1, op.index);
+      openBits(bitsOf(op), recordOf(matrix, register(op.key)));
+      break;
+    }
+    case DENSE_LIST: {
+      const key = op.key == NOT_FOUND ? 0 : register(op.key);
+      op.place = valuesFrom(op.list, key);
+      op.end = valuesFrom(op.list, key + 1);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+function advance(op: DenseOp): bool {
+  switch (op.kind as i32) {
+    case DENSE_PAIRS: {
+      const matrix = op.table.recent0;
+      while (true) {
+        const column = nextBit(bitsOf(op));
+        if (column != NO_BIT) {
+          setRegister(op.output, column);
+          return true;
+        }
+        if (op.place == matrix.filled.length) return false;
+        const row = wordAt(matrix.filled, op.place);
+        op.place += 1;
+        setRegister(op.key, row);
+        openBits(bitsOf(op), recordOf(matrix, row));
+      }
+    }
+    case DENSE_ROWS: {
+      const table = op.table;
+      const matrix = matrixOf(table.recent0, table.recent1, op.index);
+      if (op.place == matrix.filled.length) return false;
+      const row = wordAt(matrix.filled, op.place);
+      op.place += 1;
+      setRegister(op.output, row);
+      tailRecord = recordOf(matrix, row);
+      return true;
+    }
+    case DENSE_BITS: {
+      const column = nextBit(bitsOf(op));
+      if (column == NO_BIT) return false;
+      setRegister(op.output, column);
+      return true;
+    }
+    default:
+      if (op.place == op.end) return false;
+      setRegister(op.output, load<u32>(op.place));
+      op.place += 4;
+      return true;
+  }
+}
+
+function test(op: DenseOp): bool {
+  switch (op.kind as i32) {
+    case DENSE_SAME:
+      return register(op.key) == register(op.output);
+    case DENSE_COMPARE:
+      return compare(
+        op.operator,
+        cellAt(numbering, register(op.key)),
+        cellAt(numbering, register(op.output)),
+      );
+    case DENSE_BIT:
+      return hasBit(op.table.all0, register(op.key), register(op.output));
+    case DENSE_FILLED: {
+      const matrix = matrixOf(op.table.all0, op.table.all1, op.index);
+      return recordOf(matrix, register(op.key)) != 0;
+    }
+    case DENSE_LISTED: {
+      const key = op.key == NOT_FOUND ? 0 : register(op.key);
+      const starts = op.list.starts + (key << 2);
+      return (load<u32>(starts) == load<u32>(starts, 4)) == op.isAbsent;
+    }
+    case DENSE_PROBE:
+      return probe(op) != op.isAbsent;
+    default:
+      setRegister(op.output, register(op.key));
+      return true;
+  }
+}
+
+function probe(op: DenseOp): bool {
+  const relation = op.relation;
+  for (let i: u32 = 0; i < relation.arity; i++) {
+    const cell = cellAt(numbering, register(load<u32>(op.registers + (i << 2))));
+    store<u32>(cellBuffer + (i << 2), cell);
+  }
+  const id = findRow(relation, cellBuffer, hashCells(cellBuffer, relation.arity));
+  return id != NOT_FOUND && (load<u32>(rowAddress(relation, id)) & ROW_LIVE) != 0;
+}
+
+/** The end of a rule: what it found goes to what is next. */
+function add(op: DenseOp): void {
+  const head = op.head;
+  if (op.kind == DENSE_EMIT_BIT) {
+    addBit(head, register(op.key), register(op.output));
+    return;
+  }
+  if (op.kind == DENSE_EMIT_LIST) {
+    const key = op.key == NOT_FOUND ? 0 : register(op.key);
+    const end = valuesFrom(op.list, key + 1);
+    const row = register(op.headRow);
+    let value = valuesFrom(op.list, key);
+    countSteps((end - value) >> 2);
+    if (op.headIndex == 0) for (; value < end; value += 4) addBit(head, row, load<u32>(value));
+    else for (; value < end; value += 4) addBit(head, load<u32>(value), row);
+    return;
+  }
+  let record = tailRecord;
+  if (!op.addsTail) {
+    const table = op.table;
+    record = recordOf(matrixOf(table.all0, table.all1, op.index), register(op.key));
+  }
+  if (record == 0) return;
+  const next = matrixOf(head.next0, head.next1, op.headIndex);
+  const all = matrixOf(head.all0, head.all1, op.headIndex);
+  countSteps(addRow(next, all, register(op.headRow), record) >> 1);
+}
+
+function addBit(head: DenseTable, row: u32, column: u32): void {
+  if (head.main == 0) {
+    if (!hasBit(head.all0, row, column)) setBit(head.next0, row, column);
+  } else if (!hasBit(head.all1, column, row)) setBit(head.next1, column, row);
+}
+
+/* Its end: what came by the other column joins the main one, then new bits become rows. */
+
+function mergeTables(): void {
+  if (at == plan.tableCount) {
+    stage = STAGE_TURN;
+    at = 0;
+    rowAt = 0;
+    return;
+  }
+  const table = tableAt(plan, at);
+  const other = 1 - table.main;
+  if ((table.needsNext & needBit(other)) != 0) {
+    const from = matrixOf(table.next0, table.next1, other);
+    const to = matrixOf(table.next0, table.next1, table.main);
+    let work: u32 = 0;
+    while (rowAt < from.filled.length && work < SLICE_ROWS) {
+      const column = wordAt(from.filled, rowAt);
+      openBits(walk, recordOf(from, column));
+      for (let row = nextBit(walk); row != NO_BIT; row = nextBit(walk)) {
+        setBit(to, row, column);
+        work += 1;
+      }
+      rowAt += 1;
+    }
+    countSteps(work);
+    if (rowAt < from.filled.length) return;
+    clearMatrix(from);
+  }
+  at += 1;
+  rowAt = 0;
+}
+
+/** What is new in a table becomes known, recent, and rows. */
+function turnTable(): u32 {
+  if (at == plan.tableCount) {
+    stage = STAGE_NEXT;
+    return STATUS_DONE;
+  }
+  const table = tableAt(plan, at);
+  const main = table.main;
+  const other = 1 - main;
+  const next = matrixOf(table.next0, table.next1, main);
+  const all = matrixOf(table.all0, table.all1, main);
+  if (rowAt == 0) {
+    table.newFrom = table.relation.top;
+    if ((table.needsRecent & 1) != 0) clearMatrix(table.recent0);
+    if ((table.needsRecent & 2) != 0) clearMatrix(table.recent1);
+  }
+  const hasOtherAll = (table.needsAll & needBit(other)) != 0;
+  const hasOtherRecent = (table.needsRecent & needBit(other)) != 0;
+  const otherAll = matrixOf(table.all0, table.all1, other);
+  const otherRecent = matrixOf(table.recent0, table.recent1, other);
+  const relation = table.relation;
+  // In a new relation nothing stands but what is LIVE, so what is new here is new there.
+  const appends = relation.fresh;
+  const isUnary = relation.arity == 1;
+  if (appends) leaveUnlisted(relation);
+  let work: u32 = 0;
+  while (rowAt < next.filled.length && work < SLICE_ROWS) {
+    const row = wordAt(next.filled, rowAt);
+    const record = recordOf(next, row);
+    mergeRow(all, row, record);
+    const rowCell = cellAt(numbering, row);
+    openBits(walk, record);
+    for (let column = nextBit(walk); column != NO_BIT; column = nextBit(walk)) {
+      if (hasOtherAll) setBit(otherAll, column, row);
+      if (hasOtherRecent) setBit(otherRecent, column, row);
+      const columnCell = cellAt(numbering, column);
+      const firstCell = isUnary || main != 0 ? columnCell : rowCell;
+      const secondCell = main != 0 ? rowCell : columnCell;
+      if (appends) {
+        if (!appendRow(relation, firstCell, secondCell, round)) return STATUS_OUT_OF_MEMORY;
+      } else {
+        store<u32>(cellBuffer, firstCell);
+        store<u32>(cellBuffer, secondCell, 4);
+        const status = placeNew(relation, cellBuffer, round);
+        if (status != 0) return status;
+      }
+      work += 1;
+    }
+    rowAt += 1;
+  }
+  if (appends) {
+    const status = countAppended(relation, work, round);
+    if (status != 0) return status;
+  }
+  countSteps(work);
+  if (work != 0) hasNew = true;
+  if (rowAt < next.filled.length) return STATUS_DONE;
+  // What was next is recent now, and the former recent one, empty by now, is next.
+  if (main == 0) {
+    const former = table.recent0;
+    table.recent0 = table.next0;
+    table.next0 = former;
+  } else {
+    const former = table.recent1;
+    table.recent1 = table.next1;
+    table.next1 = former;
+  }
+  at += 1;
+  rowAt = 0;
+  return STATUS_DONE;
+}
