@@ -230,7 +230,7 @@ function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, 
  * overlap (wasm has no prefetch instruction). No step of a run sees rows that it emitted, so late
  * is as good.
  */
-const BLOCK_ROWS: u32 = 64;
+export const BLOCK_ROWS: u32 = 64;
 const blockCells: u32 = memory.data(BLOCK_ROWS * ARITY_MAX * 4, 8) as u32;
 /** Per row: hash, rank, sign, word of its first slot. */
 const blockRows: u32 = memory.data(BLOCK_ROWS * 16, 8) as u32;

@@ -26,12 +26,22 @@ export function hashBytes64(pointer: u32, length: u32, seed: u64): u64 {
     pointer += 8;
     rest -= 8;
   }
-  let tail: u64 = 0;
-  while (rest > 0) {
-    rest -= 1;
-    tail = (tail << 8) | (load<u8>(pointer + rest) as u64);
-  }
+  if (length < 8) return mix(state, shortWord(pointer, length));
+  // The bytes before the rest are of the same string.
+  const tail: u64 = rest == 0 ? 0 : load<u64>(pointer + rest - 8) >> ((64 - (rest << 3)) as u64);
   return mix(state, tail);
+}
+
+/** Up to 8 bytes as a word, the first one lowest, zeros behind them. */
+export function shortWord(pointer: u32, length: u32): u64 {
+  if (length >= 4) {
+    const high = (load<u32>(pointer + length - 4) as u64) << (((length - 4) << 3) as u64);
+    return (load<u32>(pointer) as u64) | high;
+  }
+  if (length == 0) return 0;
+  const middle = (load<u8>(pointer + (length >> 1)) as u64) << (((length >> 1) << 3) as u64);
+  const last = (load<u8>(pointer + length - 1) as u64) << (((length - 1) << 3) as u64);
+  return (load<u8>(pointer) as u64) | middle | last;
 }
 
 /** Hash of `count` cells. */

@@ -34,6 +34,7 @@ import {
 } from './output';
 import { createQuery, destroyQuery, initQueries, Query, queryStatus, stepQuery } from './query';
 import { indexAt, rowBytes } from './relation';
+import { isCutShort as cutShort } from './row-codec';
 import { initSideWeights } from './side-weights';
 import * as transaction from './transaction';
 import { initValues, internedValues, liveValues } from './value-table';
@@ -178,6 +179,19 @@ export function changeBaseRows(handle: u32, pointer: u32, bytes: u32, rows: u32,
   const relation = relationOf(handle);
   if (changetype<usize>(relation) == 0 || !transaction.isOpen()) return STATUS_BAD_CALL;
   return transaction.changeBaseRows(relation, pointer, bytes, rows, insert != 0);
+}
+
+/** What the last `changeBaseRows` took, and whether its bytes ended within a row. */
+export function rowsTaken(): u32 {
+  return transaction.rowsTaken;
+}
+
+export function bytesTaken(): u32 {
+  return transaction.bytesTaken;
+}
+
+export function isCutShort(): u32 {
+  return cutShort ? 1 : 0;
 }
 
 export function step(budget: u32): u32 {

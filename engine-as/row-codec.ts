@@ -27,17 +27,36 @@ import {
   stringBytes,
   stringLength,
 } from './value-table';
+import { shortWord } from './hash';
 
-/** Bytes that the last `readCell` took. */
+/** Bytes that the last `readValue` took. */
 export let readBytes: u32 = 0;
-/** The answer of `readCell` for bytes that are no value. */
+/** The answer of `readValue` and `readCell` for bytes that are no value. */
 export const BAD_CELL: u32 = 0xfffffffa;
+/** The answer of `readValue` for a string: `textAt` and `textBytes` tell which. */
+export const TEXT_CELL: u32 = 0xfffffff6;
+export let textAt: u32 = 0;
+export let textBytes: u32 = 0;
+/** Set when a value is bad because the bytes end in it, and only then. */
+export let isCutShort: bool = false;
+
+export function forgetCut(): void {
+  isCutShort = false;
+}
+
+function cutShort(): u32 {
+  isCutShort = true;
+  return BAD_CELL;
+}
 
 function readString(pointer: u32, end: u32, header: u32, length: u32): u32 {
-  if (length > (STRING_BYTES_MAX as u32) || header + length > end - pointer) return BAD_CELL;
+  if (length > (STRING_BYTES_MAX as u32)) return BAD_CELL;
+  if (header + length > end - pointer) return cutShort();
   if (!isUtf8(pointer + header, length)) return BAD_CELL;
   readBytes = header + length;
-  return internString(pointer + header, length);
+  textAt = pointer + header;
+  textBytes = length;
+  return TEXT_CELL;
 }
 
 /**
@@ -45,8 +64,13 @@ function readString(pointer: u32, end: u32, header: u32, length: u32): u32 {
  * U+10FFFF.
  */
 function isUtf8(pointer: u32, length: u32): bool {
+  if (length <= 8 && (shortWord(pointer, length) & 0x8080808080808080) == 0) return true;
+  const start = pointer;
   const end = pointer + length;
   while (pointer < end) {
+    // What is left of a text of ASCII letters is in its last word.
+    const last = pointer + 8 > end && pointer >= start + 8;
+    if (last && (load<u64>(end - 8) & 0x8080808080808080) == 0) return true;
     if (pointer + 8 <= end && (load<u64>(pointer) & 0x8080808080808080) == 0) {
       pointer += 8;
       continue;
@@ -76,7 +100,13 @@ function isUtf8(pointer: u32, length: u32): bool {
 
 /** The cell of the value at `pointer`; BAD_CELL, or NO_CELL without memory. */
 export function readCell(pointer: u32, end: u32): u32 {
-  if (pointer >= end) return BAD_CELL;
+  const cell = readValue(pointer, end);
+  return cell == TEXT_CELL ? internString(textAt, textBytes) : cell;
+}
+
+/** The same, but for a string, which is verified and left to the caller. */
+export function readValue(pointer: u32, end: u32): u32 {
+  if (pointer >= end) return cutShort();
   const tag = load<u8>(pointer) as i32;
   const left = end - pointer;
   readBytes = 1;
@@ -89,20 +119,20 @@ export function readCell(pointer: u32, end: u32): u32 {
       return CELL_TRUE;
     case TAG_INT32:
       readBytes = 5;
-      return left < 5 ? BAD_CELL : internInt(load<i32>(pointer, 1) as i64);
+      return left < 5 ? cutShort() : internInt(load<i32>(pointer, 1) as i64);
     case TAG_INT64:
       readBytes = 9;
-      return left < 9 ? BAD_CELL : internInt(load<i64>(pointer, 1));
+      return left < 9 ? cutShort() : internInt(load<i64>(pointer, 1));
     case TAG_FLOAT: {
       readBytes = 9;
-      if (left < 9) return BAD_CELL;
+      if (left < 9) return cutShort();
       const value = load<f64>(pointer, 1);
       return isFinite(value) ? internFloat(value) : BAD_CELL;
     }
     case TAG_SHORT_STRING:
-      return left < 2 ? BAD_CELL : readString(pointer, end, 2, load<u8>(pointer, 1));
+      return left < 2 ? cutShort() : readString(pointer, end, 2, load<u8>(pointer, 1));
     case TAG_STRING:
-      return left < 5 ? BAD_CELL : readString(pointer, end, 5, load<u32>(pointer, 1));
+      return left < 5 ? cutShort() : readString(pointer, end, 5, load<u32>(pointer, 1));
     default:
       return BAD_CELL;
   }

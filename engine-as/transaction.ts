@@ -13,7 +13,6 @@ import {
   ROW_TOUCHED,
   ROW_USED,
   STATUS_BAD_CALL,
-  STATUS_BAD_ROWS,
   STATUS_DONE,
   STATUS_MORE,
   STATUS_OUT_OF_MEMORY,
@@ -26,7 +25,7 @@ import { changedCount, changedHandle, keepChanges, setChangedHandle } from './ch
 import { ColumnIndex } from './column-index';
 import { dropDense } from './dense';
 import { digestRow } from './digest';
-import { emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
+import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { NOT_FOUND } from './id-set';
 import { countSteps, stepCount } from './interpreter';
 import { anyUnlisted, listAll } from './listing';
@@ -36,9 +35,9 @@ import { AggregatePlan, Program, Unit, unitAt } from './program';
 import { decodeProgram, decodeStatus, destroyProgram } from './program-decoder';
 import { isNeeded, removeRow, touch } from './relation';
 import { Relation, rowAddress, setRankAt } from './row-store';
-import { BAD_CELL, readBytes, readCell } from './row-codec';
+import { forgetCut } from './row-codec';
+import { readRows, rowsRead, rowsReadBytes } from './row-reader';
 import { restoreSideWeights, saveSideWeights } from './side-weights';
-import { NO_CELL } from './value-table';
 import { clearVector, wordAt } from './vector';
 import { showNew, showOld } from './views';
 
@@ -116,23 +115,15 @@ export function clearBaseRows(relation: Relation, from: u32): u32 {
   return end;
 }
 
-/** Reads the row at `pointer` into `cells`; `rowBytesRead` says how long it is. */
-function readRow(pointer: u32, end: u32, arity: u32, cells: u32): u32 {
-  let bytes: u32 = 0;
-  for (let i: u32 = 0; i < arity; i++) {
-    const cell = readCell(pointer + bytes, end);
-    if (cell == BAD_CELL) return STATUS_BAD_ROWS;
-    if (cell == NO_CELL) return STATUS_OUT_OF_MEMORY;
-    store<u32>(cells + (i << 2), cell);
-    bytes += readBytes;
-  }
-  rowBytesRead = bytes;
-  return 0;
-}
+/** Whole rows that the last `changeBaseRows` took, and their bytes. */
+export let rowsTaken: u32 = 0;
+export let bytesTaken: u32 = 0;
 
-let rowBytesRead: u32 = 0;
-
-/** Sets or takes the BASE flag of `rows` encoded rows; after a failure the caller rolls back. */
+/**
+ * Sets or takes the BASE flag of `rows` encoded rows. After STATUS_BAD_ROWS where the bytes end
+ * within a row (`isCutShort`) the caller may go on behind the rows that were taken; after any other
+ * failure it rolls back.
+ */
 export function changeBaseRows(
   relation: Relation,
   pointer: u32,
@@ -142,16 +133,21 @@ export function changeBaseRows(
 ): u32 {
   const end = pointer + bytes;
   const mode = insert ? MODE_BASE : MODE_NO_BASE;
-  let at = pointer;
+  forgetCut();
+  rowsTaken = 0;
+  bytesTaken = 0;
   let status: u32 = 0;
-  for (let i: u32 = 0; i < rows && status == 0; i++) {
-    status = readRow(at, end, relation.arity, nextCells(relation.arity));
-    if (status != 0) break;
-    at += rowBytesRead;
-    status = emit(mode, relation, 1, 0);
+  while (rowsTaken < rows && status == 0) {
+    const count = min(rows - rowsTaken, BLOCK_ROWS);
+    const arity = relation.arity;
+    const read = readRows(pointer + bytesTaken, end, arity, count, nextCells(arity));
+    rowsTaken += rowsRead;
+    bytesTaken += rowsReadBytes;
+    for (let i: u32 = 0; i < rowsRead && status == 0; i++) status = emit(mode, relation, 1, 0);
+    if (status == 0) status = flushBlock(mode, relation);
+    if (status == 0) status = read;
   }
-  const flushed = flushBlock(mode, relation);
-  return status == 0 ? flushed : status;
+  return status;
 }
 
 /**

@@ -18,8 +18,17 @@
  * a row insertion during a collection mark what they touch (`collector.ts`).
  */
 import { allocate, allocateZeroed, release } from './memory';
-import { finish, hashBytes64, mix } from './hash';
-import { createIdSet, IdSet, NOT_FOUND, putId, removeId, reserveId, shardOf } from './id-set';
+import { finish, hashBytes64, mix, shortWord } from './hash';
+import {
+  createIdSet,
+  firstSlot,
+  IdSet,
+  NOT_FOUND,
+  putId,
+  removeId,
+  reserveId,
+  shardOf,
+} from './id-set';
 import { ID_CELL_BASE, SEGMENT_MASK, SEGMENT_SHIFT } from './layout';
 
 export const CELL_NULL: u32 = 0;
@@ -202,12 +211,58 @@ export function internFloat(value: f64): u32 {
   return internWord(KIND_FLOAT, reinterpret<u64>(value == 0 ? 0 : value));
 }
 
+/** Two strings of one length, which is more than 8 bytes. */
 function sameBytes(a: u32, b: u32, length: u32): bool {
-  return memory.compare(a, b, length) == 0;
+  const last = length - 8;
+  for (let at: u32 = 0; at < last; at += 8) {
+    if (load<u64>(a + at) != load<u64>(b + at)) return false;
+  }
+  return load<u64>(a + last) == load<u64>(b + last);
+}
+
+/** More than 8 bytes; a call of memory.copy takes longer than the few words that most have. */
+function copyBytes(to: u32, from: u32, length: u32): void {
+  const last = length - 8;
+  if (length > 256) {
+    memory.copy(to, from, length);
+    return;
+  }
+  for (let at: u32 = 0; at < last; at += 8) store<u64>(to + at, load<u64>(from + at));
+  store<u64>(to + last, load<u64>(from + last));
+}
+
+export function hashString(pointer: u32, length: u32): u32 {
+  return finish(hashBytes64(pointer, length, KIND_STRING as u64));
+}
+
+/**
+ * Id + 1 of the string that a hash finds first, else 0. With `nearEntry` and `nearBytes` it brings
+ * near what `internHashed` will look at: the waits for the memory of many strings overlap when each
+ * is called for all of them before the next.
+ */
+export function nearSlot(hash: u32): u32 {
+  return firstSlot(set, hash);
+}
+
+export function nearEntry(found: u32): u32 {
+  return load<u32>(entryOf(found - 1), 4);
+}
+
+export function nearBytes(found: u32): u32 {
+  const entry = entryOf(found - 1);
+  const isLong = (load<u32>(entry, 4) & LENGTH_MASK) > INLINE_BYTES_MAX;
+  return isLong ? load<u8>(load<u32>(entry, 8)) : 0;
 }
 
 export function internString(pointer: u32, length: u32): u32 {
-  const hash = finish(hashBytes64(pointer, length, KIND_STRING as u64));
+  return internHashed(pointer, length, hashString(pointer, length));
+}
+
+/** With the hash that `hashString` gave. */
+export function internHashed(pointer: u32, length: u32, hash: u32): u32 {
+  const isLong = length > INLINE_BYTES_MAX;
+  const word: u64 = isLong ? 0 : shortWord(pointer, length);
+  const kind = (KIND_STRING << 30) | length;
   const shard = shardOf(set, hash);
   let slot = hash & shard.mask;
   while (true) {
@@ -216,9 +271,9 @@ export function internString(pointer: u32, length: u32): u32 {
     if (found == 0) break;
     if (load<u32>(at) == hash) {
       const entry = entryOf(found - 1);
-      if (load<u32>(entry, 4) == ((KIND_STRING << 30) | length)) {
-        const bytes = length <= INLINE_BYTES_MAX ? entry + 8 : load<u32>(entry, 8);
-        if (sameBytes(bytes, pointer, length)) {
+      if (load<u32>(entry, 4) == kind) {
+        const payload = load<u64>(entry, 8);
+        if (isLong ? sameBytes(payload as u32, pointer, length) : payload == word) {
           if (marking) markId(found - 1);
           return cellOfId(found - 1);
         }
@@ -227,9 +282,10 @@ export function internString(pointer: u32, length: u32): u32 {
     slot = (slot + 1) & shard.mask;
   }
   let copy: u32 = 0;
-  if (length > INLINE_BYTES_MAX) {
+  if (isLong) {
     copy = allocate(length);
     if (copy == 0) return NO_CELL;
+    copyBytes(copy, pointer, length);
   }
   const id = newEntry(hash);
   if (id == NOT_FOUND) {
@@ -238,14 +294,8 @@ export function internString(pointer: u32, length: u32): u32 {
   }
   const entry = entryOf(id);
   store<u32>(entry, hash);
-  store<u32>(entry, (KIND_STRING << 30) | length, 4);
-  store<u64>(entry, 0, 8);
-  if (copy != 0) {
-    memory.copy(copy, pointer, length);
-    store<u32>(entry, copy, 8);
-  } else {
-    memory.copy(entry + 8, pointer, length);
-  }
+  store<u32>(entry, kind, 4);
+  store<u64>(entry, isLong ? (copy as u64) : word, 8);
   return cellOfId(id);
 }
 

@@ -56,6 +56,9 @@ export interface CoreExports {
     rows: number,
     insert: number,
   ): number;
+  rowsTaken(): number;
+  bytesTaken(): number;
+  isCutShort(): number;
   step(budget: number): number;
   commit(): number;
   rollBack(): number;

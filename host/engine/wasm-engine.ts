@@ -12,7 +12,7 @@ import type { Plan, QueryPlan } from '../compiler/plan.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import type { RowBlock } from '../value/row-block.ts';
-import { emptyBlock, splitBlock } from '../value/row-block.ts';
+import { emptyBlock } from '../value/row-block.ts';
 import { bindRelations, encodeBinding } from './relation-binding.ts';
 import type { Binding, BoundRelation } from './relation-binding.ts';
 import { readBlock } from './block-reader.ts';
@@ -271,15 +271,26 @@ export class WasmEngine implements Engine {
       const arities = `${block.arity} columns, not ${relation.arity}`;
       throw new Error(`rows of \`${relation.name}\` have ${arities}`);
     }
-    let isFirst = true;
-    for (const part of splitBlock(block, INPUT_CHUNK_BYTES)) {
-      if (!isFirst) await this.#options.yield();
-      isFirst = false;
-      const pointer = this.core.write(part.bytes);
-      const { length } = part.bytes;
+    const { exports } = this.core;
+    const { bytes, count } = block;
+    let [rows, offset, room] = [0, 0, INPUT_CHUNK_BYTES];
+    for (;;) {
+      const chunk = bytes.subarray(offset, offset + room);
+      const pointer = this.core.write(chunk);
       const insert = Number(isInsert);
-      const status = this.core.exports.changeBaseRows(handle, pointer, length, part.count, insert);
-      if (status !== abi.STATUS_DONE) throw new CoreFailure(status, relation.table);
+      const left = count - rows;
+      const status = exports.changeBaseRows(handle, pointer, chunk.length, left, insert);
+      if (status === abi.STATUS_DONE) return;
+      // The core says where the last row in the chunk begins; a row may be larger than a chunk.
+      const isCut = status === abi.STATUS_BAD_ROWS && exports.isCutShort() !== 0;
+      if (!isCut || offset + chunk.length === bytes.length) {
+        throw new CoreFailure(status, relation.table);
+      }
+      rows += exports.rowsTaken() >>> 0;
+      const taken = exports.bytesTaken() >>> 0;
+      offset += taken;
+      room = taken === 0 ? room * 2 : INPUT_CHUNK_BYTES;
+      await this.#options.yield();
     }
   }
 
