@@ -8,21 +8,40 @@ import { compileQuery } from '../host/compiler/query.ts';
 import type { StratifiedProgram } from '../host/compiler/stratified.ts';
 import type { Engine } from '../host/engine/engine.ts';
 import { createWasmEngine } from '../host/engine/wasm-engine.ts';
+import type { Tables } from './generate.ts';
 import { programText } from './workloads.ts';
 
 const CORE = 'build/core.wasm';
 
 /** The tables of `baseTables` are filled from outside, as `caucus run` does it from files. */
 export function compileProgram(name: string, baseTables: readonly string[]): StratifiedProgram {
-  const { program, diagnostics } = compile(catalogOf(name), {
+  return compileText(name, programText(name), baseTables);
+}
+
+export function compileText(
+  name: string,
+  text: string,
+  baseTables: readonly string[],
+): StratifiedProgram {
+  const { program, diagnostics } = compile(catalogOf(name, text), {
     externalTables: new Set(baseTables.map((table) => `${name}:${table}`)),
   });
   if (program === undefined) throw new Error(`${name}: ${diagnostics[0]?.message ?? 'no program'}`);
   return program;
 }
 
-function catalogOf(name: string): Catalog {
-  return { policies: [{ name, text: programText(name) }], sources: [] };
+function catalogOf(name: string, text = programText(name)): Catalog {
+  return { policies: [{ name, text }], sources: [] };
+}
+
+/** The tables of a program without its rules: what is there before an evaluation. */
+export function tablesPlanOf(name: string, tables: Tables, batchOnly = false): Plan {
+  const declarations = Object.entries(tables).map(([table, rows]) => {
+    const columns = (rows[0] ?? []).map((_, column) => `c${column}`);
+    return `table ${table}(${columns.join(', ')})`;
+  });
+  const program = compileText(name, declarations.join('\n'), Object.keys(tables));
+  return lower(program, { watched: new Set(), batchOnly });
 }
 
 /** A query over a program that runs. */

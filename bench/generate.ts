@@ -194,6 +194,60 @@ function ovn(stream: Stream, switches = 0, portsPerSwitch = 0): Tables {
   };
 }
 
+/**
+ * An object graph as in Feldera's example of fine-grained authorization: 1000 users in 100 groups,
+ * 100 folders with one group of editors each, 1000 folders in them, of which each group may view
+ * ten, and files in those. Users and groups of the 3000 memberships are few with many and many with
+ * few. `files` may be less than the example's 100 000.
+ */
+function fga(stream: Stream, files = 0): Tables {
+  const { below } = stream;
+  return {
+    banned: distinct(FGA.banned, () => [below(FGA.users)]),
+    parent: [
+      ...range(FGA.folders, FGA.filesFrom, (folder) => [folder, below(FGA.folders)]),
+      ...range(FGA.filesFrom, FGA.filesFrom + files, (file) => [file, fgaFolder(stream)]),
+    ],
+    member: range(0, FGA.memberships, (id) => [id, ...fgaMember(stream)]),
+    editor: range(0, FGA.folders, (folder) => [below(FGA.groups), folder]),
+    viewer: distinct(FGA.groups * 10, () => [below(FGA.groups), fgaFolder(stream)]),
+  };
+}
+
+export const FGA = {
+  users: 1000,
+  banned: 10,
+  groups: 100,
+  folders: 100,
+  /** Folders in folders are numbered up to here. */
+  filesFrom: 1100,
+  memberships: 3000,
+} as const;
+
+/** A folder that files are in. */
+export function fgaFolder({ below }: Stream): number {
+  return FGA.folders + below(FGA.filesFrom - FGA.folders);
+}
+
+/** A user and a group. */
+export function fgaMember(stream: Stream): [user: number, group: number] {
+  return [zipf(stream, FGA.users), zipf(stream, FGA.groups)];
+}
+
+const sums = new Map<number, number[]>();
+
+/** In [0, limit), the one behind k as often as 1/(k+1) says. */
+function zipf({ below }: Stream, limit: number): number {
+  let known = sums.get(limit);
+  if (known === undefined) {
+    let sum = 0;
+    known = Array.from({ length: limit }, (_, index) => (sum += 1 / (index + 1)));
+    sums.set(limit, known);
+  }
+  const drawn = (below(2 ** 31) / 2 ** 31) * (known.at(-1) ?? 0);
+  return known.findIndex((sum) => drawn < sum);
+}
+
 const GENERATORS = {
   chain,
   cycle,
@@ -206,6 +260,7 @@ const GENERATORS = {
   cspa,
   rbac,
   ovn,
+  fga,
 } as const satisfies Record<string, Generator>;
 
 export type GeneratorName = keyof typeof GENERATORS;

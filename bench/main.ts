@@ -3,11 +3,13 @@
  * each suite beside the accepted results of this kind of machine, and writes
  * `build/bench/results.json`.
  *
- * A word is a suite (`engine`, `deletes`, `ingest`, `micro`, `cluster`) or the beginning of a
- * workload (`tc`, `tc grid`, `deletes btree`, `cluster restart`). Everything measured runs in a
- * process of its own: this file, started with `--measure`.
+ * A word is a suite (`engine`, `deletes`, `ingest`, `micro`, `cluster`, `peers`) or the beginning
+ * of a workload (`tc`, `tc grid`, `deletes btree`, `cluster restart`, `peers batch`). Everything
+ * measured runs in a process of its own: this file, started with `--measure`. Peers are run only
+ * when they are asked for; `--peers FOLDER` is where their builds are.
  */
 import { fork } from 'node:child_process';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { missingPrograms, missingText } from '../deploy/loopback/components.ts';
@@ -17,6 +19,8 @@ import { DELETE_CASES, measureDeletes } from './deletes.ts';
 import { measureEngine, MODES, workloadNamed, type Mode } from './engine.ts';
 import { measureIngest } from './ingest.ts';
 import { measureMicro } from './micro.ts';
+import { PEERS_VARIABLE } from './peers/contestants.ts';
+import { measurePeers, PEER_PARTS } from './peers/peers.ts';
 import {
   accept,
   formatSuite,
@@ -25,12 +29,13 @@ import {
   writeResults,
   type Entry,
   type Results,
+  type SuiteResult,
 } from './report.ts';
 import { WORKLOADS } from './workloads.ts';
 
 const OUTPUT = 'build/bench/results.json';
 
-const SUITES = ['engine', 'deletes', 'ingest', 'micro', 'cluster'] as const;
+const SUITES = ['engine', 'deletes', 'ingest', 'micro', 'cluster', 'peers'] as const;
 type SuiteName = (typeof SUITES)[number];
 
 /** What one process measures. */
@@ -38,17 +43,29 @@ interface Job {
   readonly suite: SuiteName;
   readonly name: string;
   readonly mode?: Mode;
+  /** Of the workloads of a part of `peers`, those that begin so. */
+  readonly only?: string;
 }
 
-type Outcome = { readonly entries: readonly Entry[] } | { readonly error: string };
+type Outcome = { readonly suites: readonly SuiteResult[] } | { readonly error: string };
 
 /** How far a process is. */
 interface Step {
   readonly step: string;
 }
 
-async function measure(job: Job, onStep: (step: string) => void): Promise<readonly Entry[]> {
-  switch (job.suite) {
+async function measure(job: Job, onStep: (step: string) => void): Promise<readonly SuiteResult[]> {
+  const { suite, name } = job;
+  if (suite === 'peers') return measurePeers(name, job.only ?? '', onStep);
+  return [{ suite, entries: await measureEntries(job, suite, onStep) }];
+}
+
+async function measureEntries(
+  job: Job,
+  suite: Exclude<SuiteName, 'peers'>,
+  onStep: (step: string) => void,
+): Promise<readonly Entry[]> {
+  switch (suite) {
     case 'engine':
       return [
         await measureEngine(
@@ -82,6 +99,7 @@ function jobsFor(words: readonly string[], large: boolean): Job[] {
   jobs.push({ suite: 'ingest', name: 'ingest' }, { suite: 'micro', name: 'micro' });
   for (const name of CLUSTER_PARTS) jobs.push({ suite: 'cluster', name });
   if (words.length === 0) return jobs;
+  if (words[0] === 'peers') return peerJobs(words.slice(1));
   const matches = ({ suite, name }: Job, word: string): boolean =>
     `${suite} ${name} `.startsWith(word) || (suite === 'engine' && `${name} `.startsWith(word));
   // `cluster restart` is one word, however it was typed.
@@ -94,6 +112,16 @@ function jobsFor(words: readonly string[], large: boolean): Job[] {
     }
   }
   return jobs.filter((job) => words.some((word) => matches(job, word)));
+}
+
+/** `peers`, a part, or a part and the beginning of a workload: `peers batch tc grid`. */
+function peerJobs([part, ...only]: readonly string[]): Job[] {
+  const parts = part === undefined ? PEER_PARTS : PEER_PARTS.filter((name) => name === part);
+  if (parts.length === 0) {
+    console.error(`peers: no part \`${part}\`; the parts are ${PEER_PARTS.join(', ')}`);
+    process.exit(2);
+  }
+  return parts.map((name) => ({ suite: 'peers', name, only: only.join(' ') }));
 }
 
 /** Without those that need what this machine has not, which is said. */
@@ -135,12 +163,14 @@ async function main(args: string[]): Promise<void> {
       large: { type: 'boolean', default: false },
       accept: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      peers: { type: 'string' },
     },
   });
+  if (values.peers !== undefined) process.env[PEERS_VARIABLE] = path.resolve(values.peers);
   const machine = thisMachine();
   const accepted = readAccepted(machine.kind);
   const jobs = possible(jobsFor(positionals, values.large));
-  const entries = new Map<SuiteName, Entry[]>();
+  const entries = new Map<string, Entry[]>();
   for (const [index, job] of jobs.entries()) {
     const name = [job.suite, job.name, job.mode].filter((part) => part !== undefined).join(' ');
     const title = `[${index + 1}/${jobs.length}] ${name}`;
@@ -150,7 +180,11 @@ async function main(args: string[]): Promise<void> {
       progress('');
       console.error(`${name}: ${outcome.error}`);
       process.exitCode = 1;
-    } else entries.set(job.suite, [...(entries.get(job.suite) ?? []), ...outcome.entries]);
+      continue;
+    }
+    for (const { suite, entries: found } of outcome.suites) {
+      entries.set(suite, [...(entries.get(suite) ?? []), ...found]);
+    }
   }
   progress('');
 
@@ -177,7 +211,7 @@ if (flag === '--measure' && process.send !== undefined) {
     process.send?.({ step });
   };
   const outcome: Outcome = await measure(JSON.parse(job ?? '') as Job, tell).then(
-    (entries) => ({ entries }),
+    (suites) => ({ suites }),
     (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
   );
   process.send(outcome, () => process.exit());

@@ -26,6 +26,16 @@ export async function timedAsync<T>(
   return { ms: performance.now() - start, result };
 }
 
+/** The same with the time of all threads of the process on a processor. */
+export async function clockedAsync<T>(
+  work: () => Promise<T>,
+): Promise<{ readonly wallMs: number; readonly cpuMs: number; readonly result: T }> {
+  const before = process.cpuUsage();
+  const { ms, result } = await timedAsync(work);
+  const { user, system } = process.cpuUsage(before);
+  return { wallMs: ms, cpuMs: (user + system) / 1000, result };
+}
+
 /** `1234567` → `1.23 M`. */
 export function formatCount(count: number): string {
   if (count >= 1e9) return `${(count / 1e9).toFixed(2)} G`;

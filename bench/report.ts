@@ -12,13 +12,17 @@ export interface Figure {
   /** What may be compared between runs; the others are shown only. */
   readonly compared?: boolean;
   /** What it should be. */
-  readonly target?: { readonly atMost: number } | { readonly atLeast: number };
+  readonly target?: Target;
 }
+
+export type Target = { readonly atMost: number } | { readonly atLeast: number };
 
 /** One line of the table: a workload in one mode. */
 export interface Entry {
   readonly name: string;
   readonly figures: Readonly<Record<string, Figure>>;
+  /** Figures that are not there, and why. */
+  readonly notRun?: Readonly<Record<string, string>>;
 }
 
 export interface SuiteResult {
@@ -133,13 +137,17 @@ function goal({ value, unit, target }: Figure): string {
 
 /** The table of a suite: a line for each entry, a column for each figure. */
 export function formatSuite(now: SuiteResult, before: SuiteResult | undefined): string {
-  const columns = [...new Set(now.entries.flatMap((entry) => Object.keys(entry.figures)))];
+  const columns = [
+    ...new Set(
+      now.entries.flatMap(({ figures, notRun }) => Object.keys({ ...notRun, ...figures })),
+    ),
+  ];
   const lines = [[now.suite, ...columns]];
   for (const entry of now.entries) {
     const accepted = before?.entries.find(({ name }) => name === entry.name);
     const cells = columns.map((column) => {
       const figure = entry.figures[column];
-      if (figure === undefined) return '';
+      if (figure === undefined) return entry.notRun?.[column] === undefined ? '' : 'not run';
       return formatFigure(figure) + change(figure, accepted?.figures[column]) + goal(figure);
     });
     lines.push([entry.name, ...cells]);
@@ -147,13 +155,24 @@ export function formatSuite(now: SuiteResult, before: SuiteResult | undefined): 
   const widths = lines[0]?.map((_, column) => {
     return Math.max(...lines.map((line) => [...(line[column] ?? '')].length));
   });
-  return lines
-    .map((line) => {
-      const cells = line.map((cell, column) => {
-        const width = widths?.[column] ?? 0;
-        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
-      });
-      return `${cells.join('  ')}\n`;
-    })
-    .join('');
+  const table = lines.map((line) => {
+    const cells = line.map((cell, column) => {
+      const width = widths?.[column] ?? 0;
+      return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+    });
+    return `${cells.join('  ')}\n`;
+  });
+  return [...table, ...reasons(now)].join('');
+}
+
+/** Why something was not run, each reason once. */
+function reasons({ entries }: SuiteResult): string[] {
+  const places = new Map<string, string[]>();
+  for (const { name, notRun } of entries) {
+    for (const [column, reason] of Object.entries(notRun ?? {})) {
+      const key = `${column}: ${reason}`;
+      places.set(key, [...(places.get(key) ?? []), name]);
+    }
+  }
+  return [...places].map(([reason, names]) => `not run: ${reason} (${names.join(', ')})\n`);
 }

@@ -73,6 +73,8 @@ export const WORKLOADS: readonly Workload[] = [
   workload('large', 'tc rand 5000 25000', { tc: 24_651_227 }),
   workload('small', 'tc dag 500 1500', { tc: 15_665 }),
   workload('standard', 'tc dag 2000 6000', { tc: 109_373 }),
+  workload('small', 'tcn rand 100 200', { tc: 6808 }),
+  workload('standard', 'tcn rand 1000 3000', { tc: 878_883 }),
   workload('small', 'sg btree 6', { sg: 5334 }),
   workload('standard', 'sg btree 9', { sg: 348_502 }),
   workload('standard', 'sg btree 10', { sg: 1_396_054 }),
@@ -113,6 +115,21 @@ export const WORKLOADS: readonly Workload[] = [
   }),
   workload('standard', 'ovn ovn 100 10', { flow: 835_615, blocked: 74_038 }),
   workload('large', 'ovn ovn 200 10', { flow: 3_470_140, blocked: 152_227 }),
+];
+
+export const FGA_WORKLOADS: readonly Workload[] = [
+  workload('small', 'fga fga 1000', {
+    group_can_write: 2100,
+    group_can_read: 4084,
+    can_write: 35_405,
+    can_read: 66_385,
+  }),
+  workload('large', 'fga fga 100000', {
+    group_can_write: 101_100,
+    group_can_read: 201_613,
+    can_write: 1_901_908,
+    can_read: 3_573_979,
+  }),
 ];
 
 export function inputOf({ generator, parameters }: Workload): Tables {
