@@ -30,7 +30,7 @@ export function compileText(
   return program;
 }
 
-function catalogOf(name: string, text = programText(name)): Catalog {
+function catalogOf(name: string, text: string): Catalog {
   return { policies: [{ name, text }], sources: [] };
 }
 
@@ -44,9 +44,14 @@ export function tablesPlanOf(name: string, tables: Tables, batchOnly = false): P
   return lower(program, { watched: new Set(), batchOnly });
 }
 
-/** A query over a program that runs. */
-export function queryPlanOf(plan: Plan, name: string, text: string): QueryPlan {
-  const { query, diagnostics } = compileQuery(plan.program, catalogOf(name), text);
+/** A query over a program that runs; `policy` is its text. */
+export function queryPlanOf(
+  plan: Plan,
+  name: string,
+  text: string,
+  policy = programText(name),
+): QueryPlan {
+  const { query, diagnostics } = compileQuery(plan.program, catalogOf(name, policy), text);
   if (query === undefined) throw new Error(`${text}: ${diagnostics[0]?.message ?? 'no query'}`);
   return lowerQuery(plan, query);
 }

@@ -12,7 +12,7 @@ import { generate, toBlock } from './generate.ts';
 import { closureWithBits, closureWithSet, graphOf, type Graph } from './kernels.ts';
 import { median, timed, timedAsync } from './measure.ts';
 import type { Entry, Figure } from './report.ts';
-import { inputOf, WORKLOADS, type Workload } from './workloads.ts';
+import { inputOf, type Workload } from './workloads.ts';
 
 export type Mode = 'maintained' | 'batch';
 export const MODES: readonly Mode[] = ['maintained', 'batch'];
@@ -142,11 +142,4 @@ function kernelTime(kernel: (graph: Graph) => number, graph: Graph): number {
     spent += ms;
   }
   return Math.min(...times);
-}
-
-/** The workload of that name, for the process that measures it. */
-export function workloadNamed(name: string): Workload {
-  const workload = WORKLOADS.find((one) => one.name === name);
-  if (workload === undefined) throw new Error(`no workload is named \`${name}\``);
-  return workload;
 }

@@ -16,7 +16,7 @@ import { missingPrograms, missingText } from '../deploy/loopback/components.ts';
 import { CLUSTER_PARTS, measureCluster } from './cluster/cluster.ts';
 import { closurePlan, openEngine, planOf } from './core.ts';
 import { DELETE_CASES, measureDeletes } from './deletes.ts';
-import { measureEngine, MODES, workloadNamed, type Mode } from './engine.ts';
+import { measureEngine, MODES, type Mode } from './engine.ts';
 import { measureIngest } from './ingest.ts';
 import { measureMicro } from './micro.ts';
 import { PEERS_VARIABLE } from './peers/contestants.ts';
@@ -31,7 +31,7 @@ import {
   type Results,
   type SuiteResult,
 } from './report.ts';
-import { WORKLOADS } from './workloads.ts';
+import { workloadNamed, WORKLOADS } from './workloads.ts';
 
 const OUTPUT = 'build/bench/results.json';
 

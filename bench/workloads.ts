@@ -62,6 +62,7 @@ export const WORKLOADS: readonly Workload[] = [
   workload('standard', 'tc cycle 500', { tc: 250_000 }),
   workload('small', 'tc grid 20', { tc: 52_920 }),
   workload('standard', 'tc grid 60', { tc: 3_572_160 }),
+  workload('large', 'tc grid 79', { tc: 10_491_200 }),
   workload('large', 'tc grid 100', { tc: 26_522_600 }),
   workload('small', 'tc btree 8', { tc: 3586 }),
   workload('small', 'tc btree 9', { tc: 8194 }),
@@ -131,6 +132,12 @@ export const FGA_WORKLOADS: readonly Workload[] = [
     can_read: 3_573_979,
   }),
 ];
+
+export function workloadNamed(name: string): Workload {
+  const workload = WORKLOADS.find((one) => one.name === name);
+  if (workload === undefined) throw new Error(`no workload is named \`${name}\``);
+  return workload;
+}
 
 export function inputOf({ generator, parameters }: Workload): Tables {
   return generate(generator, ...parameters);

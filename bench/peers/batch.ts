@@ -1,6 +1,6 @@
 /** From tables to a fixpoint, against engines that do nothing else. */
 import type { Entry, Figure, SuiteResult, Target } from '../report.ts';
-import { WORKLOADS, type Workload } from '../workloads.ts';
+import { workloadNamed, type Workload } from '../workloads.ts';
 import type { Contestant } from './contestant.ts';
 import { ASCENT, BATCH, DIFFERENTIAL, MAINTAINED, SOUFFLE } from './contestants.ts';
 import { measureInTurn, type Effort, type Standing, type Standings } from './round.ts';
@@ -25,11 +25,7 @@ const NAMES = [
   'tcn rand 1000 3000',
 ];
 
-export const BATCH_WORKLOADS: readonly Workload[] = NAMES.map((name) => {
-  const found = WORKLOADS.find((one) => one.name === name);
-  if (found === undefined) throw new Error(`no workload is named \`${name}\``);
-  return found;
-});
+export const BATCH_WORKLOADS: readonly Workload[] = NAMES.map(workloadNamed);
 
 export const CONTESTANTS = [BATCH, MAINTAINED, ASCENT, SOUFFLE, DIFFERENTIAL];
 

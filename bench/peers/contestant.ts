@@ -14,6 +14,8 @@ export interface Task {
   readonly runs: number;
   /** A file of transactions after the first (steps.ts). */
   readonly steps?: string;
+  /** Tables that are subscribed, where steps are; absent: those of known size. */
+  readonly watched?: readonly string[];
 }
 
 /** Milliseconds by the clock on the wall, and of all processors. */
@@ -33,6 +35,9 @@ export interface Answer {
     readonly wallMs: readonly number[];
     readonly cpuMs: readonly number[];
     readonly rows: readonly number[];
+    /** Our engine only: rows of all deltas, and rows that maintenance visited. */
+    readonly changed?: readonly number[];
+    readonly touched?: readonly number[];
   };
 }
 

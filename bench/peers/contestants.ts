@@ -21,8 +21,8 @@ export const DIFFERENTIAL = native('differential', 'differential');
 function own(mode: Mode): Contestant {
   return {
     name: mode,
-    command: ({ workload, runs, steps }) => {
-      const order = JSON.stringify({ workload, mode, runs, steps });
+    command: ({ workload, runs, steps, watched }) => {
+      const order = JSON.stringify({ workload, mode, runs, steps, watched });
       return nodeCommand('own-process.js', [order]);
     },
   };

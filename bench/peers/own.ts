@@ -14,27 +14,14 @@ import { compileProgram, openEngine, tablesPlanOf } from '../core.ts';
 import type { Mode } from '../engine.ts';
 import { toBlock } from '../generate.ts';
 import { clockedAsync } from '../measure.ts';
-import { inputOf, type Workload } from '../workloads.ts';
-import type { Answer, Spent } from './contestant.ts';
+import { inputOf } from '../workloads.ts';
+import type { Answer, Spent, Task } from './contestant.ts';
 import { fromText, type Step } from './steps.ts';
 
-export interface Order {
-  readonly workload: Workload;
-  readonly mode: Mode;
-  readonly runs: number;
-  /** The file of the steps. */
-  readonly steps?: string;
-  /** Subscribed tables; absent: those of known size. */
-  readonly watched?: readonly string[];
-}
+/** The workload, in one mode; the tables come from its generator. */
+export type Order = Omit<Task, 'folder'> & { readonly mode: Mode };
 
-/** What only we tell: which tables changed by how many rows, and what maintenance visited. */
-export interface OwnAnswer extends Answer {
-  readonly changed?: readonly number[];
-  readonly touched?: readonly number[];
-}
-
-export async function answer(order: Order): Promise<OwnAnswer> {
+export async function answer(order: Order): Promise<Answer> {
   const { workload, mode } = order;
   const { program } = workload;
   const tables = inputOf(workload);
@@ -66,7 +53,7 @@ export async function answer(order: Order): Promise<OwnAnswer> {
     if (run === order.runs) {
       if (order.steps === undefined) return { sizes, runs };
       const steps = fromText(readFileSync(order.steps, 'utf8'));
-      return { sizes, runs, ...(await measureSteps(engine, program, steps, sizesOf)) };
+      return { sizes, runs, steps: await measureSteps(engine, program, steps, sizesOf) };
     }
     engine.close();
   }
@@ -81,7 +68,7 @@ async function measureSteps(
   program: string,
   steps: readonly Step[],
   sizesOf: (engine: Engine) => Record<string, number>,
-): Promise<Omit<OwnAnswer, 'sizes' | 'runs'>> {
+): Promise<NonNullable<Answer['steps']>> {
   // Bytes are made before the clock runs, as the peers have their rows.
   const transactions = steps.map((step) => changesOf(program, step));
   const spent: Spent[] = [];
@@ -98,7 +85,7 @@ async function measureSteps(
   }
   const wallMs = spent.map((one) => one.wallMs);
   const cpuMs = spent.map((one) => one.cpuMs);
-  return { steps: { wallMs, cpuMs, rows }, changed, touched };
+  return { wallMs, cpuMs, rows, changed, touched };
 }
 
 function changesOf(program: string, step: Step): TableChange[] {

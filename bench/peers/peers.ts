@@ -1,7 +1,17 @@
 /** The parts of `npm run bench -- peers`: each a process of its own that starts the contestants. */
-import type { SuiteResult } from '../report.ts';
+import type { Entry, SuiteResult } from '../report.ts';
+import { workloadNamed } from '../workloads.ts';
 import { BATCH_WORKLOADS, CONTESTANTS, measureBatch } from './batch.ts';
 import { DIFFERENTIAL, MAINTAINED } from './contestants.ts';
+import { FGA_CASES, measureFga } from './fga.ts';
+import {
+  measureChecks,
+  measureDemand,
+  measureOneMoreRule,
+  measureRowBytes,
+  measureText,
+} from './figures.ts';
+import { measureMembers } from './members.ts';
 import { EFFORT } from './round.ts';
 import { measureUpdates, UPDATE_CASES } from './updates.ts';
 
@@ -22,7 +32,32 @@ const PARTS: Readonly<Record<string, Measure>> = {
     const entries = await measureUpdates(cases, MAINTAINED, DIFFERENTIAL, UPDATE_EFFORT, onStep);
     return [{ suite: 'peers updates', entries }];
   },
+  members: async (_, onStep) => {
+    const workload = workloadNamed('rbac rbac 300');
+    const entry = await measureMembers(workload, MAINTAINED, DIFFERENTIAL, UPDATE_EFFORT, onStep);
+    return [{ suite: 'peers members', entries: [entry] }];
+  },
+  fga: async (_, onStep) => {
+    const entries = await measureFga(FGA_CASES, MAINTAINED, DIFFERENTIAL, UPDATE_EFFORT, onStep);
+    return [{ suite: 'peers fga', entries }];
+  },
+  figures: async (_, onStep) => [{ suite: 'peers figures', entries: await measureAlone(onStep) }],
 };
+
+async function measureAlone(onStep: OnStep): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  onStep('bytes of a row');
+  entries.push(await measureRowBytes(1_000_000));
+  onStep('a rule beside 400 others');
+  entries.push(await measureOneMoreRule(400, 50));
+  onStep('checks');
+  entries.push(...(await measureChecks([10_000, 1_000_000])));
+  onStep('a query with constants');
+  entries.push(await measureDemand(workloadNamed('rbac rbac 1000')));
+  onStep('from text to the fixpoint');
+  entries.push(await measureText(workloadNamed('tc grid 79'), 3));
+  return entries;
+}
 
 export const PEER_PARTS = Object.keys(PARTS);
 

@@ -7,10 +7,10 @@
  */
 import { percentile } from '../measure.ts';
 import type { Entry, Figure, Target } from '../report.ts';
-import { inputOf, WORKLOADS, type Workload } from '../workloads.ts';
-import { best, measureContestant, type Answer, type Contestant } from './contestant.ts';
-import type { NotRun } from './process.ts';
-import { writeSteps, writeTables, type Effort } from './round.ts';
+import { inputOf, workloadNamed, type Workload } from '../workloads.ts';
+import type { Contestant } from './contestant.ts';
+import type { Effort } from './round.ts';
+import { raceSteps, type StepRace } from './step-race.ts';
 import { outAndBack } from './steps.ts';
 
 export interface UpdateCase {
@@ -45,7 +45,7 @@ const WORST_TARGET: Target = { atMost: 1.5 };
 export const UPDATE_CASES: readonly UpdateCase[] = STREAMS.flatMap(
   ([name, table, deleteMs, insertMs]) =>
     SIZES.map(([size, pairs]) => ({
-      workload: workloadOf(name),
+      workload: workloadNamed(name),
       table,
       size,
       pairs,
@@ -53,12 +53,6 @@ export const UPDATE_CASES: readonly UpdateCase[] = STREAMS.flatMap(
       ...(size === 1 && insertMs !== undefined ? { insertP50: { atMost: insertMs } } : {}),
     })),
 );
-
-function workloadOf(name: string): Workload {
-  const found = WORKLOADS.find((one) => one.name === name);
-  if (found === undefined) throw new Error(`no workload is named \`${name}\``);
-  return found;
-}
 
 export async function measureUpdates(
   cases: readonly UpdateCase[],
@@ -78,66 +72,28 @@ async function measureCase(
   one: UpdateCase,
   own: Contestant,
   against: Contestant,
-  { rounds, limitMs }: Effort,
+  effort: Effort,
   onStep: (step: string) => void,
 ): Promise<Entry> {
   const { workload, table, size, pairs } = one;
   const tables = inputOf(workload);
   const rows = Math.min(size, tables[table]?.length ?? 0);
   const name = `${workload.name}, ${rows === 1 ? 'a row' : `${rows} rows`} of ${table}`;
-  const folder = writeTables(workload, tables);
-  const steps = writeSteps(folder, `${table} ${size}`, outAndBack(tables, table, size, pairs));
-  const answers = new Map<Contestant, Answer[]>();
-  let notRun: NotRun | undefined;
-  for (let round = 0; round < rounds; round++) {
-    for (const contestant of [own, against]) {
-      if (contestant === against && notRun !== undefined) continue;
-      onStep(`${name}, round ${round + 1} of ${rounds}, ${contestant.name}`);
-      const measured = await measureContestant(
-        contestant,
-        { workload, folder, runs: 2, steps },
-        limitMs,
-      );
-      if ('notRun' in measured) {
-        if (contestant === own) throw new Error(`${name}: ${measured.notRun}`);
-        notRun = measured;
-        continue;
-      }
-      expectReturn(name, measured.answer, workload);
-      answers.set(contestant, [...(answers.get(contestant) ?? []), measured.answer]);
-    }
-  }
-  const ours = answers.get(own) ?? [];
-  const theirs = answers.get(against) ?? [];
-  expectSame(name, [...ours, ...theirs]);
-  return { name, ...figuresOf(one, ours, theirs, against.name, notRun) };
+  const steps = outAndBack(tables, table, size, pairs);
+  const race = await raceSteps({ name, workload, steps }, own, against, effort, onStep);
+  expectReturn(name, race.ours.rows, workload);
+  const figures = figuresOf(one, race, against.name);
+  const { notRun } = race;
+  return { name, figures, ...(notRun === undefined ? {} : { notRun: { [against.name]: notRun } }) };
 }
 
 /** After every insert the tables are what they were. */
-function expectReturn(name: string, { steps }: Answer, { sizes }: Workload): void {
-  const before = Object.values(sizes).reduce((sum, rows) => sum + rows, 0);
-  const wrong = steps?.rows.findIndex((rows, step) => step % 2 === 1 && rows !== before) ?? -1;
+function expectReturn(name: string, rows: readonly number[], { sizes }: Workload): void {
+  const before = Object.values(sizes).reduce((sum, count) => sum + count, 0);
+  const wrong = rows.findIndex((count, step) => step % 2 === 1 && count !== before);
   if (wrong >= 0) {
-    throw new Error(`${name}: ${steps?.rows[wrong]} rows after step ${wrong}, not ${before}`);
+    throw new Error(`${name}: ${rows[wrong]} rows after step ${wrong}, not ${before}`);
   }
-}
-
-function expectSame(name: string, answers: readonly Answer[]): void {
-  const [first, ...others] = answers.map(({ steps }) => steps?.rows ?? []);
-  for (const rows of others) {
-    const wrong = first?.findIndex((count, step) => rows[step] !== count) ?? -1;
-    if (wrong >= 0) {
-      throw new Error(`${name}: ${first?.[wrong]} and ${rows[wrong]} rows after step ${wrong}`);
-    }
-  }
-}
-
-/** The quickest of the rounds, step by step: the steps are the same in all. */
-function leastOf(answers: readonly Answer[], kind: 'wallMs' | 'cpuMs'): number[] {
-  const rounds = answers.map(({ steps }) => steps?.[kind] ?? []);
-  return (rounds[0] ?? []).map((_, step) => {
-    return Math.min(...rounds.map((times) => times[step] ?? Infinity));
-  });
 }
 
 const everySecond = (times: readonly number[], from: 0 | 1): number[] =>
@@ -145,36 +101,30 @@ const everySecond = (times: readonly number[], from: 0 | 1): number[] =>
 
 function figuresOf(
   { deleteP50, insertP50 }: UpdateCase,
-  ours: readonly Answer[],
-  theirs: readonly Answer[],
+  { ours, theirs }: StepRace,
   peer: string,
-  notRun: NotRun | undefined,
-): Pick<Entry, 'figures' | 'notRun'> {
-  const wall = leastOf(ours, 'wallMs');
-  const cpu = leastOf(ours, 'cpuMs');
-  const scratch = best(ours.flatMap(({ runs }) => runs)).cpuMs;
+): Entry['figures'] {
   const ms = (value: number, target?: Target): Figure => {
     return { value, unit: 'ms', ...(target === undefined ? {} : { target }) };
   };
-  const out = everySecond(wall, 0);
-  const back = everySecond(wall, 1);
+  const out = everySecond(ours.wallMs, 0);
+  const back = everySecond(ours.wallMs, 1);
   const figures: Record<string, Figure> = {
     'delete p50': ms(percentile(out, 50), deleteP50),
     'delete p99': ms(percentile(out, 99)),
     'insert p50': ms(percentile(back, 50), insertP50),
     'insert p99': ms(percentile(back, 99)),
-    'from scratch': ms(scratch),
-    'worst÷scratch': ratio(Math.max(...cpu) / scratch, WORST_TARGET),
+    'from scratch': ms(ours.scratchCpuMs),
+    'worst÷scratch': ratio(Math.max(...ours.cpuMs) / ours.scratchCpuMs, WORST_TARGET),
   };
-  if (notRun !== undefined) return { figures, notRun: { [peer]: notRun.notRun } };
-  const peerCpu = leastOf(theirs, 'cpuMs');
-  figures[`${peer} p50`] = ms(percentile(peerCpu, 50));
-  figures[`${peer} p99`] = ms(percentile(peerCpu, 99));
+  if (theirs === undefined) return figures;
   for (const share of [50, 99]) {
-    const value = percentile(peerCpu, share) / percentile(cpu, share);
-    figures[`${peer}÷ours p${share}`] = ratio(value, AGAINST_TARGET);
+    const value = percentile(theirs.cpuMs, share);
+    figures[`${peer} p${share}`] = ms(value);
+    const times = value / percentile(ours.cpuMs, share);
+    figures[`${peer}÷ours p${share}`] = ratio(times, AGAINST_TARGET);
   }
-  return { figures };
+  return figures;
 }
 
 function ratio(value: number, target: Target): Figure {

@@ -9,22 +9,25 @@ import { closureWithSet, graphOf } from '../../bench/kernels.ts';
 import { geometricMean, measureBatch } from '../../bench/peers/batch.ts';
 import { best, measureContestant, type Contestant } from '../../bench/peers/contestant.ts';
 import { ASCENT, BATCH, MAINTAINED, PEERS_VARIABLE } from '../../bench/peers/contestants.ts';
+import { fgaSteps, measureFga } from '../../bench/peers/fga.ts';
+import {
+  measureChecks,
+  measureDemand,
+  measureOneMoreRule,
+  measureRowBytes,
+} from '../../bench/peers/figures.ts';
+import { measureMembers } from '../../bench/peers/members.ts';
 import { runProcess } from '../../bench/peers/process.ts';
 import type { Effort } from '../../bench/peers/round.ts';
 import { eachOutAndBack, fromText, outAndBack, toText } from '../../bench/peers/steps.ts';
 import { measureUpdates } from '../../bench/peers/updates.ts';
 import { formatSuite } from '../../bench/report.ts';
-import { inputOf, WORKLOADS, type Workload } from '../../bench/workloads.ts';
+import { FGA_WORKLOADS, inputOf, workloadNamed } from '../../bench/workloads.ts';
 
 const EFFORT: Effort = { rounds: 2, runs: 2, limitMs: 60_000, repeatMsMax: 60_000 };
 const quiet = (): void => undefined;
 
-function workloadOf(name: string): Workload {
-  const found = WORKLOADS.find((one) => one.name === name);
-  assert.ok(found !== undefined, name);
-  return found;
-}
-const CLOSURE = workloadOf('tc btree 8');
+const CLOSURE = workloadNamed('tc btree 8');
 
 /** Prints what it is told, whatever the task. */
 function fake(name: string, text: string): Contestant {
@@ -114,6 +117,7 @@ const UPDATES = {
   pairs: 3,
   deleteP50: { atMost: 1000 },
 } as const;
+const GONE: Contestant = { name: 'peer', command: () => ({ notRun: 'not here' }) };
 /** Rows of the closure after each step, computed by hand. */
 const ROWS = outAndBack(inputOf(CLOSURE), 'edge', 1, UPDATES.pairs).map((step) => {
   const gone = new Set(step.filter(({ sign }) => sign === '-').map(({ row }) => row.join()));
@@ -137,17 +141,16 @@ test('control: a peer with one row less after a delete is wrong', async () => {
   );
 });
 
-test('control: a peer that does not come back to its size is wrong', async () => {
-  const peer = fake('peer', answerOf(3586, [3000, 3585, 3000, 3586, 3000, 3586]));
+test('control: tables that do not come back to their size are wrong', async () => {
+  const own = fake('own', answerOf(3586, [3000, 3585, 3000, 3586, 3000, 3586]));
   await assert.rejects(
-    measureUpdates([UPDATES], MAINTAINED, peer, EFFORT, quiet),
+    measureUpdates([UPDATES], own, GONE, EFFORT, quiet),
     /3585 rows after step 1, not 3586/,
   );
 });
 
 test('without the peer, updates have our figures alone', async () => {
-  const gone: Contestant = { name: 'peer', command: () => ({ notRun: 'not here' }) };
-  const [entry, worst] = await measureUpdates([UPDATES], MAINTAINED, gone, EFFORT, quiet);
+  const [entry, worst] = await measureUpdates([UPDATES], MAINTAINED, GONE, EFFORT, quiet);
   assert.deepEqual(entry?.notRun, { peer: 'not here' });
   assert.ok((entry?.figures['delete p50']?.value ?? 0) > 0);
   assert.equal(worst?.figures['worst÷scratch']?.value, entry?.figures['worst÷scratch']?.value);
@@ -181,4 +184,48 @@ test('means and bests', () => {
     ]),
     { wallMs: 5, cpuMs: 2 },
   );
+});
+
+test('the figures of our engine alone, on little', async () => {
+  const bytes = await measureRowBytes(2000);
+  assert.ok((bytes.figures['bytes/row']?.value ?? 0) > 0);
+  const rule = await measureOneMoreRule(5, 4);
+  assert.ok((rule.figures['p50']?.value ?? 0) > 0);
+  const [check] = await measureChecks([500]);
+  assert.ok((check?.figures['query']?.value ?? 0) > 0);
+  const demand = await measureDemand(workloadNamed('rbac rbac 100'));
+  assert.ok((demand.figures['allow kept']?.value ?? 0) > 0);
+});
+
+const [FGA_SMALL] = FGA_WORKLOADS;
+
+test('files move and users change groups', async () => {
+  assert.ok(FGA_SMALL !== undefined);
+  const one = { workload: FGA_SMALL, size: 50, steps: 4 };
+  const [entry] = await measureFga([one], MAINTAINED, GONE, { ...EFFORT, rounds: 1 }, quiet);
+  assert.ok((entry?.figures['changes/s']?.value ?? 0) > 0);
+  assert.ok((entry?.figures['rows of can_read/change']?.value ?? 0) > 0);
+});
+
+test('steps of the object graph delete what is there, and insert what is not', () => {
+  assert.ok(FGA_SMALL !== undefined);
+  const tables = inputOf(FGA_SMALL);
+  const rows = new Set(
+    Object.entries(tables).flatMap(([table, all]) => all.map((row) => `${table} ${row.join()}`)),
+  );
+  const steps = fgaSteps(tables, 200, 3);
+  for (const { sign, table, row } of steps.flat()) {
+    const key = `${table} ${row.join()}`;
+    assert.equal(rows.has(key), sign === '-', `${sign} ${key}`);
+    if (sign === '-') rows.delete(key);
+    else rows.add(key);
+  }
+  assert.ok(steps.flat().some(({ table }) => table === 'member'));
+});
+
+test('memberships go out and come back', async () => {
+  const workload = workloadNamed('rbac rbac 100');
+  const entry = await measureMembers(workload, MAINTAINED, GONE, { ...EFFORT, rounds: 1 }, quiet);
+  assert.ok((entry.figures['rows of allow/step']?.value ?? 0) > 0);
+  assert.ok((entry.figures['p99 of allowed']?.value ?? 0) > 0);
 });

@@ -1,0 +1,212 @@
+/** Figures of our engine that no peer has: each has a bound of its own. */
+import { CompileMemory } from '../../host/compiler/compile-memory.ts';
+import { compile } from '../../host/compiler/compile.ts';
+import { lower } from '../../host/compiler/lower.ts';
+import { PlanMemory } from '../../host/compiler/plan-memory.ts';
+import type { Plan } from '../../host/compiler/plan.ts';
+import type { Engine, TableChange } from '../../host/engine/engine.ts';
+import { compileText, openEngine, planOf, queryPlanOf, tablesPlanOf } from '../core.ts';
+import { createStream, toBlock, type Cells, type Tables } from '../generate.ts';
+import { clockedAsync, percentile } from '../measure.ts';
+import type { Entry } from '../report.ts';
+import { inputOf, type Workload } from '../workloads.ts';
+import { runProcess } from './process.ts';
+import { writeTables } from './round.ts';
+
+async function apply(
+  engine: Engine,
+  plan: Plan | undefined,
+  changes: readonly TableChange[],
+): Promise<number> {
+  const { wallMs, result } = await clockedAsync(() =>
+    engine.transact({ ...(plan && { plan }), changes }),
+  );
+  if (!result.ok) throw new Error(`the transaction failed: ${result.message}`);
+  return wallMs;
+}
+
+function changesOf(program: string, tables: Tables): TableChange[] {
+  return Object.entries(tables).map(([table, rows]) => {
+    return { table: `${program}:${table}`, insert: toBlock(rows) };
+  });
+}
+
+/** Pairs that no other is equal to. */
+export function randomPairs(count: number): Cells[] {
+  const { below } = createStream();
+  const seen = new Set<number>();
+  const rows: Cells[] = [];
+  while (rows.length < count) {
+    const row = [below(2 ** 20), below(2 ** 20)] as const;
+    const key = row[0] * 2 ** 20 + row[1];
+    if (seen.has(key)) continue;
+    seen.add(key);
+    rows.push(row);
+  }
+  return rows;
+}
+
+/** The recursive rule finds nothing, and looks for it in an index on the second column. */
+const RANKED = `
+t(x, y) :- pair(x, y).
+t(x, z) :- t(x, y), link(y, z).
+`;
+
+/** What a derived relation takes, with rank and weight of each row and one more index. */
+export async function measureRowBytes(count: number): Promise<Entry> {
+  const tables: Tables = { pair: randomPairs(count), link: [[-1, -1]] };
+  const engine = await openEngine();
+  try {
+    await apply(engine, tablesPlanOf('bytes', tables), changesOf('bytes', tables));
+    const before = engine.stats().usedBytes;
+    const program = compileText('bytes', RANKED, Object.keys(tables));
+    await apply(engine, lower(program, { watched: new Set() }), []);
+    const rows = engine.count('bytes:t');
+    if (rows !== count) throw new Error(`\`t\` has ${rows} rows, not ${count}`);
+    const value = (engine.stats().usedBytes - before) / count;
+    const target = { atMost: 28 };
+    return {
+      name: `${count} random pairs, derived`,
+      figures: { 'bytes/row': { value, unit: 'bytes', compared: true, target } },
+    };
+  } finally {
+    engine.close();
+  }
+}
+
+function ruleText(rules: number): string {
+  const lines = Array.from({ length: rules }, (_, rule) => {
+    return `limit${rule}(x, y) :- size(x, y), owner(x, z), y > ${rule}, not done(z).\n`;
+  });
+  return lines.join('');
+}
+
+/** One more rule beside `present` others: from its text to its rows. */
+export async function measureOneMoreRule(present: number, inserts: number): Promise<Entry> {
+  const { below } = createStream();
+  const tables: Tables = {
+    size: Array.from({ length: 200 }, (_, row) => [row, below(1000)]),
+    owner: Array.from({ length: 200 }, (_, row) => [row, below(50)]),
+    done: Array.from({ length: 10 }, (_, row) => [row]),
+  };
+  const memory = new CompileMemory();
+  const planMemory = new PlanMemory();
+  const externalTables = new Set(Object.keys(tables).map((table) => `rules:${table}`));
+  const planWith = (rules: number): Plan => {
+    const catalog = { policies: [{ name: 'rules', text: ruleText(rules) }], sources: [] };
+    const { program, diagnostics } = compile(catalog, { externalTables, memory });
+    if (program === undefined) throw new Error(diagnostics[0]?.message ?? 'no program');
+    return lower(program, { watched: new Set() }, planMemory);
+  };
+  const engine = await openEngine();
+  try {
+    await apply(engine, planWith(present), changesOf('rules', tables));
+    const times: number[] = [];
+    for (let rules = present + 1; rules <= present + inserts; rules++) {
+      const { wallMs } = await clockedAsync(() => apply(engine, planWith(rules), []));
+      times.push(wallMs);
+      const rows = engine.count(`rules:limit${rules - 1}`);
+      const expected = expectedRows(tables, rules - 1);
+      if (rows !== expected) throw new Error(`rule ${rules} gave ${rows} rows, not ${expected}`);
+    }
+    const target = { atMost: 5 };
+    return {
+      name: `a rule beside ${present} others`,
+      figures: {
+        p50: { value: percentile(times, 50), unit: 'ms', target },
+        p99: { value: percentile(times, 99), unit: 'ms' },
+      },
+    };
+  } finally {
+    engine.close();
+  }
+}
+
+function expectedRows(tables: Tables, bound: number): number {
+  const done = new Set((tables['done'] ?? []).map(([owner]) => owner));
+  const owners = new Map((tables['owner'] ?? []).map(([one, owner]) => [one, owner]));
+  return (tables['size'] ?? []).filter(([one, size]) => {
+    return Number(size) > bound && !done.has(owners.get(one as number));
+  }).length;
+}
+
+/** A row that is asked for by its key: what the engine answers with a query made beforehand. */
+export async function measureChecks(rowCounts: readonly number[]): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  for (const count of rowCounts) {
+    const tables: Tables = { pair: randomPairs(count), link: [[-1, -1]] };
+    const engine = await openEngine();
+    try {
+      const plan = lower(compileText('checks', RANKED, Object.keys(tables)), {
+        watched: new Set(),
+      });
+      await apply(engine, plan, changesOf('checks', tables));
+      const [x, y] = tables['pair']?.[0] ?? [];
+      const query = queryPlanOf(plan, 'checks', `checks:t(${x}, ${y})`, RANKED);
+      const asked = 2000;
+      const { wallMs } = await clockedAsync(async () => {
+        for (let time = 0; time < asked; time++) {
+          const { rows } = await engine.query(query);
+          if (rows.count !== 1) throw new Error(`${rows.count} rows for one that is there`);
+        }
+      });
+      entries.push({
+        name: `a check in ${count} rows`,
+        figures: { query: { value: wallMs / asked, unit: 'ms' } },
+        notRun: { check: 'the engine has no check without a query' },
+      });
+    } finally {
+      engine.close();
+    }
+  }
+  return entries;
+}
+
+/** `allow("u1", "read", f)`, once with `allow` kept; without it where the engine can. */
+export async function measureDemand(workload: Workload): Promise<Entry> {
+  const tables = inputOf(workload);
+  const { program } = workload;
+  const engine = await openEngine();
+  try {
+    const plan = planOf(program, Object.keys(tables));
+    await apply(engine, plan, changesOf(program, tables));
+    const query = queryPlanOf(plan, program, `${program}:allow("u1", "read", f)`);
+    const times: number[] = [];
+    for (let time = 0; time < 50; time++) {
+      times.push((await clockedAsync(() => engine.query(query))).wallMs);
+    }
+    return {
+      name: `${workload.name}, allow("u1", "read", f)`,
+      figures: { 'allow kept': { value: percentile(times, 50), unit: 'ms' } },
+      notRun: { 'allow not kept': 'the engine keeps every table that has rules' },
+    };
+  } finally {
+    engine.close();
+  }
+}
+
+const TEXT_TARGET = { atMost: 3000 };
+
+/** `caucus run`: from the start of the process, over text and files, to the end of it. */
+export async function measureText(workload: Workload, rounds: number): Promise<Entry> {
+  const folder = writeTables(workload, inputOf(workload));
+  const text = `bench/programs/${workload.program}.dl`;
+  const words = ['dist/cli.js', 'run', text, '--facts', folder, '--stats', '--json'];
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const command = { file: process.execPath, args: [...words, '--batch-only'] };
+    const { wallMs, result } = await clockedAsync(() => runProcess(command, 300_000));
+    if ('notRun' in result) throw new Error(`caucus run: ${result.notRun}`);
+    const { tables } = JSON.parse(result.output) as { tables: Record<string, number> };
+    for (const [table, expected] of Object.entries(workload.sizes)) {
+      const rows = tables[table];
+      if (rows !== expected) throw new Error(`\`${table}\` has ${rows} rows, not ${expected}`);
+    }
+    times.push(wallMs);
+  }
+  const value = Math.min(...times);
+  return {
+    name: `${workload.name}, from text to the fixpoint`,
+    figures: { time: { value, unit: 'ms', target: TEXT_TARGET } },
+  };
+}
