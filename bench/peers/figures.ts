@@ -126,7 +126,7 @@ function expectedRows(tables: Tables, bound: number): number {
   const done = new Set((tables['done'] ?? []).map(([owner]) => owner));
   const owners = new Map((tables['owner'] ?? []).map(([one, owner]) => [one, owner]));
   return (tables['size'] ?? []).filter(([one, size]) => {
-    return Number(size) > bound && !done.has(owners.get(one as number));
+    return Number(size) > bound && !done.has(owners.get(one));
   }).length;
 }
 
