@@ -157,6 +157,8 @@ export const RECORD_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Facts, rules and declarations of one policy. */
 export const STATEMENTS_MAX = 250_000;
+/** Annotations of one statement. */
+export const ANNOTATIONS_MAX = 16;
 /** Literals of one body, those that expressions are flattened into included. */
 export const BODY_LITERALS_MAX = 256;
 /** Different variables and constants of one rule, temporaries included. */

@@ -19,7 +19,7 @@ import { DriverRunner } from '../drivers/runner.ts';
 import type { SourceHealth } from '../drivers/runner.ts';
 import type { ApiServer } from './api/server.ts';
 import { DeclaredTables } from './cli/declared-tables.ts';
-import { readPolicyText } from './cli/policy-file.ts';
+import { readPolicyTexts } from './cli/policy-imports.ts';
 import type { PolicyText } from './cli/policy-file.ts';
 import { inputError } from './cli/problem.ts';
 import { servedReplica } from './cli/served-replica.ts';
@@ -159,7 +159,7 @@ class ReplicaServer implements RunningServer {
     signal?.addEventListener('abort', stopStart, { once: true });
     try {
       logger.info('server-starting', 'opening the data', { version, data: directory });
-      this.#texts = await Promise.all(policies.map(({ file }) => readPolicyText(file)));
+      this.#texts = await readPolicyTexts(policies.map(({ file }) => file));
       for (const source of sources) await expectPath(source);
       lockData(directory, this.#closers);
       await this.#openRound(undefined);

@@ -46,6 +46,19 @@ export const readPolicyRoute: Route = {
   },
 };
 
+/** Kind, tables with their columns, and rules with their metadata. */
+export const describePolicyRoute: Route = {
+  method: 'GET',
+  path: '/v1/policies/<name>/schema',
+  query: [],
+  async handle({ replica }, { parameters }) {
+    return {
+      status: 200,
+      body: jsonOf(await replica.describePolicy(parameters['name'] as string)),
+    };
+  },
+};
+
 export const putPolicyRoute: Route = {
   method: 'PUT',
   path: PATH,

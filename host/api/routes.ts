@@ -4,6 +4,7 @@ import { checkpointRoute } from './cluster.ts';
 import { balancerRoute, liveRoute, readyRoute } from './health.ts';
 import {
   deletePolicyRoute,
+  describePolicyRoute,
   listPoliciesRoute,
   putPolicyRoute,
   readPolicyRoute,
@@ -24,6 +25,7 @@ export const ROUTES: readonly Route[] = [
   batchRoute,
   listPoliciesRoute,
   readPolicyRoute,
+  describePolicyRoute,
   putPolicyRoute,
   deletePolicyRoute,
   checkpointRoute,

@@ -1,47 +1,35 @@
 /** `caucus check`: all errors of all files, which are compiled together as one catalog. */
+import { describePolicies } from '../compiler/describe-policies.ts';
 import { compileTexts } from './compile-files.ts';
 import { EXIT_BAD_INPUT, EXIT_OK } from './exit-code.ts';
-import { readPolicyText } from './policy-file.ts';
-import type { PolicyText } from './policy-file.ts';
-import { problemsOfError } from './problem.ts';
+import { readPolicyFiles } from './policy-imports.ts';
 import type { Problem } from './problem.ts';
 import { problemObject } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 
 export async function check(files: readonly string[], terminal: Terminal): Promise<number> {
-  const sources: PolicyText[] = [];
-  const problems: Problem[] = [];
-  for (const file of files) {
-    try {
-      const source = await readPolicyText(file);
-      const other = sources.find(({ name }) => name === source.name);
-      if (other === undefined) sources.push(source);
-      else problems.push(sameName(other, source));
-    } catch (error) {
-      const found = problemsOfError(error);
-      if (found === undefined) throw error;
-      problems.push(...found);
-    }
-  }
-  problems.push(...compileTexts(sources).problems);
+  const { texts, problems: unread } = await readPolicyFiles(files);
+  const { program, problems: found } = compileTexts(texts);
+  const problems = [...unread, ...found.filter((one) => !unread.some((other) => same(one, other)))];
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   if (terminal.json) {
-    terminal.print(JSON.stringify({ diagnostics: problems.map(problemObject) }));
+    const policies = program === undefined ? undefined : describePolicies(program);
+    terminal.print(JSON.stringify({ diagnostics: problems.map(problemObject), policies }));
   } else {
     terminal.problems(problems);
-    terminal.print(summary(errors, problems.length - errors, files.length, terminal));
+    terminal.print(
+      summary(errors, problems.length - errors, Math.max(files.length, texts.length), terminal),
+    );
   }
   return errors > 0 ? EXIT_BAD_INPUT : EXIT_OK;
 }
 
-function sameName(first: PolicyText, second: PolicyText): Problem {
-  return {
-    severity: 'error',
-    code: 'duplicate-name',
-    file: second.file,
-    message: `\`${first.file}\` and \`${second.file}\` are both the policy \`${second.name}\``,
-    note: 'rename one of the files; the base name is the name of the policy',
-  };
+/** An import that leads nowhere is an import of no policy, too. */
+function same(one: Problem, other: Problem): boolean {
+  const { code, file, line, column } = one;
+  return (
+    code === other.code && file === other.file && line === other.line && column === other.column
+  );
 }
 
 function summary(errors: number, warnings: number, files: number, terminal: Terminal): string {

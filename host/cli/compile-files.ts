@@ -23,10 +23,10 @@ export function compileTexts(
 
 /** Throws all errors and warnings where there are errors. */
 export function compileProgram(
-  source: PolicyText,
+  sources: readonly PolicyText[],
   externalTables: ReadonlySet<TableKey>,
 ): CompiledProgram {
-  const { program, problems } = compileTexts([source], externalTables);
+  const { program, problems } = compileTexts(sources, externalTables);
   if (program === undefined) throw new ProblemsError(problems);
   return { program, warnings: problems };
 }

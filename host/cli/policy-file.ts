@@ -1,7 +1,7 @@
 /** Policy files and standard input as text: UTF-8 or a problem that says where it is not. */
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
-import path from 'node:path';
+import { policyNameOfPath } from '../compiler/import-path.ts';
 import { codePointCount, firstBadUtf8 } from './line-reader.ts';
 import { inputError, withPath } from './problem.ts';
 
@@ -18,12 +18,7 @@ export interface PolicyText {
 export async function readPolicyText(file: string): Promise<PolicyText> {
   const bytes = file === STDIN ? await readStdin() : await readFile(file).catch(withPath(file));
   const shown = file === STDIN ? 'stdin' : file;
-  return { file: shown, name: policyNameOfFile(shown), text: decodeText(shown, bytes) };
-}
-
-/** The file's base name without its last extension. */
-export function policyNameOfFile(file: string): string {
-  return path.basename(file, path.extname(file));
+  return { file: shown, name: policyNameOfPath(shown), text: decodeText(shown, bytes) };
 }
 
 export async function readStdin(): Promise<Buffer> {

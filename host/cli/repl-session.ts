@@ -17,7 +17,7 @@ import { request, textOf } from './client.ts';
 import { compileTexts, problemsOfDiagnostics } from './compile-files.ts';
 import { createEngine } from './core-engine.ts';
 import { readFactsFile } from './facts-file.ts';
-import { readPolicyText } from './policy-file.ts';
+import { readPolicyTexts } from './policy-imports.ts';
 import type { PolicyText } from './policy-file.ts';
 import { ProblemsError } from './problem.ts';
 import { answerOf, ask } from './query.ts';
@@ -54,7 +54,7 @@ export async function openLocalSession(
   files: readonly string[],
   facts: string | undefined,
 ): Promise<ReplSession> {
-  const sources = await Promise.all(files.map(readPolicyText));
+  const sources = await readPolicyTexts(files);
   const first = sources[0] ?? { file: 'repl', name: SCRATCH_POLICY, text: '' };
   const session = new LocalSession([first, ...sources.slice(1)], await createEngine());
   await session.start(facts);

@@ -11,7 +11,8 @@ import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
 import type { Engine, EngineStats, TableChange, TableDelta } from '../engine/engine.ts';
 import { NOW_TABLE, nowTableChange } from '../replica/now-row.ts';
 import { compileProgram } from './compile-files.ts';
-import { readPolicyText } from './policy-file.ts';
+import type { PolicyText } from './policy-file.ts';
+import { readPolicyTexts } from './policy-imports.ts';
 import { createEngine } from './core-engine.ts';
 import { readFactsFile } from './facts-file.ts';
 import { ProblemsError, UsageError } from './problem.ts';
@@ -88,8 +89,9 @@ class Run {
   async execute(engineFactory: EngineFactory): Promise<void> {
     const { options, terminal } = this;
     const files = await listFacts(options.facts);
-    const source = await readPolicyText(this.programFile);
-    const compiled = compileProgram(source, externalTables(source.name, files));
+    const sources = await readPolicyTexts([this.programFile]);
+    const source = sources[0] as PolicyText;
+    const compiled = compileProgram(sources, externalTables(source.name, files));
     terminal.problems(this.worthSaying(compiled.warnings));
     const names = new TableNames(compiled.program, source.name);
     const shown = shownTables(names, options.output);

@@ -1,5 +1,5 @@
 /** Atoms: the name of a table with its owner, arguments by position and by column, `execute[…]`. */
-import { ARITY_MAX, IDENTIFIER_CHARS_MAX } from '../limits.ts';
+import { ARITY_MAX, IDENTIFIER_CHARS_MAX, NESTING_MAX } from '../limits.ts';
 import { ExpressionParser, isComparison, isKeyword } from './expression-parser.ts';
 import type { Token } from './lexer.ts';
 import type { ArgumentNode, AtomNode, NameNode } from './syntax-tree.ts';
@@ -9,15 +9,7 @@ export class AtomParser extends ExpressionParser {
     const start = this.token.start;
     if (this.token.kind === 'name' && this.isMark('[', 1)) return this.#modalAtom(place);
     const name = this.tableName();
-    if (place !== 'body' && (this.isMark('+') || this.isMark('-'))) {
-      this.fail(
-        'action-policy',
-        { start, end: this.token.end },
-        `\`${name.name}${this.token.text}\` describes the effect of an action`,
-        'such rules belong into an action policy, which this version does not have; ' +
-          'negative facts are written with `not`, numbers with a sign need no space',
-      );
-    }
+    const sign = this.#sign(place);
     const args: ArgumentNode[] = [];
     if (this.isMark('(')) {
       this.nest(this.advance());
@@ -34,7 +26,37 @@ export class AtomParser extends ExpressionParser {
       this.fail('limit-exceeded', name.span, arityMessage(name.name, args.length));
     }
     this.#checkArguments(args);
-    return { name, arguments: args, span };
+    return { name, ...(sign === undefined ? {} : { sign }), arguments: args, span };
+  }
+
+  /** In a body `p+(x)` is an atom only where `signedAtomAt` says so; `p + (x)` is a sum. */
+  #sign(place: 'head' | 'body' | 'modal'): '+' | '-' | undefined {
+    if (!this.isMark('+') && !this.isMark('-')) return undefined;
+    if (place === 'modal') {
+      this.fail('action-policy', this.span(), 'an action has no effect on another one');
+    }
+    if (place === 'body' && !this.signedAtomAt(0)) return undefined;
+    return this.advance().text as '+' | '-';
+  }
+
+  /** `+(…)` or `-(…)` after which a literal ends: what an action adds or takes away. */
+  protected signedAtomAt(distance: number): boolean {
+    if (!this.isMark('+', distance) && !this.isMark('-', distance)) return false;
+    if (!this.isMark('(', distance + 1)) return false;
+    let open = 0;
+    for (let at = distance + 1; ; at++) {
+      const token = this.peek(at);
+      if (token.kind === 'end' || open > NESTING_MAX) return false;
+      if (token.kind !== 'mark') continue;
+      if (token.text === '(') open++;
+      if (token.text === ')' && --open === 0) return this.#endsLiteral(at + 1);
+    }
+  }
+
+  #endsLiteral(distance: number): boolean {
+    const token = this.peek(distance);
+    if (token.kind !== 'mark') return true;
+    return ['.', ';', ',', '?', ')', '@'].includes(token.text);
   }
 
   #modalAtom(place: 'head' | 'body' | 'modal'): AtomNode {

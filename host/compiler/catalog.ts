@@ -47,7 +47,7 @@ export const SYSTEM_TABLES: readonly CatalogTable[] = [
     arity: 3,
     columns: [
       { name: 'policy', type: 'string' },
-      { name: 'table', type: 'string' },
+      { name: 'table', type: 'string', nullable: true },
       { name: 'code', type: 'string' },
     ],
   },
@@ -65,10 +65,10 @@ export const SYSTEM_TABLES: readonly CatalogTable[] = [
     columns: [
       { name: 'name', type: 'string' },
       { name: 'kind', type: 'string' },
-      { name: 'generation', type: 'int' },
-      { name: 'owner', type: 'string' },
+      { name: 'generation', type: 'int', nullable: true },
+      { name: 'owner', type: 'string', nullable: true },
       { name: 'stale', type: 'bool' },
-      { name: 'reason', type: 'string' },
+      { name: 'reason', type: 'string', nullable: true },
     ],
   },
 ];

@@ -4,11 +4,11 @@
  * and nothing else: the program is the same with it and without it. Only texts and rules without
  * any diagnostic are kept, so that each finds its place anew.
  */
-import { headTable } from './declare.ts';
+import { headTable, sameColumns } from './declare.ts';
 import type { DiagnosticList } from './diagnostic.ts';
 import { parsePolicy } from './parser.ts';
 import type { PolicyScope } from './policy-scope.ts';
-import { printRule } from './printer.ts';
+import { printAtom, printLiteral, printRule } from './printer.ts';
 import type { Column, Rule } from './stratified.ts';
 import type { PolicyTree, RuleNode, SharedStatements, StatementNode } from './syntax-tree.ts';
 import type { TableEntry, TableRegistry } from './table-registry.ts';
@@ -36,6 +36,7 @@ interface KnownRule {
 export class CompileMemory {
   readonly #texts = new Map<string, KnownText>();
   readonly #printed = new WeakMap<RuleNode, string>();
+  readonly #identities = new WeakMap<RuleNode, string>();
   readonly #rules = new WeakMap<RuleNode, KnownRule>();
 
   parse(policy: string, text: string, diagnostics: DiagnosticList): PolicyTree {
@@ -59,6 +60,17 @@ export class CompileMemory {
     return text;
   }
 
+  /** Equal for rules that differ in the order of their bodies or in metadata only. */
+  identity(node: RuleNode): string {
+    if (node.body.length < 2) return this.print(node);
+    let text = this.#identities.get(node);
+    if (text === undefined) {
+      text = [printAtom(node.head), ...node.body.map(printLiteral).sort()].join('\n');
+      this.#identities.set(node, text);
+    }
+    return text;
+  }
+
   /** The rule of a statement that was resolved before, if its tables are as they were. */
   find(node: RuleNode, ordinal: number, { registry }: PolicyScope): Rule | undefined {
     const known = this.#rules.get(node);
@@ -77,6 +89,8 @@ export class CompileMemory {
 
   /** A rule that was resolved without a diagnostic. */
   note(node: RuleNode, rule: Rule, { registry, policy }: PolicyScope): void {
+    // An effect is checked against the table that it changes, which is none of the rule's own.
+    if (node.head.sign !== undefined) return;
     const [owner, name] = headTable(node.head, policy.name);
     if (registry.get(owner, name)?.index === rule.head) this.#note(node, rule, registry);
   }
@@ -96,13 +110,11 @@ export class CompileMemory {
 }
 
 function isAsBefore(entry: TableEntry, { arity, columns }: KnownTable): boolean {
-  return entry.exists && entry.arity === arity && sameColumns(entry.columns, columns);
-}
-
-function sameColumns(a: readonly Column[] | undefined, b: readonly Column[] | undefined): boolean {
-  if (a === b) return true;
-  if (a === undefined || b === undefined || a.length !== b.length) return false;
-  return a.every(({ name, type }, place) => name === b[place]?.name && type === b[place]?.type);
+  if (!entry.exists || entry.arity !== arity) return false;
+  if (entry.columns === columns) return true;
+  return (
+    entry.columns !== undefined && columns !== undefined && sameColumns(entry.columns, columns)
+  );
 }
 
 function renumbered(rule: Rule, ordinal: number, numbers: ReadonlyMap<number, number>): Rule {

@@ -13,6 +13,8 @@ import type { ParsedPolicy } from './declare.ts';
 import { dependencyGraph } from './dependency-graph.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
+import { checkImports, withoutAliases } from './imports.ts';
+import { policyInfo } from './policy-info.ts';
 import { printExpression } from './printer.ts';
 import { limitProblems } from './plan-limits.ts';
 import { resolveRules } from './resolve.ts';
@@ -21,6 +23,7 @@ import { tableKey } from './stratified.ts';
 import type { Rule, StratifiedProgram, Table, TableKey } from './stratified.ts';
 import { cycleText, stratify, strictCycles } from './stratify.ts';
 import type { StrictCycle } from './stratify.ts';
+import type { PolicyTree } from './syntax-tree.ts';
 
 export interface CompileOptions {
   /**
@@ -42,6 +45,7 @@ export interface Compilation {
 export function compile(catalog: Catalog, options: CompileOptions = {}): Compilation {
   const memory = options.memory ?? new CompileMemory();
   const policies = parsePolicies(catalog, memory);
+  checkImports(policies);
   const registry = declareTables(policies, catalog.sources, options.externalTables ?? new Set());
   const tables = registry.finish();
   const rules = policies.flatMap((policy) => resolveRules(policy, registry, policies, memory));
@@ -52,7 +56,8 @@ export function compile(catalog: Catalog, options: CompileOptions = {}): Compila
   const hasErrors = (): boolean => policies.some((policy) => policy.diagnostics.errorCount > 0);
   let program: StratifiedProgram | undefined;
   if (!hasErrors()) {
-    program = { tables, rules, strata: stratify(graph, rules) };
+    const infos = policies.map((policy) => policy.info);
+    program = { tables, rules, strata: stratify(graph, rules), policies: infos };
     reportLimits(program, policies);
   }
   const diagnostics = policies.flatMap((policy) => policy.diagnostics.finish());
@@ -85,24 +90,28 @@ function parsePolicies(catalog: Catalog, memory: CompileMemory): ParsedPolicy[] 
         'their tables could not be told apart; rename the policy',
       );
     }
-    if (exceedsUtf8(text, POLICY_BYTES_MAX)) {
-      diagnostics.error(
-        'limit-exceeded',
-        start,
-        `the policy is longer than ${POLICY_BYTES_MAX} bytes`,
-        'facts in such numbers belong into a source',
-      );
-      parsed.push({
-        name,
-        tree: { statements: [], endComments: [], hasErrors: true },
-        diagnostics,
-      });
-    } else {
-      parsed.push({ name, tree: memory.parse(name, text, diagnostics), diagnostics });
-    }
+    const tree = readPolicy(name, text, diagnostics, memory);
+    const info = policyInfo(name, tree, diagnostics);
+    parsed.push({ name, info, tree: withoutAliases(tree), diagnostics });
   }
   memory.keep(new Set(parsed.map((policy) => policy.name)));
   return parsed;
+}
+
+function readPolicy(
+  name: string,
+  text: string,
+  diagnostics: DiagnosticList,
+  memory: CompileMemory,
+): PolicyTree {
+  if (!exceedsUtf8(text, POLICY_BYTES_MAX)) return memory.parse(name, text, diagnostics);
+  diagnostics.error(
+    'limit-exceeded',
+    { start: 0, end: 0 },
+    `the policy is longer than ${POLICY_BYTES_MAX} bytes`,
+    'facts in such numbers belong into a source',
+  );
+  return { statements: [], endComments: [], hasErrors: true };
 }
 
 function reportChanging(

@@ -6,13 +6,17 @@ import { RESERVED_OWNERS } from './catalog.ts';
 import type { CatalogSource } from './catalog.ts';
 import type { DiagnosticList } from './diagnostic.ts';
 import { nearestName } from './nearest-name.ts';
+import { descriptionOf } from './policy-info.ts';
+import type { PolicyInfo } from './policy-info.ts';
+import { printName } from './printer.ts';
 import type { Column, ColumnType, TableKey } from './stratified.ts';
-import type { AtomNode, DeclarationNode, PolicyTree } from './syntax-tree.ts';
+import type { AtomNode, ColumnNode, DeclarationNode, PolicyTree } from './syntax-tree.ts';
 import { TableRegistry } from './table-registry.ts';
 import type { Origin, TableEntry } from './table-registry.ts';
 
 export interface ParsedPolicy {
   readonly name: string;
+  readonly info: PolicyInfo;
   readonly tree: PolicyTree;
   readonly diagnostics: DiagnosticList;
 }
@@ -26,10 +30,19 @@ export function isTableAtom(atom: AtomNode): boolean {
   return !isBuiltinName(name) && name !== 'true' && name !== 'false' && name !== 'null';
 }
 
+/** An atom of a body with its sign as part of the name: `p+(x)` is the table `p+`. */
+export function plainAtom(atom: AtomNode): AtomNode {
+  const { sign, ...rest } = atom;
+  if (sign === undefined) return atom;
+  return { ...rest, name: { ...atom.name, name: `${atom.name.name}${sign}` } };
+}
+
 /** The table of a head; undefined where the head cannot have one. */
 export function headTable(head: AtomNode, policy: string): [owner: string, name: string] {
   const { owner, name } = head.name;
   if (head.modal === 'execute') return ['execute', `${owner ?? policy}:${name}`];
+  // Effects are tables of the policy that describes them: `act:nova:servers+`.
+  if (head.sign !== undefined) return [policy, `${printName(head.name)}${head.sign}`];
   return [owner ?? policy, name];
 }
 
@@ -64,15 +77,21 @@ function mentionTables(
   for (const statement of policy.tree.statements) {
     if (statement.kind !== 'rule') continue;
     const { head, body } = statement;
-    const isOwn = head.modal === 'execute' || head.name.owner === undefined;
-    if (isOwn && (head.modal === 'execute' || isTableAtom(head))) {
+    const isOther = head.modal === 'execute' || head.sign !== undefined;
+    if (isOther || (head.name.owner === undefined && isTableAtom(head))) {
       const [owner, name] = headTable(head, policy.name);
       const origin: Origin = { kind: 'used', policy: policy.name, span: head.span };
+      if (head.sign !== undefined && head.name.owner !== undefined) {
+        // An effect has the columns of the table that it changes.
+        registry.mention(head.name.owner, head, origin, head.name.owner === policy.name);
+        const changed = registry.get(head.name.owner, head.name.name);
+        if (changed?.columns !== undefined) registry.shape(owner, name, changed.columns, origin);
+      }
       registry.define(owner, name, head.arguments.length, origin);
     }
     for (const literal of body) {
       if (literal.kind !== 'atom' || literal.atom.modal !== undefined) continue;
-      const atom = systemAtom(literal.atom) ?? literal.atom;
+      const atom = systemAtom(literal.atom) ?? plainAtom(literal.atom);
       if (!isTableAtom(atom)) continue;
       const owner = atom.name.owner ?? policy.name;
       if (owner !== policy.name) foreign.push([atom, policy]);
@@ -115,6 +134,7 @@ function declare(
     name,
     columns,
     entry?.columns === undefined ? origin : (entry.origin ?? origin),
+    descriptionOf(node.annotations),
   );
 }
 
@@ -147,36 +167,58 @@ function refine(
   return false;
 }
 
-function sameColumns(a: readonly Column[], b: readonly Column[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((column, index) => column.name === b[index]?.name && column.type === b[index]?.type)
-  );
+/** Descriptions do not count. */
+export function sameColumns(a: readonly Column[], b: readonly Column[]): boolean {
+  const same = (one: Column, other: Column | undefined): boolean =>
+    one.name === other?.name &&
+    one.type === other.type &&
+    one.key === other.key &&
+    one.nullable === other.nullable;
+  return a.length === b.length && a.every((column, index) => same(column, b[index]));
 }
 
 function declaredColumns(node: DeclarationNode, diagnostics: DiagnosticList): Column[] | undefined {
   const seen = new Set<string>();
   const errors = diagnostics.errorCount;
-  const columns = node.columns.map(({ name, type, span }): Column => {
+  const columns = node.columns.map((column): Column => {
+    const { name, key, nullable, description, span } = column;
     if (seen.has(name)) {
       diagnostics.error('duplicate-column', span, `the column \`${name}\` is there twice`);
     }
     seen.add(name);
-    if (type === undefined) return { name, type: 'any' };
-    if (!TYPES.has(type.name)) {
-      const nearest = nearestName(type.name, TYPES) ?? COMMON_TYPES[type.name.toLowerCase()];
+    if (key === true && nullable === true) {
+      const message = `the key column \`${name}\` is nullable`;
       diagnostics.error(
-        'unknown-type',
-        type.span,
-        `there is no type \`${type.name}\``,
-        nearest === undefined
-          ? 'types are `string`, `int`, `float`, `bool` and `any`'
-          : `did you mean \`${nearest}\`?`,
+        'nullable-key',
+        span,
+        message,
+        'a row without its key cannot be told apart',
       );
     }
-    return { name, type: type.name as ColumnType };
+    return {
+      name,
+      type: columnType(column, diagnostics),
+      ...(key === true ? { key } : {}),
+      ...(nullable === true ? { nullable } : {}),
+      ...(description === undefined ? {} : { description }),
+    };
   });
   return diagnostics.errorCount === errors ? columns : undefined;
+}
+
+function columnType({ type }: ColumnNode, diagnostics: DiagnosticList): ColumnType {
+  if (type === undefined) return 'any';
+  if (TYPES.has(type.name)) return type.name as ColumnType;
+  const nearest = nearestName(type.name, TYPES) ?? COMMON_TYPES[type.name.toLowerCase()];
+  diagnostics.error(
+    'unknown-type',
+    type.span,
+    `there is no type \`${type.name}\``,
+    nearest === undefined
+      ? 'types are `string`, `int`, `float`, `bool` and `any`'
+      : `did you mean \`${nearest}\`?`,
+  );
+  return 'any';
 }
 
 const COMMON_TYPES: Readonly<Record<string, ColumnType>> = {

@@ -43,7 +43,7 @@ export interface Token {
 const INT_DIGITS_MAX = INT_MAX + 1n;
 const NO_COMMENTS: readonly Comment[] = [];
 const LONG_MARKS = [':-', '!=', '<=', '>=', '=='];
-const MARKS = '()[],.;:=<>+-*/%!?';
+const MARKS = '()[],.;:=<>+-*/%!?@';
 const NAME = /\.?[A-Za-z_][A-Za-z0-9_.]*/y;
 const NUMBER = /[0-9]+|\.[0-9]+/y;
 const NUMBER_REST = /(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
@@ -95,7 +95,7 @@ class Lexer {
     } else if (this.#text.startsWith('/*', start)) {
       this.#blockComment();
     } else if (char === '"' || char === "'") {
-      this.#string(char);
+      this.#string(char, start, false);
     } else if (/[0-9]/.test(char)) {
       this.#number();
     } else if (char === '.') {
@@ -167,6 +167,10 @@ class Lexer {
     const start = this.#at;
     const name = withoutLastDots(this.#match(NAME));
     this.#at += name.length;
+    const quote = this.#text.charAt(this.#at);
+    if (/^[uUrR]$/.test(name) && (quote === '"' || quote === "'")) {
+      return this.#string(quote, start, /r/i.test(name));
+    }
     let kept = name;
     if (name.length > IDENTIFIER_CHARS_MAX) {
       this.#diagnostics.error(
@@ -259,8 +263,9 @@ class Lexer {
     this.#push('int', String(value), start);
   }
 
-  #string(quote: string): void {
-    const start = this.#at++;
+  /** At the opening quote; `start` may be before it, at `r` or `u`. */
+  #string(quote: string, start: number, raw: boolean): void {
+    this.#at++;
     let value = '';
     for (;;) {
       const char = this.#text.charAt(this.#at);
@@ -275,7 +280,7 @@ class Lexer {
       }
       this.#at++;
       if (char === quote) break;
-      if (char === '\\') {
+      if (char === '\\' && !raw) {
         value += this.#escape();
         continue;
       }

@@ -4,26 +4,31 @@
  * language; a name in the first column counts as a beginning as well when looking for where to go
  * on.
  *
- *   statement   = declaration | atom [":-" literal {"," literal}] ["." | ";"]
- *   declaration = "table" name "(" column [":" type] {"," column [":" type]} ")"
+ *   statement   = {annotation} (declaration | import | kind | rule) ["." | ";"]
+ *   annotation  = "@" name "(" string ")"
+ *   declaration = "table" name "(" column {"," column} ")"
+ *   column      = name [":" type] ["key"] ["nullable"] [string]
+ *   import      = "import" (name | string) ["as" name]
+ *   kind        = "policy" name
+ *   rule        = head [":-" literal {"," literal}]
+ *   head        = atom | name ("+" | "-") [arguments] | "execute" "[" atom "]"
  *   literal     = ["not" | "NOT" | "!"] (atom | expression comparison expression)
- *   atom        = name ["(" [argument {"," argument}] ")"] | "execute" "[" atom "]"
+ *   atom        = name [arguments] | name ("+" | "-") arguments | "execute" "[" atom "]"
+ *   arguments   = "(" [argument {"," argument}] ")"
  *   argument    = [(column | number) "="] expression
  *   expression  = the usual, over variables, constants, "_", "-", "+ - * / %" and parentheses
  */
-import { ARITY_MAX, BODY_LITERALS_MAX, DIAGNOSTICS_MAX, STATEMENTS_MAX } from '../limits.ts';
+import { BODY_LITERALS_MAX, DIAGNOSTICS_MAX, STATEMENTS_MAX } from '../limits.ts';
 import { isAggregate } from './builtins.ts';
 import type { DiagnosticList } from './diagnostic.ts';
-import { arityMessage, AtomParser } from './atom-parser.ts';
-import { isComparison, isKeyword } from './expression-parser.ts';
+import { isComparison } from './expression-parser.ts';
 import type { Comment } from './lexer.ts';
 import { lex } from './lexer.ts';
+import { commentsOf, splitTail, StatementParser } from './statement-parser.ts';
+import type { StatementOpening } from './statement-parser.ts';
 import { ParseFailure } from './token-reader.ts';
 import type {
   AtomNode,
-  ColumnNode,
-  CommentsNode,
-  DeclarationNode,
   LiteralNode,
   PolicyTree,
   QueryTree,
@@ -50,12 +55,7 @@ export function parseQuery(text: string, diagnostics: DiagnosticList): QueryTree
 const NOTHING_SHARED: SharedStatements = { statements: [], end: 0 };
 const OPERATORS = new Set(['+', '-', '*', '/', '%']);
 
-class Parser extends AtomParser {
-  /** Same-line comments before the current token belong to what ended before it. */
-  #takeTrailing(): Comment[] {
-    return this.takeComments((comment) => comment.sameLine);
-  }
-
+class Parser extends StatementParser {
   policy(shared: readonly StatementNode[]): PolicyTree {
     const statements = [...shared];
     while (this.token.kind !== 'end') {
@@ -107,75 +107,21 @@ class Parser extends AtomParser {
     this.depth = 0;
     while (this.token.kind !== 'end') {
       const { kind, firstOnLine, start } = this.token;
-      if (kind === 'name' && firstOnLine && start > statementStart && this.column() === 0) return;
-      const ends = this.#endsStatement();
+      const begins = kind === 'name' || this.isMark('@');
+      if (begins && firstOnLine && start > statementStart && this.column() === 0) return;
+      const ends = this.endsStatement();
       this.advance();
       if (ends) return;
     }
   }
 
   #statement(): StatementNode {
-    const { blankLineBefore } = this.firstTrivia();
-    const leading = this.takeComments();
-    if (this.isName('table')) {
-      const next = this.peek();
-      if (next.kind === 'name' && !next.firstOnLine && !isKeyword(next)) {
-        return this.#declaration(leading, blankLineBefore);
-      }
-    }
-    return this.#rule(leading, blankLineBefore);
+    const opening = this.opening();
+    return this.wordStatement(opening) ?? this.#rule(opening);
   }
 
-  #declaration(leading: Comment[], blankLineBefore: boolean): DeclarationNode {
-    const detached = leading.length > 0 && this.token.blankLineBefore;
-    const start = this.advance().start;
-    const name = this.tableName();
-    const columns: ColumnNode[] = [];
-    if (this.isMark('(')) {
-      this.advance();
-      while (!this.isMark(')')) {
-        columns.push(this.#column());
-        if (this.isMark(')')) break;
-        this.expect(',', 'between columns');
-      }
-      this.advance();
-    }
-    if (columns.length > ARITY_MAX) {
-      this.fail('limit-exceeded', name.span, arityMessage(name.name, columns.length));
-    }
-    const inner = this.takeInnerComments(start);
-    const { tail } = this.#end();
-    const comments = splitTail([...leading, ...inner], tail, detached);
-    const span = { start, end: this.previousEnd };
-    return {
-      kind: 'declaration',
-      name,
-      columns,
-      ...(comments === undefined ? {} : { comments }),
-      blankLineBefore,
-      span,
-    };
-  }
-
-  #column(): ColumnNode {
-    if (this.token.kind !== 'name') this.failExpected('the name of a column');
-    const name = this.advance();
-    const span = { start: name.start, end: name.end };
-    if (!this.isMark(':')) return { name: name.text, span };
-    this.advance();
-    if (this.token.kind !== 'name') this.failExpected('the type of the column');
-    const type = this.advance();
-    return {
-      name: name.text,
-      type: { name: type.text, span: { start: type.start, end: type.end } },
-      span,
-    };
-  }
-
-  #rule(leading: Comment[], blankLineBefore: boolean): RuleNode {
-    const detached = leading.length > 0 && this.token.blankLineBefore;
-    const start = this.token.start;
-    const sharesLine = !this.token.firstOnLine;
+  #rule(opening: StatementOpening): RuleNode {
+    const { start } = opening;
     this.#refuseHead();
     const head = this.atom('head');
     if (this.isMark(',')) {
@@ -194,19 +140,9 @@ class Parser extends AtomParser {
     } else if (this.#isOperator() || isComparison(this.token)) {
       this.failExpected('`:-`, or `.` at the end of a fact');
     }
-    const { tail, terminated } = this.#end();
-    const span = { start, end: this.previousEnd };
-    const comments = splitTail([...leading, ...inner], tail, detached);
-    return {
-      kind: 'rule',
-      head,
-      body,
-      ...(comments === undefined ? {} : { comments }),
-      blankLineBefore,
-      terminated,
-      sharesLine,
-      span,
-    };
+    const { terminated, ...closing } = this.closing(opening, inner);
+    const { sharesLine } = opening;
+    return { kind: 'rule', head, body, ...closing, terminated, sharesLine };
   }
 
   /** What cannot begin a statement and deserves better than "expected a table". */
@@ -228,24 +164,6 @@ class Parser extends AtomParser {
     }
   }
 
-  #endsStatement(): boolean {
-    return this.isMark('.') || this.isMark(';');
-  }
-
-  /**
-   * Reads the end of a statement, if there is one; the comments around it that are not of the
-   * next.
-   */
-  #end(): { terminated: boolean; tail: Comment[] } {
-    const terminated = this.#endsStatement();
-    const tail = terminated ? this.takeComments() : this.#takeTrailing();
-    if (terminated) {
-      this.advance();
-      tail.push(...this.#takeTrailing());
-    }
-    return { terminated, tail };
-  }
-
   #body(firstLeading: Comment[]): LiteralNode[] {
     const body: LiteralNode[] = [];
     let leading = firstLeading;
@@ -259,7 +177,7 @@ class Parser extends AtomParser {
       }
       const trailing = this.takeComments();
       this.advance();
-      trailing.push(...this.#takeTrailing());
+      trailing.push(...this.takeTrailing());
       const split = splitTail(leading, trailing);
       body.push(withComments(literal, split?.leading ?? [], split?.trailing ?? []));
       leading = this.takeComments();
@@ -312,7 +230,7 @@ class Parser extends AtomParser {
         'syntax',
         left.span,
         'a literal is a table or a comparison, not a value',
-        'compare it with something, as in `x + 1 = y`; `p+(…)` belongs to action policies',
+        'compare it with something, as in `x + 1 = y`',
       );
     }
     const operator = this.comparison();
@@ -353,36 +271,13 @@ class Parser extends AtomParser {
     const next = this.peek();
     if (next.text === '(' || next.text === ':' || next.text === '[') return next.kind === 'mark';
     if (isComparison(next)) return false;
+    if (this.signedAtomAt(1)) return true;
     return !(next.kind === 'mark' && OPERATORS.has(next.text));
   }
 
   #isOperator(): boolean {
     return this.token.kind === 'mark' && OPERATORS.has(this.token.text);
   }
-}
-
-function commentsOf(
-  leading: readonly Comment[],
-  trailing: readonly Comment[],
-  detached = false,
-): CommentsNode | undefined {
-  if (leading.length + trailing.length === 0) return undefined;
-  return { leading, trailing, detached };
-}
-
-/** Only one line comment fits behind a line, and only at its end: the others move before it. */
-function splitTail(
-  leading: Comment[],
-  tail: Comment[],
-  detached = false,
-): CommentsNode | undefined {
-  const fits = (comment: Comment, index: number): boolean =>
-    !comment.text.includes('\n') && (comment.text.startsWith('/*') || index === tail.length - 1);
-  return commentsOf(
-    [...leading, ...tail.filter((comment, index) => !fits(comment, index))],
-    tail.filter(fits),
-    detached,
-  );
 }
 
 function withComments(

@@ -54,6 +54,8 @@ export class PolicyScope implements TableScope {
       kind === 'system' ||
       (kind === 'source' && this.registry.isComplete(owner));
     if (kind === 'policy' && (this.#syntaxErrors.has(owner) || (!isOwn && !isError))) return true;
+    // Unqualified names of an action policy may be tables of the policy that is simulated.
+    if (isOwn && this.policy.info.kind === 'action') return true;
     if (this.#reported.has(entry)) return !isError;
     this.#reported.add(entry);
     this.#reportMissing(atom, entry, isError);

@@ -6,8 +6,10 @@
 import { printValue } from './print-value.ts';
 import type { Comment } from './lexer.ts';
 import type {
+  AnnotationNode,
   ArgumentNode,
   AtomNode,
+  ColumnNode,
   CommentsNode,
   DeclarationNode,
   ExpressionNode,
@@ -15,6 +17,7 @@ import type {
   NameNode,
   PolicyTree,
   RuleNode,
+  StatementNode,
 } from './syntax-tree.ts';
 
 const WIDTH = 100;
@@ -27,8 +30,8 @@ export function printPolicy(tree: PolicyTree): string {
     const { leading, trailing, detached } = statement.comments ?? NO_COMMENTS;
     printLeading(leading, '', out);
     if (detached) out.push('');
-    const lines =
-      statement.kind === 'rule' ? printRuleLines(statement) : printDeclarationLines(statement);
+    out.push(...printAnnotations(statement.annotations ?? []));
+    const lines = printStatement(statement);
     const last = lines.pop() ?? '';
     out.push(...lines, last + printTrailing(trailing));
   }
@@ -51,6 +54,29 @@ function printTrailing(comments: readonly Comment[]): string {
   return comments.map((comment) => ` ${comment.text}`).join('');
 }
 
+function printStatement(statement: StatementNode): string[] {
+  switch (statement.kind) {
+    case 'rule':
+      return printRuleLines(statement);
+    case 'declaration':
+      return printDeclarationLines(statement);
+    case 'import': {
+      const { path, policy, alias } = statement;
+      const target = path === undefined ? policy : printValue(path);
+      return [`import ${target}${alias === undefined ? '' : ` as ${alias.name}`}.`];
+    }
+    case 'policy':
+      return [`policy ${statement.policyKind}.`];
+  }
+}
+
+/** On one line where they fit, else one a line. */
+function printAnnotations(annotations: readonly AnnotationNode[]): string[] {
+  const printed = annotations.map(({ key, value }) => `@${key}(${printValue(value)})`);
+  const line = printed.join(' ');
+  return printed.length === 0 || line.length > WIDTH ? printed : [line];
+}
+
 function printRuleLines(rule: RuleNode): string[] {
   const line = printRule(rule);
   const commented = rule.body.some((literal) => literal.comments !== undefined);
@@ -66,14 +92,21 @@ function printRuleLines(rule: RuleNode): string[] {
 }
 
 function printDeclarationLines(declaration: DeclarationNode): string[] {
-  const columns = declaration.columns.map(({ name, type }) =>
-    type === undefined ? name : `${name}: ${type.name}`,
-  );
+  const columns = declaration.columns.map(printColumn);
   const name = printName(declaration.name);
   if (columns.length === 0) return [`table ${name}.`];
   const line = `table ${name}(${columns.join(', ')}).`;
   if (line.length <= WIDTH) return [line];
   return [`table ${name}(`, ...columns.map((column) => `${INDENT}${column},`), ').'];
+}
+
+function printColumn({ name, type, key, nullable, description }: ColumnNode): string {
+  return [
+    type === undefined ? name : `${name}: ${type.name}`,
+    ...(key === true ? ['key'] : []),
+    ...(nullable === true ? ['nullable'] : []),
+    ...(description === undefined ? [] : [printValue(description)]),
+  ].join(' ');
 }
 
 /** On one line, without comments. Rules with equal results are the same rule. */
@@ -94,10 +127,12 @@ export function printName(name: NameNode): string {
   return name.owner === undefined ? name.name : `${name.owner}:${name.name}`;
 }
 
-function printAtom(atom: AtomNode): string {
-  const name = printName(atom.name);
+export function printAtom(atom: AtomNode): string {
+  const name = `${printName(atom.name)}${atom.sign ?? ''}`;
   const args = atom.arguments.map(printArgument).join(', ');
-  const plain = atom.arguments.length === 0 ? name : `${name}(${args})`;
+  // A sign alone would be an operator.
+  const bare = atom.arguments.length === 0 && atom.sign === undefined;
+  const plain = bare ? name : `${name}(${args})`;
   return atom.modal === undefined ? plain : `${atom.modal}[${plain}]`;
 }
 

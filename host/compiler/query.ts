@@ -4,6 +4,7 @@ import { ARITY_MAX, QUERY_UNITS_MAX } from '../limits.ts';
 import { isBuiltinName } from './builtins.ts';
 import type { Catalog } from './catalog.ts';
 import { SYSTEM_TABLES } from './catalog.ts';
+import { plainAtom } from './declare.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { nearestName } from './nearest-name.ts';
@@ -157,7 +158,9 @@ class QueryScope implements TableScope {
     if (literal.kind === 'comparison' || literal.atom.name.owner !== undefined) return literal;
     const { atom } = literal;
     const owner =
-      atom.modal === undefined && !isWord(atom.name.name) ? this.#owner(atom) : undefined;
+      atom.modal === undefined && !isWord(atom.name.name)
+        ? this.#owner(plainAtom(atom))
+        : undefined;
     if (owner === undefined) return literal;
     return { ...literal, atom: { ...atom, name: { ...atom.name, owner } } };
   }

@@ -15,11 +15,13 @@ import {
   tableMisuse,
 } from './builtins.ts';
 import type { Builtin } from './builtins.ts';
+import { plainAtom } from './declare.ts';
 import type { DiagnosticList } from './diagnostic.ts';
 import { nearestName } from './nearest-name.ts';
 import { printLiteral, printName } from './printer.ts';
 import { printValue } from './print-value.ts';
 import type { Span } from './source-text.ts';
+import { isNullable } from './stratified.ts';
 import type {
   Column,
   ColumnType,
@@ -108,7 +110,8 @@ export class BodyResolver {
       const operator = node.negated ? NEGATED[node.operator] : node.operator;
       return this.#comparison(operator, node.left, node.right);
     }
-    const { atom, negated } = node;
+    const { negated } = node;
+    const atom = plainAtom(node.atom);
     const { owner, name } = atom.name;
     if (owner === undefined && atom.modal === undefined) {
       if (name === 'true' || name === 'false')
@@ -364,7 +367,7 @@ export class BodyResolver {
   #atom(atom: AtomNode, negated: boolean): void {
     const table = this.#scope.table(atom);
     if (table === undefined) return this.#assumeBound(atom);
-    const places = this.#places(atom, table);
+    const places = this.places(atom, table);
     if (places === undefined) return this.#assumeBound(atom);
     const terms = Array.from({ length: table.arity }, (): Term => ({ kind: 'wildcard' }));
     atom.arguments.forEach(({ value }, index) => {
@@ -379,8 +382,8 @@ export class BodyResolver {
     this.#push({ kind: 'atom', table: table.index, negated, terms, span: this.#span });
   }
 
-  /** Argument → column. */
-  #places(atom: AtomNode, table: ScopeTable): number[] | undefined {
+  /** Argument → column; undefined once the reason is reported. */
+  places(atom: AtomNode, table: ScopeTable): number[] | undefined {
     const args = atom.arguments;
     const positional = args.filter((one) => one.column === undefined).length;
     if (positional === args.length) {
@@ -465,17 +468,23 @@ export class BodyResolver {
     return atom.arguments.map((one, index) => (one.column === undefined ? index : next++));
   }
 
-  /** A constant in a declared column. null fits every type. */
+  /** A constant in a declared column. */
   checkConstant(value: Value, span: Span, table: string, column: Column | undefined): void {
-    if (column === undefined || value === null || column.type === 'any') return;
+    if (column === undefined) return;
+    const of = `column \`${column.name}\` of \`${table}\``;
+    if (value === null) {
+      if (isNullable(column)) return;
+      const note = 'declare it as `nullable` where its rows may lack a value';
+      return this.#diagnostics.error('type-mismatch', span, `${of} is never null`, note);
+    }
     const type = typeOf(value);
-    if (type === column.type) return;
+    if (type === column.type || column.type === 'any') return;
     const whole = type === 'int' && column.type === 'float';
     this.#diagnostics.error(
       'type-mismatch',
       span,
-      `column \`${column.name}\` of \`${table}\` holds ${PLURALS[column.type]}, ` +
-        `\`${printValue(value).slice(0, 60)}\` is ${ARTICLES[type]}`,
+      `${of} holds ${PLURALS[column.type]}, \`${printValue(value).slice(0, 60)}\` is ` +
+        ARTICLES[type],
       whole ? `write \`${printValue(value)}.0\`` : undefined,
     );
   }

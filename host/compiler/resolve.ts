@@ -10,13 +10,15 @@ import { ARITY_MAX } from '../limits.ts';
 import { nearestName } from './nearest-name.ts';
 import { PolicyScope } from './policy-scope.ts';
 import { printExpression, printName } from './printer.ts';
+import { ruleMetadata } from './policy-info.ts';
 import { BodyResolver } from './resolve-body.ts';
 import { orderBody, unboundVariables } from './safety.ts';
 import type { BodyOrder } from './safety.ts';
 import type { Span } from './source-text.ts';
+import { isNullable } from './stratified.ts';
 import type { Aggregate, HeadTerm, Rule } from './stratified.ts';
-import type { CallNode, ExpressionNode, RuleNode } from './syntax-tree.ts';
-import type { TableRegistry } from './table-registry.ts';
+import type { AtomNode, CallNode, ExpressionNode, RuleNode } from './syntax-tree.ts';
+import type { TableEntry, TableRegistry } from './table-registry.ts';
 
 /** The rules of a policy; those in error are left out. `policies` are named in notes. */
 export function resolveRules(
@@ -34,7 +36,8 @@ export function resolveRules(
     if (node.kind !== 'rule') continue;
     ordinal++;
     const text = memory.print(node);
-    const first = seen.get(text);
+    const identity = memory.identity(node);
+    const first = seen.get(identity);
     if (first !== undefined) {
       const { line } = policy.diagnostics.source.position(first);
       const kind = node.body.length === 0 ? 'fact' : 'rule';
@@ -45,7 +48,7 @@ export function resolveRules(
       );
       continue;
     }
-    seen.set(text, node.span.start);
+    seen.set(identity, node.span.start);
     const follows = joinable !== undefined && !joinable.terminated && node.sharesLine;
     joinable = node;
     const known = memory.find(node, ordinal, scope);
@@ -84,7 +87,7 @@ class RuleResolver {
   resolve(): Rule | undefined {
     const { diagnostics } = this.#scope.policy;
     const errors = diagnostics.errorCount;
-    const { head, body, span } = this.#node;
+    const { head, body, span, annotations } = this.#node;
     if (!this.#checkHeadName() || (body.length === 0 && !this.#checkFact())) return undefined;
     this.#body.body(body);
     const headTerms = this.#headTerms();
@@ -99,6 +102,7 @@ class RuleResolver {
       policy: this.#scope.policy.name,
       ordinal: this.#ordinal,
       text: this.#text,
+      ...(annotations === undefined ? {} : { metadata: ruleMetadata(annotations) }),
       head: this.#scope.registry.get(owner, name)?.index ?? -1,
       headTerms,
       body: order.ordered,
@@ -128,6 +132,8 @@ class RuleResolver {
     const { diagnostics } = this.#scope.policy;
     if (head.modal === 'execute') return true;
     const { owner, name, span } = head.name;
+    if (head.sign !== undefined)
+      return owner === undefined || this.#scope.table(unsigned(head)) !== undefined;
     if (owner !== undefined) {
       diagnostics.error(
         'policy-in-head',
@@ -186,12 +192,8 @@ class RuleResolver {
     const { diagnostics } = this.#scope.policy;
     const [owner, name] = headTable(head, this.#scope.policy.name);
     const entry = this.#scope.registry.get(owner, name);
-    const terms = head.arguments.map(({ column, value, span }, index): HeadTerm => {
+    const written = head.arguments.map(({ value, span }): HeadTerm => {
       this.#body.within(span, () => printExpression(value));
-      if (column !== undefined) {
-        const note = 'write all arguments by position';
-        diagnostics.error('column-arguments', span, 'a head has no column references', note);
-      }
       if (value.kind === 'call' && isAggregate(value.name)) {
         if (body.length === 0) {
           const message = `\`${value.name}\` has nothing to range over in a fact`;
@@ -199,17 +201,50 @@ class RuleResolver {
         }
         return this.#aggregate(value);
       }
-      const term = this.#body.operand(value);
-      if (term.kind === 'constant') {
-        this.#body.checkConstant(term.value, value.span, head.name.name, entry?.columns?.[index]);
-      }
-      return term;
+      return this.#body.operand(value);
     });
-    if (entry !== undefined && entry.arity !== terms.length) {
-      const { index, arity = 0, columns } = entry;
-      this.#scope.wrongArity(head, { index, arity, columns, unresolved: false }, terms.length);
+    if (entry === undefined) return written;
+    const terms = this.#inColumns(written, entry);
+    terms?.forEach(({ term, span }, index) => {
+      if (term.kind !== 'constant') return;
+      this.#body.checkConstant(term.value, span, head.name.name, entry.columns?.[index]);
+    });
+    return terms?.map(({ term }) => term) ?? written;
+  }
+
+  /**
+   * The terms in the order of the columns; null for nullable columns that column references leave
+   * out. Undefined once the reason is reported.
+   */
+  #inColumns(
+    written: readonly HeadTerm[],
+    { index, arity = 0, columns }: TableEntry,
+  ): { term: HeadTerm; span: Span }[] | undefined {
+    const { head } = this.#node;
+    const { diagnostics } = this.#scope.policy;
+    const shown = { ...head, name: { ...head.name, name: `${head.name.name}${head.sign ?? ''}` } };
+    if (head.modal !== undefined && head.arguments.some((one) => one.column !== undefined)) {
+      const note = 'write all arguments by position';
+      diagnostics.error('column-arguments', head.span, 'an action has no named columns', note);
+      return undefined;
     }
-    return terms;
+    const places = this.#body.places(shown, { index, arity, columns, unresolved: false });
+    if (places === undefined) return undefined;
+    const missing = columns?.find((_, at) => !places.includes(at) && !isNullable(columns[at]));
+    if (missing !== undefined) {
+      diagnostics.error(
+        'column-arguments',
+        head.span,
+        `the column \`${missing.name}\` is left out and not nullable`,
+        `give it a value, or declare it as \`nullable\``,
+      );
+      return undefined;
+    }
+    return Array.from({ length: arity }, (_, column) => {
+      const at = places.indexOf(column);
+      const term = written[at] ?? { kind: 'constant', value: null };
+      return { term, span: head.arguments[at]?.value.span ?? head.span };
+    });
   }
 
   #aggregate(call: CallNode): Aggregate {
@@ -302,6 +337,10 @@ class RuleResolver {
       );
     }
   }
+}
+
+function unsigned({ sign: _, ...head }: AtomNode): AtomNode {
+  return head;
 }
 
 function valueWord(name: string): string {

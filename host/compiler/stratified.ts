@@ -8,6 +8,7 @@
  * stratum.
  */
 import type { Value } from '../value/value.ts';
+import type { PolicyInfo, RuleMetadata } from './policy-info.ts';
 import type { Span } from './source-text.ts';
 
 export type ColumnType = 'string' | 'int' | 'float' | 'bool' | 'any';
@@ -15,6 +16,17 @@ export type ColumnType = 'string' | 'int' | 'float' | 'bool' | 'any';
 export interface Column {
   readonly name: string;
   readonly type: ColumnType;
+  /** No two rows have the same values in all key columns. Never null. */
+  readonly key?: true;
+  /** null is a value of the column; of `any` it always is. */
+  readonly nullable?: true;
+  readonly description?: string;
+}
+
+/** Whether null is a value of the column. */
+export function isNullable(column: Column | undefined): boolean {
+  if (column === undefined || column.nullable === true) return true;
+  return column.type === 'any' && column.key !== true;
 }
 
 export interface Table {
@@ -24,6 +36,7 @@ export interface Table {
   readonly name: string;
   readonly arity: number;
   readonly columns?: readonly Column[];
+  readonly description?: string;
   /** `unresolved`: named by a rule, nobody owns it yet; empty until it binds. */
   readonly kind: 'policy' | 'source' | 'execute' | 'system' | 'unresolved';
 }
@@ -103,6 +116,7 @@ export interface Rule {
   readonly ordinal: number;
   /** The rule as printed by `printer.ts`. */
   readonly text: string;
+  readonly metadata?: RuleMetadata;
   readonly head: number;
   readonly headTerms: readonly HeadTerm[];
   /** In an order in which each literal finds its inputs bound; as written otherwise. */
@@ -128,6 +142,8 @@ export interface StratifiedProgram {
   readonly rules: readonly Rule[];
   /** In dependency order. Tables without rules are in no stratum. */
   readonly strata: readonly Stratum[];
+  /** By name; nothing is computed from them. */
+  readonly policies?: readonly PolicyInfo[];
 }
 
 /** A query or subscription: a body and the variables it shows, in the order of first appearance. */

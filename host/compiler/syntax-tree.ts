@@ -64,6 +64,8 @@ export interface ArgumentNode {
 export interface AtomNode {
   readonly modal?: 'execute';
   readonly name: NameNode;
+  /** `p+(…)`, `p-(…)`: what an action adds to `p`, or takes away. */
+  readonly sign?: '+' | '-';
   readonly arguments: readonly ArgumentNode[];
   readonly span: Span;
 }
@@ -96,35 +98,68 @@ export interface ComparisonNode {
 }
 export type LiteralNode = AtomLiteralNode | ComparisonNode;
 
-/** A rule; a fact where the body is empty. */
-export interface RuleNode {
-  readonly kind: 'rule';
-  readonly head: AtomNode;
-  readonly body: readonly LiteralNode[];
-  readonly comments?: CommentsNode;
-  readonly blankLineBefore: boolean;
-  /** Whether a `.` or `;` ended it, and whether it began on the line where another one ended. */
-  readonly terminated: boolean;
-  readonly sharesLine: boolean;
+/** `@name("open ports")` before a statement. */
+export interface AnnotationNode {
+  readonly key: string;
+  readonly value: string;
   readonly span: Span;
 }
 
+/** What stands around every statement. */
+interface StatementParts {
+  readonly annotations?: readonly AnnotationNode[];
+  readonly comments?: CommentsNode;
+  readonly blankLineBefore: boolean;
+  readonly span: Span;
+}
+
+/** A rule; a fact where the body is empty. */
+export interface RuleNode extends StatementParts {
+  readonly kind: 'rule';
+  readonly head: AtomNode;
+  readonly body: readonly LiteralNode[];
+  /** Whether a `.` or `;` ended it, and whether it began on the line where another one ended. */
+  readonly terminated: boolean;
+  readonly sharesLine: boolean;
+}
+
+/** `id: string key "what it is"` */
 export interface ColumnNode {
   readonly name: string;
   /** As written; absent where the declaration gives none. */
   readonly type?: { readonly name: string; readonly span: Span };
+  readonly key?: true;
+  readonly nullable?: true;
+  readonly description?: string;
   readonly span: Span;
 }
 /** `table servers(id: string, …)` */
-export interface DeclarationNode {
+export interface DeclarationNode extends StatementParts {
   readonly kind: 'declaration';
   readonly name: NameNode;
   readonly columns: readonly ColumnNode[];
-  readonly comments?: CommentsNode;
-  readonly blankLineBefore: boolean;
-  readonly span: Span;
 }
-export type StatementNode = RuleNode | DeclarationNode;
+
+/** `import "lib/common.dl"`, `import common`, either with `as c`. */
+export interface ImportNode extends StatementParts {
+  readonly kind: 'import';
+  /** The policy: as written, or the base name of the file without its last extension. */
+  readonly policy: string;
+  /** As written, relative to the file that imports. */
+  readonly path?: string;
+  readonly alias?: { readonly name: string; readonly span: Span };
+  /** Of the name or path. */
+  readonly targetSpan: Span;
+}
+
+/** `policy action`: the kind of the policy, as its first statement. */
+export interface PolicyKindNode extends StatementParts {
+  readonly kind: 'policy';
+  /** As written. */
+  readonly policyKind: string;
+  readonly kindSpan: Span;
+}
+export type StatementNode = RuleNode | DeclarationNode | ImportNode | PolicyKindNode;
 
 export interface PolicyTree {
   readonly statements: readonly StatementNode[];

@@ -19,6 +19,7 @@ export interface TableEntry {
   readonly name: string;
   arity: number | undefined;
   columns: readonly Column[] | undefined;
+  description: string | undefined;
   /** A rule, fact, declaration, file or source gives it rows, or can. */
   exists: boolean;
   /** Its owner mentions it, so that others may. */
@@ -94,12 +95,28 @@ export class TableRegistry {
   }
 
   /** A declaration in a policy's text. A source that has one is complete. */
-  declare(owner: string, name: string, columns: readonly Column[], origin: Origin): TableEntry {
+  declare(
+    owner: string,
+    name: string,
+    columns: readonly Column[],
+    origin: Origin,
+    description?: string,
+  ): void {
     if (!this.#policies.has(owner)) {
       this.#sources.add(owner);
       this.#complete.add(owner);
     }
-    return this.#fix(owner, name, columns.length, origin, columns);
+    this.#fix(owner, name, columns.length, origin, columns);
+    const entry = this.#entry(owner, name);
+    entry.description ??= description;
+  }
+
+  /** Columns of a table that nobody declares itself, without keys. */
+  shape(owner: string, name: string, columns: readonly Column[], origin: Origin): void {
+    const entry = this.#entry(owner, name);
+    if (entry.columns !== undefined) return;
+    this.#use(entry, columns.length, origin);
+    if (entry.arity === columns.length) entry.columns = columns.map(({ key: _, ...rest }) => rest);
   }
 
   /** A rule or fact with the table in its head. */
@@ -135,9 +152,16 @@ export class TableRegistry {
       this.#numbered[index] = entry;
       const shape = entry.referencedWidth + entry.referencedColumns.size;
       entry.arity ??= Math.min(shape, ARITY_MAX);
-      const { owner, name, arity, columns } = entry;
+      const { owner, name, arity, columns, description } = entry;
       const kind = this.tableKind(entry);
-      return { owner, name, arity, ...(columns === undefined ? {} : { columns }), kind };
+      return {
+        owner,
+        name,
+        arity,
+        ...(columns === undefined ? {} : { columns }),
+        ...(description === undefined ? {} : { description }),
+        kind,
+      };
     });
   }
 
@@ -188,6 +212,7 @@ export class TableRegistry {
         name,
         arity: undefined,
         columns: undefined,
+        description: undefined,
         exists: this.#external.has(key),
         mentionedByOwner: false,
         origin: undefined,
@@ -212,14 +237,13 @@ export class TableRegistry {
     arity: number,
     origin: Origin,
     columns: readonly Column[] | undefined,
-  ): TableEntry {
+  ): void {
     const entry = this.#entry(owner, name);
     entry.arity = arity;
     entry.columns = columns;
     entry.exists = true;
     entry.mentionedByOwner = true;
     entry.origin = origin;
-    return entry;
   }
 }
 

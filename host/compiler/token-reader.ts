@@ -80,6 +80,10 @@ export class TokenReader {
     return token.kind === 'mark' && token.text === text;
   }
 
+  isKind(kind: Token['kind']): boolean {
+    return this.token.kind === kind;
+  }
+
   isName(text: string): boolean {
     return this.token.kind === 'name' && this.token.text === text;
   }

@@ -10,12 +10,14 @@ export function contentStatus(
   live: LiveEngine,
 ): Pick<ReplicaStatus, 'logId' | 'policies' | 'sources'> {
   const { program, failures } = live.running;
+  const kinds = new Map(program.policies?.map(({ name, kind }) => [name, kind]));
   const rules = new Map<string, number>();
   for (const rule of program.rules) rules.set(rule.policy, (rules.get(rule.policy) ?? 0) + 1);
   return {
     logId: state.logId,
     policies: [...state.policies.keys()].sort().map((name) => ({
       name,
+      kind: kinds.get(name) ?? null,
       rules: rules.get(name) ?? 0,
       failed: failures.policies.get(name)?.code ?? null,
     })),

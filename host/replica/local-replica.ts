@@ -2,6 +2,8 @@
  * A replica with its writer: the fold in a loop over the cuts, and around it what clients see.
  * SPEC.md has the phases; `create-replica.ts` starts one.
  */
+import { describePolicy } from '../compiler/describe-policies.ts';
+import type { PolicyDescription } from '../compiler/describe-policies.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import { DIGEST_REVISIONS, DISK_PROBE_MS, PUSH_LOG_MS } from '../limits.ts';
@@ -22,7 +24,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { LiveEngine } from './live-engine.ts';
 import { Peers } from './peers.ts';
 import { readPolicyRecords } from './policy-history.ts';
-import { PolicyWriter, unknownPolicy } from './policy-writer.ts';
+import { PolicyWriter, policyInvalid, unknownPolicy } from './policy-writer.ts';
 import { QueryRunner } from './query-runner.ts';
 import type {
   Batch,
@@ -238,6 +240,19 @@ export class LocalReplica implements Replica {
     const policy = this.#state.policies.get(name);
     if (policy === undefined) throw unknownPolicy(name);
     return { text: policy.text, ...this.#position };
+  }
+
+  async describePolicy(
+    name: string,
+    consistency?: Consistency,
+  ): Promise<Position & PolicyDescription> {
+    this.#lifecycle.expectReadable();
+    await this.#queries.settle(consistency);
+    if (!this.#state.policies.has(name)) throw unknownPolicy(name);
+    const { program } = this.#live.running;
+    const info = program.policies?.find((policy) => policy.name === name);
+    if (info === undefined) throw policyInvalid(name);
+    return { ...describePolicy(program, info), ...this.#position };
   }
 
   async writePolicies(writes: readonly PolicyWrite[]): Promise<PolicyPosition> {

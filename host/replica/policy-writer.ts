@@ -325,6 +325,14 @@ function recordOf({ version, hash, previousHash, op, changes }: Chained): Policy
   return { kind: 'policy', version, hash, previousHash, op, changes };
 }
 
+/** Of a policy that compiled when it was written and does not any more. */
+export function policyInvalid(name: string): CaucusError {
+  return new CaucusError('policy_failed', `policy \`${name}\` does not compile any more`, {
+    remedy: 'write it again: the answer says what is wrong with it',
+    details: { policy: name },
+  });
+}
+
 export function unknownPolicy(name: string): CaucusError {
   return new CaucusError('unknown_policy', `there is no policy \`${name}\``, {
     remedy: 'check the name',

@@ -3,6 +3,7 @@
  * the state is restored. `open` puts the replica in its place; until then everything but the
  * status is `not_ready`. Listeners that came before are handed on.
  */
+import type { PolicyDescription } from '../compiler/describe-policies.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import { CaucusError } from '../errors.ts';
 import type {
@@ -81,6 +82,13 @@ export class ReplicaGate implements Replica {
     consistency?: Consistency,
   ): Promise<Position & { readonly text: string }> {
     return await this.#opened().readPolicy(name, consistency);
+  }
+
+  async describePolicy(
+    name: string,
+    consistency?: Consistency,
+  ): Promise<Position & PolicyDescription> {
+    return await this.#opened().describePolicy(name, consistency);
   }
 
   async writePolicies(writes: readonly PolicyWrite[]): Promise<PolicyPosition> {

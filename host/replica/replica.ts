@@ -2,7 +2,9 @@
  * The contract of a replica: what the API, the subscriptions, the command line and the drivers see.
  * Errors are `CaucusError`s. A token is opaque to callers: log id and revision.
  */
+import type { PolicyDescription } from '../compiler/describe-policies.ts';
 import type { Diagnostic } from '../compiler/diagnostic.ts';
+import type { PolicyKind } from '../compiler/policy-info.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { TableChange, TableDelta } from '../engine/engine.ts';
 import type { ClusterStatus } from './cluster-status.ts';
@@ -133,6 +135,8 @@ export interface ReplicaStatus extends Position {
   readonly logId: string;
   readonly policies: readonly {
     readonly name: string;
+    /** null where it does not compile. */
+    readonly kind: PolicyKind | null;
     readonly rules: number;
     readonly failed: string | null;
   }[];
@@ -157,6 +161,8 @@ export interface Replica {
     name: string,
     consistency?: Consistency,
   ): Promise<Position & { readonly text: string }>;
+  /** `policy_failed` where the policy does not compile any more. */
+  describePolicy(name: string, consistency?: Consistency): Promise<Position & PolicyDescription>;
   /**
    * All in one revision, or none: `invalid_policy` carries the diagnostics in `details`. Equal
    * text changes nothing.

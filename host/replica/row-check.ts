@@ -2,6 +2,7 @@
  * Whether rows fit their table, before they go to the log and again when the fold reads them: the
  * second check finds only what a change of the table in between made wrong.
  */
+import { isNullable } from '../compiler/stratified.ts';
 import type { Column, ColumnType } from '../compiler/stratified.ts';
 import {
   TAG_FALSE,
@@ -30,6 +31,8 @@ export interface RowMisfit {
   readonly rowIndex: number;
   readonly column: number;
   readonly expected: ColumnType;
+  /** The value is null and the column never is. */
+  readonly isNull: boolean;
 }
 
 /** Throws `invalid_row` naming table, row and column. Verifies the block's bytes as well. */
@@ -48,11 +51,13 @@ function tooWide(table: string, arity: number): CaucusError {
   });
 }
 
-/** The first value that is not of its column's type; null fits all. The block must be valid. */
+/** The first value that is not of its column. The block must be valid. */
 export function findMisfit(shape: TableShape, block: RowBlock): RowMisfit | undefined {
   const { columns } = shape;
-  if (columns === undefined || columns.every((column) => column.type === 'any')) return undefined;
+  const takesAll = (column: Column): boolean => column.type === 'any' && isNullable(column);
+  if (columns === undefined || columns.every(takesAll)) return undefined;
   const types = columns.map((column) => column.type);
+  const nullable = columns.map(isNullable);
   const { bytes } = block;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let offset = 0;
@@ -60,7 +65,10 @@ export function findMisfit(shape: TableShape, block: RowBlock): RowMisfit | unde
     for (let column = 0; column < block.arity; column++) {
       const tag = bytes[offset] as number;
       const expected = types[column] ?? 'any';
-      if (!tagFits(tag, expected)) return { rowIndex, column, expected };
+      const isNull = tag === TAG_NULL;
+      if (isNull ? nullable[column] === false : !tagFits(tag, expected)) {
+        return { rowIndex, column, expected, isNull };
+      }
       offset += valueBytes(tag, view, offset);
     }
   }
@@ -68,7 +76,6 @@ export function findMisfit(shape: TableShape, block: RowBlock): RowMisfit | unde
 }
 
 function tagFits(tag: number, type: ColumnType): boolean {
-  if (tag === TAG_NULL) return true;
   switch (type) {
     case 'any':
       return true;
@@ -121,10 +128,12 @@ function wrongType(
   const shown = typeof value === 'string' ? formatValue(value.slice(0, 80)) : formatValue(value);
   return new CaucusError(
     'invalid_row',
-    `row ${misfit.rowIndex} of \`${table}\`: column \`${name}\` is declared ` +
-      `${misfit.expected}, not ${shown}`,
+    `row ${misfit.rowIndex} of \`${table}\`: column \`${name}\` is ` +
+      (misfit.isNull ? 'never null' : `declared ${misfit.expected}, not ${shown}`),
     {
-      remedy: remedyOf(misfit.expected),
+      remedy: misfit.isNull
+        ? 'send a value, or declare the column as `nullable`'
+        : remedyOf(misfit.expected),
       details: { table, rowIndex: misfit.rowIndex, column: misfit.column, columnName: name },
     },
   );
@@ -133,5 +142,5 @@ function wrongType(
 function remedyOf(type: ColumnType): string {
   if (type === 'float')
     return 'write the number with a point, such as `2.0`, or change the declaration';
-  return 'send a value of that type or null, or change the declaration';
+  return 'send a value of that type, or change the declaration';
 }

@@ -154,6 +154,80 @@ test('check: a correct file, standard input, a missing file', async () => {
   });
 });
 
+test('check: imported files are read, relative to who imports them, once', async () => {
+  const files = {
+    'main.dl': 'import "lib/a.dl" as l\nimport "lib/sub/b.dl"\np(x) :- l:q(x), b:r(x).\n',
+    'lib/a.dl': 'import "sub/b.dl"\nq(x) :- b:r(x).\n',
+    'lib/sub/b.dl': '@name("all") @severity("info")\nr(x) :- t(x).\n',
+  };
+  await inFolder(files, async (cwd) => {
+    const result = await runCli(['check', 'main.dl'], { cwd });
+    assert.equal(result.code, 0, result.stderr);
+    assert.match(result.stdout, /3 files: 1 warning/);
+    assert.match(result.stderr, /--> lib\/sub\/b\.dl:2:9/);
+    const other = await runCli(['check', path.join(cwd, 'main.dl'), '--json'], { cwd: '/' });
+    assert.equal(other.code, 0, 'the folder of the process does not matter');
+    const { policies } = JSON.parse(other.stdout) as { policies: Record<string, unknown>[] };
+    assert.deepEqual(
+      policies.map(({ name, imports, rules }) => ({ name, imports, rules })),
+      [
+        { name: 'a', imports: ['b'], rules: [{ ordinal: 1, text: 'q(x) :- b:r(x).' }] },
+        {
+          name: 'b',
+          imports: [],
+          rules: [{ ordinal: 1, text: 'r(x) :- t(x).', name: 'all', severity: 'info' }],
+        },
+        {
+          name: 'main',
+          imports: ['a', 'b'],
+          rules: [{ ordinal: 1, text: 'p(x) :- a:q(x), b:r(x).' }],
+        },
+      ],
+    );
+  });
+});
+
+const BAD_IMPORTS: [name: string, files: Record<string, string>, stderr: RegExp][] = [
+  ['no file', { 'a.dl': 'import "lib/b.dl"' }, /unknown-import[^]*`lib\/b\.dl`[^]*--> a\.dl:1:8/],
+  ['no policy', { 'a.dl': 'import b' }, /unknown-import[^]*no policy `b`[^]*--> a\.dl:1:8/],
+  [
+    'a cycle',
+    { 'a.dl': 'import "b.dl"', 'b.dl': 'import "a.dl"' },
+    /import-cycle[^]*`a` → `b` → `a`[^]*--> b\.dl:1:8/,
+  ],
+  [
+    'two files of one name',
+    { 'a.dl': 'import "x/c.dl" import "y/c.dl"', 'x/c.dl': '', 'y/c.dl': '' },
+    /duplicate-name[^]*`x\/c\.dl` and `y\/c\.dl`[^]*--> a\.dl:1:24/,
+  ],
+  ['a directory', { 'a.dl': 'import "b"', 'b/c.dl': '' }, /unknown-import[^]*is a directory/],
+  ['an error inside', { 'a.dl': 'import "b.dl"', 'b.dl': 'p(x).' }, /--> b\.dl:1:3/],
+];
+for (const [name, files, stderr] of BAD_IMPORTS) {
+  test(`check: an import that is wrong: ${name}`, async () => {
+    await inFolder(files, async (cwd) => {
+      const result = await runCli(['check', 'a.dl'], { cwd });
+      assert.equal(result.code, 1);
+      assert.match(result.stderr, stderr);
+      assert.match(result.stdout, / 1 error/, 'it is said once');
+    });
+  });
+}
+
+test('run: the program with what it imports', async () => {
+  const files = {
+    'main.dl': 'import "lib/a.dl" as l\np(x) :- l:q(x).\n',
+    'lib/a.dl': 'q(x) :- r(x). r(2).\n',
+    'data/a.r.facts': '1\n',
+  };
+  await inFolder(files, async (cwd) => {
+    const args = ['run', 'main.dl', '--facts', 'data', '--out', 'out'];
+    const result = await runCli(args, { cwd });
+    assert.equal(result.code, 0, result.stderr);
+    assert.equal(await readFile(path.join(cwd, 'out', 'p.csv'), 'utf8'), '1\n2\n');
+  });
+});
+
 const UNTIDY = 'p( x,y ):-q(x,y),x>1\n';
 const TIDY = 'p(x, y) :- q(x, y), x > 1.\n';
 

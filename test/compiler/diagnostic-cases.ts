@@ -46,8 +46,8 @@ export const TEXT_CASES: readonly Case[] = [
   // lexer
   {
     code: 'unexpected-character',
-    text: 'p(1) «@» q(2)',
-    message: /`@` \(U\+0040\)/,
+    text: 'p(1) «$» q(2)',
+    message: /`\$` \(U\+0024\)/,
     valid: 'p(1) q(2)',
   },
   {
@@ -188,12 +188,12 @@ export const TEXT_CASES: readonly Case[] = [
   { code: 'reserved-name', text: 'table «len»(a)', message: /`len`/, valid: 'table length(a)' },
   {
     code: 'action-policy',
-    text: '«p+»(x) :- q(x)',
+    text: '«p+(x)» :- q(x)',
     message: /`p\+`/,
-    note: /action policy/,
-    valid: 'p(x) :- q(x)',
+    note: /`policy action`/,
+    valid: 'policy action\np+(x) :- q(x)',
   },
-  { code: 'action-policy', text: '«p-»(x) :- q(x)', message: /`p-`/, valid: 'p(x) :- q(x)' },
+  { code: 'action-policy', text: '«p-(x)» :- q(x)', message: /`p-`/, valid: 'p(x) :- q(x)' },
   {
     code: 'unsupported-event',
     text: '«insert»[p(1) :- true]',
@@ -239,8 +239,9 @@ export const TEXT_CASES: readonly Case[] = [
   },
   {
     code: 'column-arguments',
-    text: 'table p(a)\np(«a=x») :- q(x)',
-    message: /head/,
-    valid: 'table p(a)\np(x) :- q(x)',
+    text: 'table p(a: int, b: int)\n«p(a=x)» :- q(x)',
+    message: /`b` is left out and not nullable/,
+    note: /`nullable`/,
+    valid: 'table p(a: int, b: int nullable)\np(a=x) :- q(x)',
   },
 ];

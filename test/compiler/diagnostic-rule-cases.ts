@@ -205,7 +205,7 @@ export const RULE_CASES: readonly Case[] = [
     text: 'table q(f: float) q(«1»)',
     message: /floats/,
     note: /`1\.0`/,
-    valid: 'table q(f: float) q(1.0) q(null)',
+    valid: 'table q(f: float nullable) q(1.0) q(null)',
   },
   {
     code: 'type-mismatch',

@@ -5,9 +5,10 @@ import type { Diagnostic } from '../../host/compiler/diagnostic.ts';
 import { compileText, marked, render } from './compile-text.ts';
 import type { Policies } from './compile-text.ts';
 import { SOURCES, TEXT_CASES } from './diagnostic-cases.ts';
+import { POLICY_CASES } from './diagnostic-policy-cases.ts';
 import { RULE_CASES } from './diagnostic-rule-cases.ts';
 
-const CASES = [...TEXT_CASES, ...RULE_CASES];
+const CASES = [...TEXT_CASES, ...RULE_CASES, ...POLICY_CASES];
 
 const markedPolicy = (policies: Policies): [name: string, text: string] => {
   const texts = typeof policies === 'string' ? { p: policies } : policies;

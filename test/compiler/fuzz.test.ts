@@ -12,7 +12,8 @@ const WORDS = (
   '1. .5 1e9 ' +
   '9223372036854775808 "a" \'b\' "\\n" "\\q" "open table string int execute insert ' +
   'nova builtin:lt ' +
-  'plus count() sum(x) min true false null // /* */ # \n @ é 😀 \ud800 a.b .c p(x) p(1) q(x,y)'
+  'plus count() sum(x) min true false null // /* */ # \n @ é 😀 \ud800 a.b .c p(x) p(1) q(x,y) ' +
+  'policy action database import as b "lib/b.dl" @name("n") @severity("error") key nullable p+(x) r"\\d" $'
 ).split(' ');
 
 const VALID = [
@@ -20,6 +21,8 @@ const VALID = [
     'path(x, z) :- path(x, y), edge(y, z). // step\n',
   'alone(x) :- node(x), not edge(x, _), x < 10 * (2 + 3).\nnode(1). edge(1, 2).\n',
   'n(x, count(), sum(y)) :- b:path(x, y), plus(x, 1, z), z != y.\n',
+  'policy action\nimport "lib/b.dl" as c\n@name("n")\np+(x) :- c:edge(x, _), not q-(x).\n' +
+    'src:t-(x, 1) :- p+(x).\ntable q(a: int key "a", b: string nullable)\n',
   'execute[nova:pause(x, "why")] :- src:server(id=x, status="ACTIVE"), not ok(x).\nok("a\\n").\n',
 ];
 

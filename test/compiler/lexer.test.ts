@@ -31,6 +31,8 @@ const CASES: [text: string, tokens: string][] = [
   // strings
   [`'a"b' "c'd"`, `s:a"b s:c'd`],
   [String.raw`"\n\t\r\\\"\'\u00e9\u{1F600}\ud83d\ude00"`, `s:\n\t\r\\"'é😀😀`],
+  // raw strings for regular expressions; `u` as Python 2 had it
+  [String.raw`r"\d\"(r'a"b') u"\t" ur`, String.raw`s:\d\ m:( s:a"b m:) s:` + '\t n:ur'],
   // marks and comments
   ['a:-b:c!=!d<=<>=>', 'n:a m::- n:b m:: n:c m:!= m:! n:d m:<= m:< m:>= m:>'],
   ['a // b\nc # d', 'n:a n:c'],

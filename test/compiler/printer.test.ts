@@ -42,6 +42,31 @@ const CASES: [name: string, text: string, printed: string][] = [
     'table t(a,b:int,)table src:u(c : any) table v',
     'table t(a, b: int).\ntable src:u(c: any).\ntable v.\n',
   ],
+  [
+    'columns with keys, nulls and descriptions',
+    'table t(a:int key \'the id\',b nullable,c:string nullable"x",key key)',
+    'table t(a: int key "the id", b nullable, c: string nullable "x", key key).\n',
+  ],
+  [
+    'annotations',
+    '@name ( "n" ) // why\n@severity("error")\np(1) @comment("c") q(x):-p(x)',
+    '// why\n@name("n") @severity("error")\np(1).\n@comment("c")\nq(x) :- p(x).\n',
+  ],
+  [
+    'long annotations',
+    `@name("${'n'.repeat(60)}") @comment("${'c'.repeat(40)}") p`,
+    `@name("${'n'.repeat(60)}")\n@comment("${'c'.repeat(40)}")\np.\n`,
+  ],
+  [
+    'kind and imports',
+    "policy action;import 'lib/a.dl' as b;import c",
+    'policy action.\nimport "lib/a.dl" as b.\nimport c.\n',
+  ],
+  [
+    'effects',
+    'p + ( x ) :- a:q - (x), z = p + (x), not r+(1)',
+    'p+(x) :- a:q-(x), z = p + x, not r+(1).\n',
+  ],
   ['one blank line is kept', '\n\np.\n\n\n\nq.\nr.', 'p.\n\nq.\nr.\n'],
   [
     'comments stay in place',

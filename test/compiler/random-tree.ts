@@ -1,6 +1,9 @@
 /** Random syntax trees, and random ways to write a token list down. */
 import type { Random } from '../support/random.ts';
+import { policyNameOfPath } from '../../host/compiler/import-path.ts';
+import type { Span } from '../../host/compiler/source-text.ts';
 import type {
+  AnnotationNode,
   ArgumentNode,
   AtomNode,
   ColumnNode,
@@ -80,26 +83,69 @@ function atom(random: Random): AtomNode {
 
 function literal(random: Random): LiteralNode {
   const negated = random.chance(0.3);
-  if (random.chance(0.6)) return { kind: 'atom', negated, atom: atom(random), span };
+  if (random.chance(0.6)) {
+    const plain = atom(random);
+    const signed: AtomNode = { ...plain, sign: random.pick(['+', '-']) };
+    return { kind: 'atom', negated, atom: random.chance(0.1) ? signed : plain, span };
+  }
   const left = expression(random, random.int(4), false);
   const right = expression(random, random.int(4), false);
   return { kind: 'comparison', negated, operator: random.pick(COMPARISONS), left, right, span };
 }
 
 function statement(random: Random): StatementNode {
-  const blankLineBefore = random.chance(0.2);
+  const parts = {
+    ...(random.chance(0.2) ? { annotations: annotations(random) } : {}),
+    blankLineBefore: random.chance(0.2),
+    span,
+  };
   if (random.chance(0.15)) {
-    const columns = Array.from({ length: random.int(12) }, (_, index): ColumnNode => {
-      const column = { name: `column${index}`, span };
-      return random.chance(0.7) ? { ...column, type: { name: 'string', span } } : column;
-    });
-    return { kind: 'declaration', name: name(random), columns, blankLineBefore, span };
+    const columns = Array.from({ length: random.int(12) }, (_, index) => column(random, index));
+    return { kind: 'declaration', name: name(random), columns, ...parts };
   }
-  const head: AtomNode = random.chance(0.1) ? { ...atom(random), modal: 'execute' } : atom(random);
+  if (random.chance(0.08)) return imported(random, parts);
+  if (random.chance(0.05)) {
+    return { kind: 'policy', policyKind: random.pick(['action', 'z3']), kindSpan: span, ...parts };
+  }
   const body = random.chance(0.3)
     ? []
     : Array.from({ length: 1 + random.int(5) }, () => literal(random));
-  return { kind: 'rule', head, body, blankLineBefore, terminated: true, sharesLine: false, span };
+  return { kind: 'rule', head: head(random), body, ...parts, terminated: true, sharesLine: false };
+}
+
+function head(random: Random): AtomNode {
+  if (random.chance(0.1)) return { ...atom(random), modal: 'execute' };
+  return random.chance(0.1) ? { ...atom(random), sign: random.pick(['+', '-']) } : atom(random);
+}
+
+function annotations(random: Random): AnnotationNode[] {
+  const keys = ['name', 'comment', 'severity', 'table'];
+  return Array.from({ length: 1 + random.int(4) }, () => ({
+    key: random.pick(keys),
+    value: random.pick([...STRINGS, 'x'.repeat(60)]),
+    span,
+  }));
+}
+
+function column(random: Random, index: number): ColumnNode {
+  return {
+    name: random.pick([`column${index}`, 'key', 'nullable']),
+    ...(random.chance(0.7) ? { type: { name: random.pick(['string', 'key']), span } } : {}),
+    ...(random.chance(0.2) ? { key: true } : {}),
+    ...(random.chance(0.2) ? { nullable: true } : {}),
+    ...(random.chance(0.2) ? { description: random.pick(STRINGS) } : {}),
+    span,
+  };
+}
+
+function imported(
+  random: Random,
+  parts: { readonly blankLineBefore: boolean; readonly span: Span },
+): StatementNode {
+  const path = random.pick(['lib/common.dl', 'a', '../x/a.b.dl', '/.y']);
+  const target = random.chance(0.5) ? { policy: policyNameOfPath(path), path } : { policy: 'a.b' };
+  const alias = random.chance(0.3) ? { alias: { name: random.pick(['as', 'c']), span } } : {};
+  return { kind: 'import', ...target, ...alias, targetSpan: span, ...parts };
 }
 
 export function randomTree(random: Random): PolicyTree {
@@ -109,7 +155,15 @@ export function randomTree(random: Random): PolicyTree {
 
 /** A tree without what printing does not keep: places, comments and blank lines. */
 export function bare(tree: PolicyTree): unknown {
-  const dropped = new Set(['span', 'comments', 'blankLineBefore', 'terminated', 'sharesLine']);
+  const dropped = new Set([
+    'span',
+    'kindSpan',
+    'targetSpan',
+    'comments',
+    'blankLineBefore',
+    'terminated',
+    'sharesLine',
+  ]);
   return JSON.parse(
     JSON.stringify(tree.statements, (key, part: unknown) => {
       if (dropped.has(key)) return undefined;
@@ -132,14 +186,14 @@ const GAPS = [
   '\n\n\n// c\n\n',
 ];
 
-/**
- * Words with random gaps between them; the number of comments in those. `table` and the name that
- * it declares stay on one line, or it would be a fact.
- */
+/** These and what follows them stay on one line, or they would be facts. */
+const ONE_LINE: ReadonlySet<string> = new Set(['table', 'policy', 'import', 'as']);
+
+/** Words with random gaps between them; the number of comments in those. */
 export function withRandomGaps(random: Random, words: readonly string[]): [string, number] {
   let comments = 0;
   const parts = words.map((word, index) => {
-    const plain = words[index - 1] === 'table' || random.chance(0.6);
+    const plain = ONE_LINE.has(words[index - 1] ?? '') || word === 'as' || random.chance(0.6);
     const gap = plain ? ' ' : random.pick(GAPS);
     if (gap.includes('c')) comments++;
     return gap + word;

@@ -163,7 +163,7 @@ replicaTest(
 replicaTest('rows that do not fit are refused with their place, before the log', async () => {
   const node = await startNode(await newWorld());
   await node.replica.writePolicies([
-    { name: 'p', text: 'table s:d(id: string, n: int)\nq(x) :- s:d(x, n)\n' },
+    { name: 'p', text: 'table s:d(id: string, n: int nullable)\nq(x) :- s:d(x, n)\n' },
   ]);
   await node.replica.writeBatch({
     source: 's',

@@ -6,7 +6,7 @@ import { blockDifference } from '../../host/replica/block-difference.ts';
 import { retryRevision } from '../../host/replica/failures.ts';
 import { checkRows, findMisfit } from '../../host/replica/row-check.ts';
 import { emptyBlock, encodeRows } from '../../host/value/row-block.ts';
-import type { ColumnType } from '../../host/compiler/stratified.ts';
+import type { Column, ColumnType } from '../../host/compiler/stratified.ts';
 import type { Value } from '../../host/value/value.ts';
 import { code, ints, rows, shown } from '../support/replica-world.ts';
 
@@ -33,7 +33,7 @@ test('batch ids stay for the longer of the age and the count', () => {
   assert.equal(ids.find('9')?.revision, 9);
 });
 
-test('each type takes its own values and null, any takes all', () => {
+test('each type takes its own values, any takes all, null where it may be', () => {
   const values: Record<ColumnType, Value> = {
     string: 'x',
     int: 1n,
@@ -41,18 +41,19 @@ test('each type takes its own values and null, any takes all', () => {
     bool: true,
     any: null,
   };
+  const k = { name: 'k', type: 'any' as const };
   for (const type of Object.keys(values) as ColumnType[]) {
-    const shape = {
-      arity: 2,
-      columns: [
-        { name: 'k', type: 'any' as const },
-        { name: 'v', type },
-      ],
-    };
+    const strict: Column = { name: 'v', type };
+    const columns: Column[] = [strict, { ...strict, nullable: true }, { ...strict, key: true }];
     for (const [other, value] of Object.entries(values)) {
-      const fits = type === 'any' || other === type || value === null;
-      const block = rows(['long '.repeat(100), value], [2n ** 40n, value]);
-      assert.equal(findMisfit(shape, block) === undefined, fits, `${String(value)} in ${type}`);
+      for (const v of columns) {
+        const takesNull = v.nullable === true || (type === 'any' && v.key !== true);
+        const fits = value === null ? takesNull : type === 'any' || other === type;
+        const block = rows(['long '.repeat(100), value], [2n ** 40n, value]);
+        const misfit = findMisfit({ arity: 2, columns: [k, v] }, block);
+        assert.equal(misfit === undefined, fits, `${String(value)} in ${JSON.stringify(v)}`);
+        if (misfit !== undefined) assert.equal(misfit.isNull, value === null);
+      }
     }
   }
   const shape = { arity: 1, columns: [{ name: 'v', type: 'int' as const }] };

@@ -3,6 +3,7 @@ import { CaucusError } from '../../host/errors.ts';
 import { NO_HASH, policyHash } from '../../host/log/policy-hash.ts';
 import { encodeRecord } from '../../host/log/records.ts';
 import type { PolicyRecord } from '../../host/log/records.ts';
+import type { Row } from '../../host/value/value.ts';
 import { openSqliteStore } from '../../host/store/sqlite-store.ts';
 import {
   code,
@@ -258,3 +259,45 @@ replicaTest(
     await node.stop();
   },
 );
+
+replicaTest('what others import is not deleted; kinds, rules and columns are told', async () => {
+  const node = await startNode(await newWorld());
+  const base = { name: 'base', text: 'table t(a: int key "an id")\nt(1).\n' };
+  const user = { name: 'user', text: '@name("all") u(x) :- b:t(x). import "x/base.dl" as b\n' };
+  await assert.rejects(node.replica.writePolicies([user]), code('invalid_policy'));
+  await node.replica.writePolicies([user, base]);
+  await assert.rejects(
+    node.replica.writePolicies([{ name: 'base', text: null }]),
+    (error: CaucusError) => error.code === 'invalid_policy' && /`base`/.test(error.message),
+  );
+  assert.equal((await node.replica.readPolicy('base')).text, base.text, 'it is still there');
+  const { tables, reads, rules, imports, kind } = await node.replica.describePolicy('user');
+  assert.deepEqual([tables, imports, kind], [[{ name: 'u', arity: 1 }], ['base'], 'nonrecursive']);
+  const columns = [{ name: 'a', type: 'int', key: true, description: 'an id' }];
+  assert.deepEqual(reads, [{ name: 'base:t', arity: 1, columns }]);
+  assert.deepEqual(rules, [{ ordinal: 1, text: 'u(x) :- base:t(x).', name: 'all' }]);
+  await assert.rejects(node.replica.describePolicy('none'), code('unknown_policy'));
+  const without = { name: 'user', text: null };
+  await node.replica.writePolicies([without, { name: 'base', text: null }]);
+  await node.stop();
+});
+
+replicaTest('null is refused where a column is not nullable, before the log', async () => {
+  const node = await startNode(await newWorld());
+  const text = 'table s:t(a: int key, b: string nullable, c)\n';
+  await node.replica.writePolicies([{ name: 'p', text }]);
+  const write = (...list: Row[]): Promise<unknown> =>
+    node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: rows(...list) }] });
+  await write([1n, null, null]);
+  await assert.rejects(
+    write([2n, 'x', 1n], [null, 'x', 1n]),
+    (error: CaucusError) =>
+      error.code === 'invalid_row' &&
+      error.details['rowIndex'] === 1 &&
+      error.details['columnName'] === 'a' &&
+      /never null/.test(error.message),
+  );
+  const { rows: kept } = await node.replica.query({ query: 's:t(a, b, c)' });
+  assert.deepEqual(shown(kept), [[1n, null, null]]);
+  await node.stop();
+});

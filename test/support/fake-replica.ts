@@ -3,6 +3,7 @@
  * of that table. Everything the API relies on is here: revisions, tokens, views, history for
  * resume, commits. `pause` lets a test decide when an asynchronous call goes on.
  */
+import type { PolicyDescription } from '../../host/compiler/describe-policies.ts';
 import { CaucusError } from '../../host/errors.ts';
 import type {
   Batch,
@@ -65,7 +66,12 @@ class ScriptedReplica implements FakeReplica {
       phase: this.ready ? 'live' : 'starting',
       ready: this.ready,
       logId: LOG_ID,
-      policies: [...this.#policies.keys()].map((name) => ({ name, rules: 1, failed: null })),
+      policies: [...this.#policies.keys()].map((name) => ({
+        name,
+        kind: 'nonrecursive',
+        rules: 1,
+        failed: null,
+      })),
       sources: [
         {
           name: 'inv',
@@ -129,6 +135,13 @@ class ScriptedReplica implements FakeReplica {
     const text = this.#policies.get(name);
     if (text === undefined) throw unknownPolicy(name);
     return { ...this.#position(), text };
+  }
+
+  async describePolicy(name: string): Promise<Position & PolicyDescription> {
+    const { text, ...position } = await this.readPolicy(name);
+    const rules = [{ ordinal: 1, text }];
+    const parts = { kind: 'nonrecursive', imports: [], tables: [], reads: [], rules, facts: 0 };
+    return { name, ...(parts as Omit<PolicyDescription, 'name'>), ...position };
   }
 
   async writePolicies(writes: readonly PolicyWrite[]): Promise<PolicyPosition> {

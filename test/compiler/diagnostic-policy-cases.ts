@@ -1,0 +1,187 @@
+/** Mistakes in what a policy says of itself and of its tables. */
+import type { Case } from './diagnostic-cases.ts';
+
+export const POLICY_CASES: readonly Case[] = [
+  // kinds
+  {
+    code: 'policy-kind',
+    text: 'policy «acton»',
+    message: /no kind of policy `acton`/,
+    note: /`action`/,
+    valid: 'policy Action',
+  },
+  {
+    code: 'policy-kind',
+    text: 'policy «delta»',
+    message: /no kind of policy `delta`/,
+    note: /`nonrecursive`/,
+    valid: 'policy nonrecursive',
+  },
+  {
+    code: 'policy-kind',
+    text: 'p(1). «policy action»',
+    message: /first statement/,
+    note: /before all others/,
+    valid: 'policy action\np(1).',
+  },
+  {
+    code: 'policy-kind',
+    text: 'policy database\np(1). «q(x) :- p(x).»',
+    message: /kind `database` has no rules/,
+    note: /another policy/,
+    valid: 'policy database\np(1). table q(a)',
+  },
+  {
+    code: 'policy-kind',
+    text: 'policy datasource\ntable p(a). «p(1).»',
+    message: /kind `datasource` has no facts/,
+    note: /filled from elsewhere/,
+    valid: 'policy datasource\ntable p(a).',
+  },
+  {
+    code: 'unknown-table',
+    text: 'policy action\n«nova:sevrers»+(x, x, 1) :- pause(x)',
+    message: /no table `sevrers`/,
+    note: /`nova:servers`/,
+    valid: 'policy action\nnova:servers+(x, x, 1) :- pause(x)',
+  },
+  {
+    code: 'arity',
+    text: 'policy action\n«nova:servers+(x)» :- pause(x)',
+    message: /`nova:servers\+` has 3 columns, found 1/,
+    valid: 'policy action\nnova:servers-(x, "a", 2) :- pause(x)',
+  },
+  {
+    code: 'type-mismatch',
+    text: 'policy action\nnova:servers+(x, "a", «"4"») :- pause(x)',
+    message: /`cores` .* holds ints/,
+    valid: 'policy action\nnova:servers+(x, "a", 4) :- pause(x)',
+  },
+  {
+    code: 'action-policy',
+    text: 'policy action\nexecute[nova:pause«+»(x)] :- q(x)',
+    message: /no effect on another/,
+    valid: 'policy action\nexecute[nova:pause(x)] :- q(x)',
+  },
+  // annotations
+  {
+    code: 'unknown-annotation',
+    text: '«@nmae("a")» p(1)',
+    message: /a rule has no annotation `@nmae`/,
+    note: /`@name`/,
+    valid: '@name("a") p(1)',
+  },
+  {
+    code: 'unknown-annotation',
+    text: '@name("a") «@name("b")» p(1)',
+    message: /twice/,
+    note: /once/,
+    valid: '@name("a") @comment("b") p(1)',
+  },
+  {
+    code: 'unknown-annotation',
+    text: '«@severity("bad")» p(1)',
+    message: /no severity `bad`/,
+    note: /`warning`/,
+    valid: '@severity("warning") p(1)',
+  },
+  {
+    code: 'unknown-annotation',
+    text: { p: '«@name("a")» import b', b: '' },
+    message: /an import has no annotation/,
+    note: /takes none/,
+    valid: { p: 'import b', b: '' },
+  },
+  {
+    code: 'syntax',
+    text: '@name(«a») p(1)',
+    message: /expected a string/,
+    valid: '@name("a") p(1)',
+  },
+  {
+    code: 'limit-exceeded',
+    text: `${'@name("a") '.repeat(16)}«@name("a")» p(1)`,
+    message: /more than 16 annotations/,
+    valid: '@name("a") p(1)',
+  },
+  // imports
+  {
+    code: 'bad-import',
+    text: 'import «"lib/"»',
+    message: /`lib\/` names no policy/,
+    note: /import name/,
+    valid: { p: 'import "lib/b.dl"', b: '' },
+  },
+  {
+    code: 'bad-import',
+    text: { p: 'import b as «builtin»', b: '' },
+    message: /name of the language/,
+    note: /another name/,
+    valid: { p: 'import b as c', b: '' },
+  },
+  {
+    code: 'bad-import',
+    text: { p: 'import a as x import b as «x»', a: '', b: '' },
+    message: /`x` is the import of `a`/,
+    valid: { p: 'import a as x import b as y', a: '', b: '' },
+  },
+  {
+    code: 'bad-import',
+    text: { p: 'import a as «p»', a: '' },
+    message: /the policy itself/,
+    valid: { p: 'import a as q', a: '' },
+  },
+  {
+    code: 'unknown-import',
+    text: 'import «"lib/common.dl"»',
+    message: /no policy `common`/,
+    note: /`lib\/common.dl` before/,
+    valid: { p: 'import "lib/common.dl"', common: '' },
+  },
+  {
+    code: 'unknown-import',
+    text: 'import «common»',
+    message: /no policy `common`/,
+    note: /together with it/,
+    valid: { p: 'import common', common: '' },
+  },
+  {
+    code: 'import-cycle',
+    text: 'import «p»',
+    message: /imports itself/,
+    valid: { p: 'import b', b: '' },
+  },
+  {
+    code: 'import-cycle',
+    text: { a: 'import b', b: 'import c', c: 'q(1) import «a»' },
+    message: /`a` → `b` → `c` → `a`/,
+    note: /leave out one/,
+    valid: { a: 'import b import c', b: 'import c', c: '' },
+  },
+  // declarations
+  {
+    code: 'nullable-key',
+    text: 'table t(«a»: int key nullable)',
+    message: /`a` is nullable/,
+    valid: 'table t(a: int key, b: int nullable)',
+  },
+  {
+    code: 'syntax',
+    text: 'table t(a: int key «key»)',
+    message: /twice/,
+    valid: 'table t(a: int key)',
+  },
+  {
+    code: 'type-mismatch',
+    text: 'table t(a: int)\nt(«null»)',
+    message: /`a` of `t` is never null/,
+    note: /`nullable`/,
+    valid: 'table t(a: int nullable, b)\nt(null, null)',
+  },
+  {
+    code: 'type-mismatch',
+    text: 'table t(a key)\nt(«null»)',
+    message: /never null/,
+    valid: 'table t(a)\nt(null)',
+  },
+];
