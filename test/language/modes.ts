@@ -3,6 +3,7 @@ import { DiagnosticList } from '../../host/compiler/diagnostic.ts';
 import { parsePolicy } from '../../host/compiler/parser.ts';
 import { printPolicy } from '../../host/compiler/printer.ts';
 import type { TableKey } from '../../host/compiler/stratified.ts';
+import type { StatementNode } from '../../host/compiler/syntax-tree.ts';
 import type { EngineKind } from '../fuzz/engine-kind.ts';
 import { ERRORS_TABLE } from '../oracle/naive-evaluator.ts';
 import { shuffled } from '../support/prng.ts';
@@ -150,5 +151,9 @@ function shuffleStatements(text: string, random: Random): string {
   const diagnostics = new DiagnosticList(text);
   const tree = parsePolicy(text, diagnostics);
   if (diagnostics.errorCount > 0) return text;
-  return printPolicy({ ...tree, statements: shuffled(random, tree.statements) });
+  // The kind of the policy has to stay the first one.
+  const isKind = (one: StatementNode): boolean => one.kind === 'policy';
+  const kind = tree.statements.filter(isKind);
+  const rest = tree.statements.filter((one) => !isKind(one));
+  return printPolicy({ ...tree, statements: [...kind, ...shuffled(random, rest)] });
 }
