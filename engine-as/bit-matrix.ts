@@ -12,7 +12,7 @@ import { allocate, release } from './memory';
 import { clearVector, createVector, destroyVector, push, Vector, wordAt } from './vector';
 
 /** Bits of a block are 2^9. */
-export const BLOCK_SHIFT: u32 = 9;
+const BLOCK_SHIFT: u32 = 9;
 const BLOCK_MASK: u32 = (1 << BLOCK_SHIFT) - 1;
 const BLOCK_BYTES: u32 = 64;
 const POOL_CHUNK_BYTES: u32 = 0x10000;
@@ -266,7 +266,6 @@ export function clearMatrix(matrix: BitMatrix): void {
 
 /* Walking over the bits of a record. A cursor has 32 bytes:
  *   | word u64 | summary u64 | block u32 | next word of it u32 | number u32 | record u32 | */
-export const BIT_CURSOR_BYTES: u32 = 32;
 
 export function openBits(cursor: u32, record: u32): void {
   store<u64>(cursor, 0);

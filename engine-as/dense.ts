@@ -22,14 +22,11 @@ import {
 } from './abi';
 import { Arena, releaseArena } from './arena';
 import {
-  addRow,
   BitMatrix,
   clearMatrix,
   createMatrix,
   destroyMatrix,
-  DOMAIN_MAX,
   dropPool,
-  hasBit,
   isWhole,
   mergeRow,
   nextBit,
@@ -41,53 +38,25 @@ import {
   recordOf,
   setBit,
 } from './bit-matrix';
-import { compare } from './compute';
 import {
-  DENSE_BIT,
-  DENSE_BITS,
-  DENSE_COMPARE,
-  DENSE_EMIT_BIT,
-  DENSE_EMIT_LIST,
-  DENSE_EMIT_ROW,
-  DENSE_FILLED,
-  DENSE_LIST,
-  DENSE_LISTED,
-  DENSE_MOVE,
-  DENSE_PAIRS,
-  DENSE_PROBE,
-  DENSE_ROWS,
-  DENSE_SAME,
-  DenseList,
-  DenseOp,
-  DensePlan,
-  DenseTable,
-  DenseVersion,
-  denseVersionAt,
-  listAt,
-  needBit,
-  NO_OP,
-  operationAt,
-  planDense,
-  REGISTERS,
-  ROW_ZERO,
-  tableAt,
-} from './dense-plan';
+  beginLists,
+  collectValues,
+  dropLists,
+  listsEnded,
+  makeLists,
+  takeNumber,
+} from './dense-list';
+import { DensePlan, denseVersionAt, matrixOf, needBit, tableAt } from './dense-plan';
+import { runVersion, startVersion } from './dense-run';
+import { planDense } from './dense-translate';
 import { countAppended, placeNew } from './emit';
-import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
 import { countSteps, stepCount } from './interpreter';
 import { beginListing, dropListing, leaveUnlisted, mustBeListed, stepListing } from './listing';
-import { allocate, allocateZeroed, release } from './memory';
-import {
-  addNumber,
-  cellAt,
-  createNumbering,
-  destroyNumbering,
-  numberOf,
-  Numbering,
-} from './numbering';
+import { allocateZeroed, release } from './memory';
+import { cellAt, createNumbering, destroyNumbering, numberOf, Numbering } from './numbering';
 import { Unit } from './program';
-import { appendRow, findRow } from './relation';
+import { appendRow } from './relation';
 import { rowAddress } from './row-store';
 import { clearVector, push, wordAt } from './vector';
 
@@ -114,14 +83,13 @@ export let denseUnits: u32 = 0;
 
 const STAGE_COLLECT: u32 = 0;
 const STAGE_VALUES: u32 = 1;
-const STAGE_COUNT: u32 = 2;
-const STAGE_FILL: u32 = 3;
-const STAGE_LOAD: u32 = 4;
-const STAGE_RUN: u32 = 5;
-const STAGE_MERGE: u32 = 6;
-const STAGE_TURN: u32 = 7;
-const STAGE_NEXT: u32 = 8;
-const STAGE_LIST: u32 = 9;
+const STAGE_LISTS: u32 = 2;
+const STAGE_LOAD: u32 = 3;
+const STAGE_RUN: u32 = 4;
+const STAGE_MERGE: u32 = 5;
+const STAGE_TURN: u32 = 6;
+const STAGE_NEXT: u32 = 7;
+const STAGE_LIST: u32 = 8;
 
 let plan: DensePlan = changetype<DensePlan>(0);
 let arena: Arena = changetype<Arena>(0);
@@ -132,21 +100,12 @@ let rowAt: u32 = 0;
 let round: u32 = 0;
 let hasNew: bool = false;
 let running: bool = false;
-let forwards: bool = false;
-/** The driving row as a whole. */
-let tailRecord: u32 = 0;
 
-const registers: u32 = memory.data(REGISTERS * 4, 8) as u32;
 const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
 const walk: u32 = memory.data(32, 8) as u32;
 
 /** The domain: cells by number. */
 let numbering: Numbering = changetype<Numbering>(0);
-
-/** False when there are too many numbers, or no memory for another one. */
-function takeNumber(cell: u32): bool {
-  return numbering.length < DOMAIN_MAX && addNumber(numbering, cell) != NOT_FOUND;
-}
 
 /* Beginning and end. */
 
@@ -182,11 +141,7 @@ export function dropDense(): void {
       destroyMatrix(table.next0);
       destroyMatrix(table.next1);
     }
-    for (let i: u32 = 0; i < plan.listCount; i++) {
-      const list = listAt(plan, i);
-      release(list.starts, startBytes(list));
-      release(list.values, list.valueBytes);
-    }
+    dropLists(plan);
   }
   plan = changetype<DensePlan>(0);
   if (changetype<usize>(arena) != 0) {
@@ -198,10 +153,6 @@ export function dropDense(): void {
   numbering = changetype<Numbering>(0);
   dropPool();
   dropListing();
-}
-
-function startBytes(list: DenseList): u32 {
-  return ((list.keyColumn == NOT_FOUND ? 1 : numbering.length) + 2) << 2;
 }
 
 /** What `stepDense` came to when it is done: nothing is left to do. */
@@ -222,12 +173,11 @@ export function stepDense(limit: u64): u32 {
         break;
       case STAGE_VALUES:
         if (!collectValues()) return leave();
+        if (listsEnded) stage = STAGE_LISTS;
         break;
-      case STAGE_COUNT:
-        status = countList();
-        break;
-      case STAGE_FILL:
-        fillList();
+      case STAGE_LISTS:
+        status = makeLists();
+        if (status == STATUS_DONE && listsEnded) status = startLoad();
         break;
       case STAGE_LOAD:
         status = loadRows();
@@ -326,12 +276,11 @@ function collectRows(): bool {
     for (let i: u32 = 0; i < plan.versionCount; i++) {
       const version = denseVersionAt(plan, i);
       for (let j: u32 = 0; j < version.constantCount; j++) {
-        if (!takeNumber(load<u32>(version.constants + (j << 3), 4))) return false;
+        if (!takeNumber(numbering, load<u32>(version.constants + (j << 3), 4))) return false;
       }
     }
     stage = STAGE_VALUES;
-    at = 0;
-    rowAt = 0;
+    beginLists(plan, numbering);
     return true;
   }
   const relation = tableAt(plan, at).relation;
@@ -340,124 +289,14 @@ function collectRows(): bool {
   countSteps(end - rowAt);
   for (; rowAt < end; rowAt++) {
     const row = rowAddress(relation, wordAt(recent, rowAt) >> 1) + relation.cellsAt;
-    if (!takeNumber(load<u32>(row))) return false;
-    if (relation.arity == 2 && !takeNumber(load<u32>(row, 4))) return false;
+    if (!takeNumber(numbering, load<u32>(row))) return false;
+    if (relation.arity == 2 && !takeNumber(numbering, load<u32>(row, 4))) return false;
   }
   if (rowAt == recent.length) {
     at += 1;
     rowAt = 0;
   }
   return true;
-}
-
-/** True for a row that the list holds. */
-function isListed(list: DenseList, row: u32): bool {
-  if ((load<u32>(row) & ROW_LIVE) == 0) return false;
-  const from = row + list.relation.cellsAt;
-  for (let i: u32 = 0; i < list.filterCount; i++) {
-    const pair = list.filters + (i << 3);
-    if (load<u32>(from + (load<u32>(pair) << 2)) != load<u32>(pair, 4)) return false;
-  }
-  return true;
-}
-
-function collectValues(): bool {
-  if (at == plan.listCount) {
-    stage = STAGE_COUNT;
-    at = 0;
-    rowAt = 0;
-    return true;
-  }
-  const list = listAt(plan, at);
-  const relation = list.relation;
-  const end = list.valueColumn == NOT_FOUND ? rowAt : min(relation.top, rowAt + SLICE_ROWS);
-  countSteps(end - rowAt);
-  for (; rowAt < end; rowAt++) {
-    const row = rowAddress(relation, rowAt);
-    if (!isListed(list, row)) continue;
-    if (!takeNumber(load<u32>(row + relation.cellsAt + (list.valueColumn << 2)))) return false;
-  }
-  if (list.valueColumn == NOT_FOUND || rowAt >= relation.top) {
-    at += 1;
-    rowAt = 0;
-  }
-  return true;
-}
-
-/* Lists: counted, then filled. `starts[key + 1]` is where the key's values go while they come. */
-
-function keyOf(list: DenseList, row: u32): u32 {
-  if (list.keyColumn == NOT_FOUND) return 0;
-  return numberOf(numbering, load<u32>(row + list.relation.cellsAt + (list.keyColumn << 2)));
-}
-
-function countList(): u32 {
-  if (at == plan.listCount) {
-    if (!makeMatrices()) return STATUS_OUT_OF_MEMORY;
-    stage = STAGE_LOAD;
-    at = 0;
-    rowAt = 0;
-    return STATUS_DONE;
-  }
-  const list = listAt(plan, at);
-  const relation = list.relation;
-  if (list.starts == 0) {
-    list.starts = allocateZeroed(startBytes(list));
-    if (list.starts == 0) return STATUS_OUT_OF_MEMORY;
-  }
-  const end = min(relation.top, rowAt + SLICE_ROWS);
-  countSteps(end - rowAt);
-  for (; rowAt < end; rowAt++) {
-    const row = rowAddress(relation, rowAt);
-    if (!isListed(list, row)) continue;
-    const key = keyOf(list, row);
-    if (key == NOT_FOUND) continue;
-    const place = list.starts + ((key + 2) << 2);
-    store<u32>(place, load<u32>(place) + 1);
-  }
-  if (rowAt < relation.top) return STATUS_DONE;
-  const startsEnd = list.starts + startBytes(list);
-  let sum: u32 = 0;
-  for (let place = list.starts + 8; place < startsEnd; place += 4) {
-    sum += load<u32>(place);
-    store<u32>(place, sum);
-  }
-  list.valueBytes = max<u32>(sum << 2, 4);
-  list.values = allocate(list.valueBytes);
-  if (list.values == 0) return STATUS_OUT_OF_MEMORY;
-  stage = STAGE_FILL;
-  rowAt = 0;
-  return STATUS_DONE;
-}
-
-function fillList(): void {
-  const list = listAt(plan, at);
-  const relation = list.relation;
-  const end = min(relation.top, rowAt + SLICE_ROWS);
-  countSteps(end - rowAt);
-  for (; rowAt < end; rowAt++) {
-    const row = rowAddress(relation, rowAt);
-    if (!isListed(list, row)) continue;
-    const key = keyOf(list, row);
-    if (key == NOT_FOUND) continue;
-    const place = list.starts + ((key + 1) << 2);
-    const to = load<u32>(place);
-    store<u32>(place, to + 1);
-    const value =
-      list.valueColumn == NOT_FOUND
-        ? 0
-        : numberOf(numbering, load<u32>(row + relation.cellsAt + (list.valueColumn << 2)));
-    store<u32>(list.values + (to << 2), value);
-  }
-  if (rowAt < relation.top) return;
-  stage = STAGE_COUNT;
-  at += 1;
-  rowAt = 0;
-}
-
-/** Address of the first value of a key; behind the last one: of the next key. */
-function valuesFrom(list: DenseList, key: u32): u32 {
-  return list.values + (load<u32>(list.starts + (key << 2)) << 2);
 }
 
 /* The component's rows as bits. */
@@ -482,6 +321,13 @@ function makeMatrices(): bool {
     if (isMissing) return false;
   }
   return true;
+}
+
+function startLoad(): u32 {
+  stage = STAGE_LOAD;
+  at = 0;
+  rowAt = 0;
+  return makeMatrices() ? STATUS_DONE : STATUS_OUT_OF_MEMORY;
 }
 
 function loadRows(): u32 {
@@ -524,30 +370,12 @@ function beginRound(): void {
   running = false;
 }
 
-function setRegister(register: u32, number: u32): void {
-  store<u32>(registers + (register << 2), number);
-}
-
-function register(number: u32): u32 {
-  return load<u32>(registers + (number << 2));
-}
-
-function matrixOf(first: BitMatrix, second: BitMatrix, index: u32): BitMatrix {
-  return index == 0 ? first : second;
-}
-
 function runRound(limit: u64): u32 {
   while (at < plan.versionCount) {
     const version = denseVersionAt(plan, at);
     if (!running) {
-      rowAt = 0;
-      forwards = true;
+      startVersion(version, numbering);
       running = true;
-      setRegister(ROW_ZERO, 0);
-      for (let i: u32 = 0; i < version.constantCount; i++) {
-        const pair = version.constants + (i << 3);
-        setRegister(load<u32>(pair), numberOf(numbering, load<u32>(pair, 4)));
-      }
     }
     const status = runVersion(version, limit);
     if (status != STATUS_DONE || poolEnded) return status;
@@ -558,172 +386,6 @@ function runRound(limit: u64): u32 {
   at = 0;
   rowAt = 0;
   return STATUS_DONE;
-}
-
-/** Runs until the version ends or `limit` steps were done. */
-function runVersion(version: DenseVersion, limit: u64): u32 {
-  let place = rowAt;
-  while (place != NO_OP) {
-    const op = operationAt(version, place);
-    let ok: bool = false;
-    if (op.kind <= DENSE_LIST) {
-      if (stepCount >= limit) {
-        rowAt = place;
-        return STATUS_MORE;
-      }
-      countSteps(1);
-      if (forwards) open(op);
-      ok = advance(op);
-    } else if (op.kind < DENSE_EMIT_BIT) ok = test(op);
-    else {
-      add(op);
-      if (poolEnded) return STATUS_OUT_OF_MEMORY;
-    }
-    forwards = ok;
-    place = ok ? place + 1 : op.back;
-  }
-  return STATUS_DONE;
-}
-
-function bitsOf(op: DenseOp): u32 {
-  return (changetype<usize>(op) + offsetof<DenseOp>('bits')) as u32;
-}
-
-function open(op: DenseOp): void {
-  op.place = 0;
-  switch (op.kind as i32) {
-    case DENSE_PAIRS:
-      openBits(bitsOf(op), 0);
-      break;
-    case DENSE_BITS: {
-      const table = op.table;
-      const matrix = matrixOf(table.all0, table.all1, op.index);
-      openBits(bitsOf(op), recordOf(matrix, register(op.key)));
-      break;
-    }
-    case DENSE_LIST: {
-      const key = op.key == NOT_FOUND ? 0 : register(op.key);
-      op.place = valuesFrom(op.list, key);
-      op.end = valuesFrom(op.list, key + 1);
-      break;
-    }
-    default:
-      break;
-  }
-}
-
-function advance(op: DenseOp): bool {
-  switch (op.kind as i32) {
-    case DENSE_PAIRS: {
-      const matrix = op.table.recent0;
-      while (true) {
-        const column = nextBit(bitsOf(op));
-        if (column != NO_BIT) {
-          setRegister(op.output, column);
-          return true;
-        }
-        if (op.place == matrix.filled.length) return false;
-        const row = wordAt(matrix.filled, op.place);
-        op.place += 1;
-        setRegister(op.key, row);
-        openBits(bitsOf(op), recordOf(matrix, row));
-      }
-    }
-    case DENSE_ROWS: {
-      const table = op.table;
-      const matrix = matrixOf(table.recent0, table.recent1, op.index);
-      if (op.place == matrix.filled.length) return false;
-      const row = wordAt(matrix.filled, op.place);
-      op.place += 1;
-      setRegister(op.output, row);
-      tailRecord = recordOf(matrix, row);
-      return true;
-    }
-    case DENSE_BITS: {
-      const column = nextBit(bitsOf(op));
-      if (column == NO_BIT) return false;
-      setRegister(op.output, column);
-      return true;
-    }
-    default:
-      if (op.place == op.end) return false;
-      setRegister(op.output, load<u32>(op.place));
-      op.place += 4;
-      return true;
-  }
-}
-
-function test(op: DenseOp): bool {
-  switch (op.kind as i32) {
-    case DENSE_SAME:
-      return register(op.key) == register(op.output);
-    case DENSE_COMPARE:
-      return compare(
-        op.operator,
-        cellAt(numbering, register(op.key)),
-        cellAt(numbering, register(op.output)),
-      );
-    case DENSE_BIT:
-      return hasBit(op.table.all0, register(op.key), register(op.output));
-    case DENSE_FILLED: {
-      const matrix = matrixOf(op.table.all0, op.table.all1, op.index);
-      return recordOf(matrix, register(op.key)) != 0;
-    }
-    case DENSE_LISTED: {
-      const key = op.key == NOT_FOUND ? 0 : register(op.key);
-      const starts = op.list.starts + (key << 2);
-      return (load<u32>(starts) == load<u32>(starts, 4)) == op.isAbsent;
-    }
-    case DENSE_PROBE:
-      return probe(op) != op.isAbsent;
-    default:
-      setRegister(op.output, register(op.key));
-      return true;
-  }
-}
-
-function probe(op: DenseOp): bool {
-  const relation = op.relation;
-  for (let i: u32 = 0; i < relation.arity; i++) {
-    const cell = cellAt(numbering, register(load<u32>(op.registers + (i << 2))));
-    store<u32>(cellBuffer + (i << 2), cell);
-  }
-  const id = findRow(relation, cellBuffer, hashCells(cellBuffer, relation.arity));
-  return id != NOT_FOUND && (load<u32>(rowAddress(relation, id)) & ROW_LIVE) != 0;
-}
-
-/** The end of a rule: what it found goes to what is next. */
-function add(op: DenseOp): void {
-  const head = op.head;
-  if (op.kind == DENSE_EMIT_BIT) {
-    addBit(head, register(op.key), register(op.output));
-    return;
-  }
-  if (op.kind == DENSE_EMIT_LIST) {
-    const key = op.key == NOT_FOUND ? 0 : register(op.key);
-    const end = valuesFrom(op.list, key + 1);
-    const row = register(op.headRow);
-    let value = valuesFrom(op.list, key);
-    countSteps((end - value) >> 2);
-    if (op.headIndex == 0) for (; value < end; value += 4) addBit(head, row, load<u32>(value));
-    else for (; value < end; value += 4) addBit(head, load<u32>(value), row);
-    return;
-  }
-  let record = tailRecord;
-  if (!op.addsTail) {
-    const table = op.table;
-    record = recordOf(matrixOf(table.all0, table.all1, op.index), register(op.key));
-  }
-  if (record == 0) return;
-  const next = matrixOf(head.next0, head.next1, op.headIndex);
-  const all = matrixOf(head.all0, head.all1, op.headIndex);
-  countSteps(addRow(next, all, register(op.headRow), record) >> 1);
-}
-
-function addBit(head: DenseTable, row: u32, column: u32): void {
-  if (head.main == 0) {
-    if (!hasBit(head.all0, row, column)) setBit(head.next0, row, column);
-  } else if (!hasBit(head.all1, column, row)) setBit(head.next1, column, row);
 }
 
 /* Its end: what came by the other column joins the main one, then new bits become rows. */

@@ -93,7 +93,8 @@ const PROGRAMS: Readonly<Record<string, { readonly text: string; readonly units:
     units: 1,
     text: `
       p(x, y) :- s:e(x, y).
-      p(x, x) :- p(x, _), s:n(_). p(y, x) :- p(x, y), p(y, _). p(x, y) :- p(x, z), s:n(y), s:f(z, _).
+      p(x, x) :- p(x, _), s:n(_). p(y, x) :- p(x, y), p(y, _).
+      p(x, y) :- p(x, z), s:n(y), s:f(z, _).
     `,
   },
   'two units': {

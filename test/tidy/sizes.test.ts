@@ -11,6 +11,8 @@ const DRAWN_LINE_COLUMNS_MAX = 120;
 
 /** Files that are longer, and why they are better in one piece. */
 const LONG_FILES: Readonly<Record<string, string>> = {
+  'engine-as/dense-translate.ts':
+    'one translation: its steps share the registers of the version at hand',
   'engine-as/maintenance.ts': 'one state machine: its phases share the cursor and the unit at hand',
   'engine-as/program-decoder.ts': 'the only reader of untrusted bytes is read in one piece',
   'host/log/file-log.ts': 'one class: what it promises holds for all of its state',

@@ -1,0 +1,156 @@
+/*
+ * Rows outside the component as lists (dense.ts): the numbers of one column's values by the number
+ * of another's, counted first, then filled. While a list is filled, `starts[key + 1]` is where the
+ * key's next value goes; in the end, where the next key's values begin.
+ */
+import { ROW_LIVE, STATUS_DONE, STATUS_OUT_OF_MEMORY } from './abi';
+import { DenseList, DensePlan, listAt, NONE } from './dense-plan';
+import { DOMAIN_MAX } from './bit-matrix';
+import { NOT_FOUND } from './id-set';
+import { countSteps } from './interpreter';
+import { allocate, allocateZeroed, release } from './memory';
+import { addNumber, Numbering, numberOf } from './numbering';
+import { rowAddress } from './row-store';
+
+const SLICE_ROWS: u32 = 4096;
+
+let plan: DensePlan = changetype<DensePlan>(0);
+let numbering: Numbering = changetype<Numbering>(0);
+let at: u32 = 0;
+let rowAt: u32 = 0;
+/** The last of what was asked for is done. */
+export let listsEnded: bool = false;
+
+export function beginLists(dense: DensePlan, domain: Numbering): void {
+  plan = dense;
+  numbering = domain;
+  at = 0;
+  rowAt = 0;
+}
+
+/** False when there are too many numbers, or no memory for another one. */
+export function takeNumber(domain: Numbering, cell: u32): bool {
+  return domain.length < DOMAIN_MAX && addNumber(domain, cell) != NOT_FOUND;
+}
+
+export function dropLists(dense: DensePlan): void {
+  for (let i: u32 = 0; i < dense.listCount; i++) {
+    const list = listAt(dense, i);
+    release(list.starts, startBytes(list));
+    release(list.values, list.valueBytes);
+  }
+}
+
+function startBytes(list: DenseList): u32 {
+  return ((list.keyColumn == NONE ? 1 : numbering.length) + 2) << 2;
+}
+
+/** True for a row that the list holds. */
+function isListed(list: DenseList, row: u32): bool {
+  if ((load<u32>(row) & ROW_LIVE) == 0) return false;
+  const from = row + list.relation.cellsAt;
+  for (let i: u32 = 0; i < list.filterCount; i++) {
+    const pair = list.filters + (i << 3);
+    if (load<u32>(from + (load<u32>(pair) << 2)) != load<u32>(pair, 4)) return false;
+  }
+  return true;
+}
+
+/**
+ * Gives numbers to a slice of the lists' values; `listsEnded` behind the last one. False when there
+ * are too many of them, or no memory.
+ */
+export function collectValues(): bool {
+  listsEnded = at == plan.listCount;
+  if (listsEnded) {
+    at = 0;
+    rowAt = 0;
+    return true;
+  }
+  const list = listAt(plan, at);
+  const relation = list.relation;
+  const end = list.valueColumn == NONE ? rowAt : min(relation.top, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, rowAt);
+    if (!isListed(list, row)) continue;
+    if (!takeNumber(numbering, load<u32>(row + relation.cellsAt + (list.valueColumn << 2))))
+      return false;
+  }
+  if (list.valueColumn == NONE || rowAt >= relation.top) {
+    at += 1;
+    rowAt = 0;
+  }
+  return true;
+}
+
+function keyOf(list: DenseList, row: u32): u32 {
+  if (list.keyColumn == NONE) return 0;
+  return numberOf(numbering, load<u32>(row + list.relation.cellsAt + (list.keyColumn << 2)));
+}
+
+/** Makes a slice of the lists; `listsEnded` behind the last one. */
+export function makeLists(): u32 {
+  listsEnded = at == plan.listCount;
+  if (listsEnded) return STATUS_DONE;
+  const list = listAt(plan, at);
+  if (list.values != 0) {
+    fillList(list);
+    return STATUS_DONE;
+  }
+  const relation = list.relation;
+  if (list.starts == 0) {
+    list.starts = allocateZeroed(startBytes(list));
+    if (list.starts == 0) return STATUS_OUT_OF_MEMORY;
+  }
+  const end = min(relation.top, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, rowAt);
+    if (!isListed(list, row)) continue;
+    const key = keyOf(list, row);
+    if (key == NOT_FOUND) continue;
+    const place = list.starts + ((key + 2) << 2);
+    store<u32>(place, load<u32>(place) + 1);
+  }
+  if (rowAt < relation.top) return STATUS_DONE;
+  const startsEnd = list.starts + startBytes(list);
+  let sum: u32 = 0;
+  for (let place = list.starts + 8; place < startsEnd; place += 4) {
+    sum += load<u32>(place);
+    store<u32>(place, sum);
+  }
+  list.valueBytes = max<u32>(sum << 2, 4);
+  list.values = allocate(list.valueBytes);
+  if (list.values == 0) return STATUS_OUT_OF_MEMORY;
+  rowAt = 0;
+  return STATUS_DONE;
+}
+
+function fillList(list: DenseList): void {
+  const relation = list.relation;
+  const end = min(relation.top, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, rowAt);
+    if (!isListed(list, row)) continue;
+    const key = keyOf(list, row);
+    if (key == NOT_FOUND) continue;
+    const place = list.starts + ((key + 1) << 2);
+    const to = load<u32>(place);
+    store<u32>(place, to + 1);
+    const value =
+      list.valueColumn == NONE
+        ? 0
+        : numberOf(numbering, load<u32>(row + relation.cellsAt + (list.valueColumn << 2)));
+    store<u32>(list.values + (to << 2), value);
+  }
+  if (rowAt < relation.top) return;
+  at += 1;
+  rowAt = 0;
+}
+
+/** Address of the first value of a key; behind the last one: of the next key. */
+export function valuesFrom(list: DenseList, key: u32): u32 {
+  return list.values + (load<u32>(list.starts + (key << 2)) << 2);
+}

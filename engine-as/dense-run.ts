@@ -1,0 +1,243 @@
+/*
+ * The rules of a round over bits (dense.ts): nested loops over numbers, which stop after any number
+ * of steps and go on later.
+ */
+import { ROW_LIVE, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } from './abi';
+import {
+  addRow,
+  hasBit,
+  nextBit,
+  NO_BIT,
+  openBits,
+  poolEnded,
+  recordOf,
+  setBit,
+} from './bit-matrix';
+import { compare } from './compute';
+import { valuesFrom } from './dense-list';
+import {
+  DENSE_BIT,
+  DENSE_BITS,
+  DENSE_COMPARE,
+  DENSE_EMIT_BIT,
+  DENSE_EMIT_LIST,
+  DENSE_FILLED,
+  DENSE_LIST,
+  DENSE_LISTED,
+  DENSE_PAIRS,
+  DENSE_PROBE,
+  DENSE_ROWS,
+  DENSE_SAME,
+  DenseOp,
+  DenseTable,
+  DenseVersion,
+  matrixOf,
+  NO_OP,
+  NONE,
+  operationAt,
+  REGISTERS,
+  ROW_ZERO,
+} from './dense-plan';
+import { hashCells } from './hash';
+import { NOT_FOUND } from './id-set';
+import { countSteps, stepCount } from './interpreter';
+import { cellAt, numberOf, Numbering } from './numbering';
+import { findRow } from './relation';
+import { rowAddress } from './row-store';
+import { wordAt } from './vector';
+
+let numbering: Numbering = changetype<Numbering>(0);
+/** The operation at which the run paused, and whether it is entered forwards. */
+let pausedAt: u32 = 0;
+let forwards: bool = false;
+/** The driving row as a whole. */
+let tailRecord: u32 = 0;
+
+const registers: u32 = memory.data(REGISTERS * 4, 8) as u32;
+const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
+
+/** Begins a run: go on with `runVersion`. */
+export function startVersion(version: DenseVersion, domain: Numbering): void {
+  numbering = domain;
+  pausedAt = 0;
+  forwards = true;
+  setRegister(ROW_ZERO, 0);
+  for (let i: u32 = 0; i < version.constantCount; i++) {
+    const pair = version.constants + (i << 3);
+    setRegister(load<u32>(pair), numberOf(numbering, load<u32>(pair, 4)));
+  }
+}
+
+function setRegister(register: u32, number: u32): void {
+  store<u32>(registers + (register << 2), number);
+}
+
+function register(number: u32): u32 {
+  return load<u32>(registers + (number << 2));
+}
+
+/** Runs until the version ends or `limit` steps were done. */
+export function runVersion(version: DenseVersion, limit: u64): u32 {
+  let place = pausedAt;
+  while (place != NO_OP) {
+    const op = operationAt(version, place);
+    let ok: bool = false;
+    if (op.kind <= DENSE_LIST) {
+      if (stepCount >= limit) {
+        pausedAt = place;
+        return STATUS_MORE;
+      }
+      countSteps(1);
+      if (forwards) open(op);
+      ok = advance(op);
+    } else if (op.kind < DENSE_EMIT_BIT) ok = test(op);
+    else {
+      add(op);
+      if (poolEnded) return STATUS_OUT_OF_MEMORY;
+    }
+    forwards = ok;
+    place = ok ? place + 1 : op.back;
+  }
+  return STATUS_DONE;
+}
+
+function bitsOf(op: DenseOp): u32 {
+  return (changetype<usize>(op) + offsetof<DenseOp>('bits')) as u32;
+}
+
+function open(op: DenseOp): void {
+  op.place = 0;
+  switch (op.kind as i32) {
+    case DENSE_PAIRS:
+      openBits(bitsOf(op), 0);
+      break;
+    case DENSE_BITS: {
+      const table = op.table;
+      const matrix = matrixOf(table.all0, table.all1, op.index);
+      openBits(bitsOf(op), recordOf(matrix, register(op.key)));
+      break;
+    }
+    case DENSE_LIST: {
+      const key = op.key == NONE ? 0 : register(op.key);
+      op.place = valuesFrom(op.list, key);
+      op.end = valuesFrom(op.list, key + 1);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+function advance(op: DenseOp): bool {
+  switch (op.kind as i32) {
+    case DENSE_PAIRS: {
+      const matrix = op.table.recent0;
+      while (true) {
+        const column = nextBit(bitsOf(op));
+        if (column != NO_BIT) {
+          setRegister(op.output, column);
+          return true;
+        }
+        if (op.place == matrix.filled.length) return false;
+        const row = wordAt(matrix.filled, op.place);
+        op.place += 1;
+        setRegister(op.key, row);
+        openBits(bitsOf(op), recordOf(matrix, row));
+      }
+    }
+    case DENSE_ROWS: {
+      const table = op.table;
+      const matrix = matrixOf(table.recent0, table.recent1, op.index);
+      if (op.place == matrix.filled.length) return false;
+      const row = wordAt(matrix.filled, op.place);
+      op.place += 1;
+      setRegister(op.output, row);
+      tailRecord = recordOf(matrix, row);
+      return true;
+    }
+    case DENSE_BITS: {
+      const column = nextBit(bitsOf(op));
+      if (column == NO_BIT) return false;
+      setRegister(op.output, column);
+      return true;
+    }
+    default:
+      if (op.place == op.end) return false;
+      setRegister(op.output, load<u32>(op.place));
+      op.place += 4;
+      return true;
+  }
+}
+
+function test(op: DenseOp): bool {
+  switch (op.kind as i32) {
+    case DENSE_SAME:
+      return register(op.key) == register(op.output);
+    case DENSE_COMPARE:
+      return compare(
+        op.operator,
+        cellAt(numbering, register(op.key)),
+        cellAt(numbering, register(op.output)),
+      );
+    case DENSE_BIT:
+      return hasBit(op.table.all0, register(op.key), register(op.output));
+    case DENSE_FILLED: {
+      const matrix = matrixOf(op.table.all0, op.table.all1, op.index);
+      return recordOf(matrix, register(op.key)) != 0;
+    }
+    case DENSE_LISTED: {
+      const key = op.key == NONE ? 0 : register(op.key);
+      const starts = op.list.starts + (key << 2);
+      return (load<u32>(starts) == load<u32>(starts, 4)) == op.isAbsent;
+    }
+    case DENSE_PROBE:
+      return probe(op) != op.isAbsent;
+    default:
+      setRegister(op.output, register(op.key));
+      return true;
+  }
+}
+
+function probe(op: DenseOp): bool {
+  const relation = op.relation;
+  for (let i: u32 = 0; i < relation.arity; i++) {
+    const cell = cellAt(numbering, register(load<u32>(op.registers + (i << 2))));
+    store<u32>(cellBuffer + (i << 2), cell);
+  }
+  const id = findRow(relation, cellBuffer, hashCells(cellBuffer, relation.arity));
+  return id != NOT_FOUND && (load<u32>(rowAddress(relation, id)) & ROW_LIVE) != 0;
+}
+
+/** The end of a rule: what it found goes to what is next. */
+function add(op: DenseOp): void {
+  const head = op.head;
+  if (op.kind == DENSE_EMIT_BIT) {
+    addBit(head, register(op.key), register(op.output));
+    return;
+  }
+  if (op.kind == DENSE_EMIT_LIST) {
+    const key = op.key == NONE ? 0 : register(op.key);
+    const end = valuesFrom(op.list, key + 1);
+    const row = register(op.headRow);
+    let value = valuesFrom(op.list, key);
+    countSteps((end - value) >> 2);
+    if (op.headIndex == 0) for (; value < end; value += 4) addBit(head, row, load<u32>(value));
+    else for (; value < end; value += 4) addBit(head, load<u32>(value), row);
+    return;
+  }
+  let record = tailRecord;
+  if (!op.addsTail) {
+    const table = op.table;
+    record = recordOf(matrixOf(table.all0, table.all1, op.index), register(op.key));
+  }
+  if (record == 0) return;
+  const next = matrixOf(head.next0, head.next1, op.headIndex);
+  const all = matrixOf(head.all0, head.all1, op.headIndex);
+  countSteps(addRow(next, all, register(op.headRow), record) >> 1);
+}
+
+function addBit(head: DenseTable, row: u32, column: u32): void {
+  if (head.main == 0) {
+    if (!hasBit(head.all0, row, column)) setBit(head.next0, row, column);
+  } else if (!hasBit(head.all1, column, row)) setBit(head.next1, column, row);
+}
