@@ -4,6 +4,7 @@
  */
 import { CaucusError } from '../host/errors.ts';
 import { CutProposer } from '../host/sources/cut-proposer.ts';
+import { DeclaredTables } from '../host/sources/declared-tables.ts';
 import { awaitLogId, tokenAt } from '../host/sources/log-identity.ts';
 import { PolicyFollower } from '../host/sources/policy-follower.ts';
 import { SourceWriter } from '../host/sources/source-writer.ts';
@@ -14,6 +15,7 @@ import type { DriverBatch, PublishedAt } from './driver.ts';
 import { problemText } from './driver.ts';
 import type { HeldLease } from './lease.ts';
 import {
+  DECLARATIONS_MS,
   OPENINGS_PER_LEASE,
   REFUSALS_FORGOTTEN_MS,
   SOURCE_HEARTBEAT_MS,
@@ -32,11 +34,13 @@ export class DatasourceTerm {
   readonly #abort = new AbortController();
   readonly #cuts: CutProposer;
   readonly #policies: PolicyFollower;
+  readonly #declared: DeclaredTables;
   readonly #writers = new Map<string, SourceWriter>();
   /** Sources whose name is taken. */
   readonly #refused = new Map<string, CaucusError>();
   readonly #refusals = new Map<string, { readonly backoff: Backoff; atMs: number }>();
   #runner: DriverRunner | undefined;
+  #following: Promise<void> = Promise.resolve();
   #logId = '';
   #lost: CaucusError | undefined;
 
@@ -49,6 +53,10 @@ export class DatasourceTerm {
     this.#cuts = new CutProposer(log, () => clock.now());
     const wait = clock.wait.bind(clock);
     this.#policies = new PolicyFollower({ log, store, cuts: this.#cuts, wait });
+    const onProblem = (error: unknown): void => {
+      options.onProblem?.(error instanceof Error ? error : new Error(String(error)));
+    };
+    this.#declared = new DeclaredTables({ store, policies: this.#policies, wait, onProblem });
   }
 
   /** Throws `invalid_request` for drivers that cannot run side by side. */
@@ -84,6 +92,7 @@ export class DatasourceTerm {
       await Promise.all(closing);
       await this.#runner?.stop();
       await this.#policies.close();
+      await this.#following;
     }
     if (this.#lost !== undefined) throw this.#lost;
   }
@@ -96,6 +105,9 @@ export class DatasourceTerm {
     if (signal.aborted) return;
     const names = await this.#register(drivers.map((driver) => driver.source));
     if (signal.aborted) return;
+    // Early enough for the first batch, unless the database is slow.
+    await Promise.race([this.#declared.refresh(), wait(DECLARATIONS_MS, signal)]);
+    this.#following = this.#declared.follow(signal);
     const first = this.generation * OPENINGS_PER_LEASE;
     for (const source of names) {
       const writer = new SourceWriter({
@@ -167,6 +179,7 @@ export class DatasourceTerm {
     if (writer === undefined || !this.#lease.isHeld || this.#abort.signal.aborted) {
       throw this.#refused.get(source) ?? this.#lost ?? leaseLost();
     }
+    this.#declared.check(source, changes);
     const batch = { changes, ...(snapshot === undefined ? {} : { snapshot }) };
     const revision = await writer.publish(batch);
     return { revision, token: tokenAt(this.#logId, revision) };

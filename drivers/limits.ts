@@ -36,5 +36,7 @@ export const SOURCE_HEARTBEAT_MS = 5_000;
 export const STALE_REASON_UNITS_MAX = 500;
 /** How often one lease may open a source: the generation is lease × this + count. */
 export const OPENINGS_PER_LEASE = 1_000;
+/** A term waits so long for the declarations of policies; rows are checked by them, ms. */
+export const DECLARATIONS_MS = 1_000;
 /** Rows that replicas refuse are told again after growing pauses; so long after, anew, ms. */
 export const REFUSALS_FORGOTTEN_MS = 300_000;

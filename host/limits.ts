@@ -135,6 +135,8 @@ export const REFUSAL_MS = 1_000;
 export const SOURCE_APPEND_BYTES = 8 * 1024 * 1024;
 /** Between two tries to follow a topic of a log that is away. */
 export const TAIL_RETRY_MS = 200;
+/** Between two looks whether the database has a verdict of the newest policy change. */
+export const DECLARATIONS_RETRY_MS = 1_000;
 
 /** Space that a data directory keeps for a start on a full disk. */
 export const DISK_RESERVE_BYTES = 1024 * 1024;

@@ -195,7 +195,7 @@ class Files implements PollSource {
       seen.stamp = stamp;
       // A file that was last written a while ago need not be watched for a while.
       const isOld = stats.mtimeMs <= this.#clock.now() - this.#settleMs;
-      seen.stampSinceMs = isOld ? now - this.#settleMs : now;
+      seen.stampSinceMs = isOld ? -Infinity : now;
     }
     if (now - seen.stampSinceMs >= this.#settleMs) {
       seen.unsettledSinceMs = 0;

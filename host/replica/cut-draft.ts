@@ -9,7 +9,6 @@ import { tableKey } from '../compiler/stratified.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { TableChange } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
-import { ARITY_MAX } from '../limits.ts';
 import { joinChanges } from '../log/batch-parts.ts';
 import { continuesChain } from '../log/policy-hash.ts';
 import type { FencedRecord, PolicyRecord, PushRecord } from '../log/records.ts';
@@ -33,8 +32,7 @@ import type {
   SourceState,
   UnfinishedBatch,
 } from './replicated-state.ts';
-import { checkRows, findMisfit } from './row-check.ts';
-import type { TableShape } from './row-check.ts';
+import { checkDecodedRows, checkRows } from './row-check.ts';
 import type { Verdict } from './sequencer.ts';
 import { sourceRows } from './source-rows.ts';
 import { sourceTopic } from './topics.ts';
@@ -459,13 +457,6 @@ export class CutDraft {
   #applied(): Verdict {
     return { kind: 'applied', revision: this.revision };
   }
-}
-
-/** As `checkRows`, for a block that the record's decoder has verified. */
-function checkDecodedRows(table: TableKey, shape: TableShape, block: RowBlock): void {
-  const fits = block.arity === shape.arity && block.arity <= ARITY_MAX;
-  if (fits && findMisfit(shape, block) === undefined) return;
-  checkRows(table, shape, block);
 }
 
 function keyOf(logged: { readonly topic: string; readonly offset: number }): string {

@@ -15,6 +15,7 @@ import type {
   TransactionFailure,
   TransactionSuccess,
 } from '../engine/engine.ts';
+import { CaucusError } from '../errors.ts';
 import { QUERY_RESTARTS_MAX } from '../limits.ts';
 import type { Failures } from './failures.ts';
 import { SerialQueue } from './serial-queue.ts';
@@ -96,6 +97,16 @@ export class LiveEngine {
     } finally {
       this.#rehearsing = false;
     }
+  }
+
+  /** One table, another one each time, is added up anew; an error where its rows have changed. */
+  async scrub(): Promise<CaucusError | undefined> {
+    const table = await this.queue.run(() => Promise.resolve(this.engine.scrub()));
+    if (table === undefined) return undefined;
+    return new CaucusError('state_diverged', `the rows of \`${table}\` changed in memory`, {
+      remedy: 'restart the replica: its state is built anew; check the memory of the machine',
+      details: { table },
+    });
   }
 
   /** The state of the engine is another one from here on. */

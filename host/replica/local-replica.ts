@@ -22,6 +22,7 @@ import type { FoldCommit } from './fold.ts';
 import type { Forks } from './forks.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { LiveEngine } from './live-engine.ts';
+import { expectKnownLevel } from './members.ts';
 import { Peers } from './peers.ts';
 import { readPolicyRecords } from './policy-history.ts';
 import { PolicyWriter, policyInvalid, unknownPolicy } from './policy-writer.ts';
@@ -41,14 +42,15 @@ import type {
   View,
 } from './replica.ts';
 import type { ReplicatedState } from './replicated-state.ts';
-import { readRecord, semanticsMax } from './restore.ts';
+import { semanticsMax } from './restore.ts';
 import type { Restored } from './restore.ts';
-import { RevisionWaiters } from './revision-waiters.ts';
+import { policiesBehind, RevisionWaiters } from './revision-waiters.ts';
 import { Sequencer } from './sequencer.ts';
 import { encodePolicyToken, encodeToken } from './token.ts';
 import { ReadingStopped, TopicReader } from './topic-reader.ts';
 import { encodeCut, topicsOf } from './topic-ends.ts';
 import { CUTS_TOPIC, POLICY_TOPIC } from './topics.ts';
+import { adoptEnds } from './uncut-tail.ts';
 import { ViewOpener } from './view-opener.ts';
 import type { OpenRequest } from './view-opener.ts';
 import { ViewRegistry } from './view-registry.ts';
@@ -177,7 +179,7 @@ export class LocalReplica implements Replica {
       this.#cutReader.close();
       throw error instanceof FoldStalled ? error.error : error;
     });
-    const isTailUncut = await this.#adoptEnds();
+    const isTailUncut = await adoptEnds(log, this.#state, this.#sequencer);
     if (isTailUncut && (await this.#cutTail())) {
       await this.#foldTo((await log.bounds(CUTS_TOPIC)).end);
     }
@@ -272,15 +274,7 @@ export class LocalReplica implements Replica {
    */
   async raiseSemantics(level: number): Promise<Position> {
     this.#lifecycle.expectWritable();
-    const unaware = (this.#peers?.members.list() ?? [])
-      .filter(({ semantics, phase }) => semantics < level && phase !== 'stopped')
-      .map(({ nodeId }) => nodeId);
-    if (unaware.length > 0 || level > semanticsMax(this.#deps)) {
-      throw new CaucusError('conflict', `level ${level} is not known to all replicas`, {
-        remedy: 'run a version that knows it on all of them first',
-        details: { level, unaware },
-      });
-    }
+    expectKnownLevel(level, semanticsMax(this.#deps), this.#peers?.members.list() ?? []);
     const outcome = await this.#policies.raiseSemantics(level);
     if (outcome !== undefined && 'revision' in outcome) return this.#positionAt(outcome.revision);
     throw new CaucusError('log_unavailable', 'the log cannot be reached', {
@@ -362,16 +356,10 @@ export class LocalReplica implements Replica {
     if (isCurable && this.#peers !== undefined) this.#deps.onOvertaken?.();
   }
 
-  /** One table is added up anew: a digest that nothing checks would tell of memory as it was. */
+  /** A digest that nothing checks would tell of memory as it was. */
   async #scrub(): Promise<void> {
-    const table = await this.#live.queue.run(() => Promise.resolve(this.#live.engine.scrub()));
-    if (table === undefined) return;
-    this.#stall(
-      new CaucusError('state_diverged', `the rows of \`${table}\` changed in memory`, {
-        remedy: 'restart the replica: its state is built anew; check the memory of the machine',
-        details: { table },
-      }),
-    );
+    const error = await this.#live.scrub();
+    if (error !== undefined) this.#stall(error);
   }
 
   /** Replays, and lets the event loop turn meanwhile: whoever asks is told how far it is. */
@@ -406,25 +394,6 @@ export class LocalReplica implements Replica {
       const content = await this.#cutReader.read(cut, this.#state.ends);
       await this.#live.queue.run(() => this.#fold.apply(offset, cut, appendTimeMs, content));
     }
-  }
-
-  /** Tells the writer where the topics end. True when the log has records that no cut names. */
-  async #adoptEnds(): Promise<boolean> {
-    const { log } = this.#deps;
-    let isTailUncut = false;
-    for (const topic of topicsOf(this.#state)) {
-      await log.ensureTopic(topic);
-      const { end } = await log.bounds(topic);
-      const applied = this.#state.ends.get(topic);
-      if (applied !== undefined && applied.end === end) {
-        this.#sequencer.adoptEnd(topic, applied);
-      } else if (end > (applied?.end ?? 0)) {
-        isTailUncut = true;
-        const checksum = recordChecksum(await readRecord(log, topic, end - 1));
-        this.#sequencer.adoptEnd(topic, { end, checksum });
-      }
-    }
-    return isTailUncut;
   }
 
   /** Names what a crash left without a cut. False while the disk is full. */
@@ -518,17 +487,7 @@ export class LocalReplica implements Replica {
 
   async #versionReached(version: number, waitMs: number): Promise<void> {
     if (this.#state.policyVersion >= version) return;
-    await this.#versionWaiters.wait(version, waitMs, () => {
-      const { policyVersion, revision } = this.#state;
-      return new CaucusError(
-        'replica_behind',
-        `this replica has policy version ${policyVersion}, not ${version}`,
-        {
-          remedy: 'ask another replica, or again in a moment',
-          details: { revision, policyVersion, wanted: version },
-        },
-      );
-    });
+    await this.#versionWaiters.wait(version, waitMs, () => policiesBehind(this.#state, version));
   }
 
   /** In the tick of the commit. */
@@ -549,7 +508,8 @@ export class LocalReplica implements Replica {
     if (revision % digestRevisions === 0 && this.#lifecycle.ready) void this.#scrub();
     if (this.#peers !== undefined && this.#followed.size <= this.#state.sources.size) {
       this.#followTopics().catch((error: unknown) => {
-        if (error instanceof Error) this.#deps.onProblem?.(error);
+        if (error instanceof ReadingStopped) return;
+        this.#deps.onProblem?.(error instanceof Error ? error : new Error(String(error)));
       });
     }
     this.#checkpointer.committed(recordBytes);

@@ -2,6 +2,7 @@
  * Who is there: each replica announces itself on the topic `replicas` and reads what the others
  * announce. Nothing of it is part of the replicated state.
  */
+import { CaucusError } from '../errors.ts';
 import { ANNOUNCEMENTS_KEPT, ANNOUNCE_MS, DIGESTS_KEPT, MEMBER_SILENT_MS } from '../limits.ts';
 import type { Log, LogRecord } from '../log/log.ts';
 import { decodeRecord, encodeRecord } from '../log/records.ts';
@@ -188,4 +189,16 @@ async function recentAnnouncements(
   const { start, end } = await log.bounds(REPLICAS_TOPIC);
   const from = Math.max(start, end - ANNOUNCEMENTS_KEPT);
   return { reader: new TopicReader({ log, topic: REPLICAS_TOPIC, from }), end };
+}
+
+/** Throws `conflict` unless `level` is at most `own` and all that were not stopped announce it. */
+export function expectKnownLevel(level: number, own: number, members: readonly Member[]): void {
+  const unaware = members
+    .filter(({ semantics, phase }) => semantics < level && phase !== 'stopped')
+    .map(({ nodeId }) => nodeId);
+  if (unaware.length === 0 && level <= own) return;
+  throw new CaucusError('conflict', `level ${level} is not known to all replicas`, {
+    remedy: 'run a version that knows it on all of them first',
+    details: { level, unaware },
+  });
 }

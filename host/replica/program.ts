@@ -3,7 +3,7 @@
  * tables that it reads come to be (another arity): then it is left out and failed, nothing else is.
  */
 import { SYSTEM_TABLES } from '../compiler/catalog.ts';
-import type { Catalog } from '../compiler/catalog.ts';
+import type { Catalog, CatalogPolicy } from '../compiler/catalog.ts';
 import { compile } from '../compiler/compile.ts';
 import { CompileMemory } from '../compiler/compile-memory.ts';
 import type { Diagnostic } from '../compiler/diagnostic.ts';
@@ -39,6 +39,18 @@ export function compilePolicies(catalog: Catalog, memory = new CompileMemory()):
       throw new Error(`no policy is to blame for: ${errors[0]?.message}`);
     }
   }
+}
+
+/** The tables that policies declare, by key. The mere use in a rule fixes nothing: the rows do. */
+export function declaredShapes(
+  policies: readonly CatalogPolicy[],
+  sources: readonly string[],
+): ReadonlyMap<TableKey, TableShape> {
+  const { shapes } = compilePolicies({
+    policies,
+    sources: sources.map((name) => ({ name, declared: false, tables: [] })),
+  });
+  return new Map([...shapes].filter(([, { columns }]) => columns !== undefined));
 }
 
 /** A program with all tables that the engine keeps rows of, named by a rule or not. */

@@ -1,4 +1,6 @@
 /** Requests that wait for a revision, each with a bound. */
+import { CaucusError } from '../errors.ts';
+
 export interface Timer {
   /** Calls back once after `ms` unless cancelled; returns the canceller. */
   (callback: () => void, ms: number): () => void;
@@ -56,4 +58,19 @@ export class RevisionWaiters {
     for (const waiter of this.#waiters) waiter.reject(error);
     this.#waiters.clear();
   }
+}
+
+/** What those are told who waited for a policy version. */
+export function policiesBehind(
+  { policyVersion, revision }: { readonly policyVersion: number; readonly revision: number },
+  wanted: number,
+): CaucusError {
+  return new CaucusError(
+    'replica_behind',
+    `this replica has policy version ${policyVersion}, not ${wanted}`,
+    {
+      remedy: 'ask another replica, or again in a moment',
+      details: { revision, policyVersion, wanted },
+    },
+  );
 }

@@ -44,6 +44,13 @@ export function checkRows(table: string, shape: TableShape, block: RowBlock): vo
   if (misfit !== undefined) throw wrongType(table, shape, block, misfit);
 }
 
+/** As `checkRows`, for a block whose bytes are known to be whole: decoded, or of our encoder. */
+export function checkDecodedRows(table: string, shape: TableShape, block: RowBlock): void {
+  const fits = block.arity === shape.arity && block.arity <= ARITY_MAX;
+  if (fits && findMisfit(shape, block) === undefined) return;
+  checkRows(table, shape, block);
+}
+
 function tooWide(table: string, arity: number): CaucusError {
   return new CaucusError('invalid_row', `rows of \`${table}\` have ${arity} values`, {
     remedy: `a table has at most ${ARITY_MAX} columns: split the rows over several tables`,

@@ -46,6 +46,7 @@ export class PolicyFollower {
   readonly #policies = new Set<string>();
   #chain: ChainEnd = { version: 0, hash: NO_HASH };
   #end: TopicEnd = { end: 0, checksum: 0 };
+  readonly #wakes = new Set<() => void>();
 
   constructor(options: PolicyFollowerOptions) {
     this.#options = options;
@@ -57,6 +58,26 @@ export class PolicyFollower {
   /** As far as the topic was read. */
   get sources(): ReadonlyMap<string, Registration> {
     return this.#sources;
+  }
+
+  /** Of the newest change that was read. */
+  get version(): number {
+    return this.#chain.version;
+  }
+
+  /** Resolves when a change above `version` was read, or the signal aborts. */
+  async changed(version: number, signal: AbortSignal): Promise<void> {
+    while (this.version <= version && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          signal.removeEventListener('abort', wake);
+          this.#wakes.delete(wake);
+          resolve();
+        };
+        this.#wakes.add(wake);
+        signal.addEventListener('abort', wake);
+      });
+    }
   }
 
   /** Resolves when what the topic has now was read. */
@@ -157,6 +178,7 @@ export class PolicyFollower {
     const record = decodeRecord(bytes);
     if (record.kind !== 'policy' || !continuesChain(this.#chain, record)) return;
     this.#chain = { version: record.version, hash: record.hash };
+    for (const wake of this.#wakes) wake();
     if (record.op === 'source') this.#addSources(record);
     else if (record.op !== 'semantics') {
       for (const { name } of record.changes) this.#addPolicy(name);
