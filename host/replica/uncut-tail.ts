@@ -1,4 +1,4 @@
-/** What a start finds at the ends of the topics: perhaps records that a crash left without a cut. */
+/** What a start finds at the ends of the topics: perhaps records that a crash left uncut. */
 import { recordChecksum } from '../log/records.ts';
 import type { Log } from '../log/log.ts';
 import type { ReplicatedState } from './replicated-state.ts';
