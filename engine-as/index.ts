@@ -7,6 +7,7 @@ import {
   ABI_VERSION,
   RELATION_DIGEST_ALL,
   RELATION_DIGEST_BASE,
+  ROWS_MAX,
   STATUS_BAD_CALL,
   STATUS_OUT_OF_MEMORY,
 } from './abi';
@@ -94,6 +95,13 @@ export function destroyRelation(handle: u32): void {
 /** A reader that met the end of memory is gone: the next one may go on. */
 function recover(): void {
   if (memoryLow && !transaction.isOpen()) refillReserve();
+}
+
+/** Sets how many rows a relation may have; between transactions only. */
+export function limitRows(handle: u32, rowsMax: u32): void {
+  const relation = relationOf(handle);
+  if (changetype<usize>(relation) == 0 || transaction.isOpen()) return;
+  relation.rowsMax = min(rowsMax, ROWS_MAX as u32);
 }
 
 export function liveRows(handle: u32): u32 {

@@ -21,7 +21,7 @@ import {
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
-import { PlanBuilder } from './plan-builder.ts';
+import { PlanBuilder, UNKNOWN_SIZE } from './plan-builder.ts';
 import { PlanMemory } from './plan-memory.ts';
 import { tableKey } from './stratified.ts';
 import type {
@@ -44,6 +44,8 @@ const ERRORS_TABLE: TableKey = 'system:errors';
 const ERRORS_ARITY = 4;
 /** Rules of a stratum above which its facts stand in relations of their own, so many in each. */
 const FACTS_PER_UNIT_MAX = 32_768;
+/** Rows that a table of keys is taken to have: what is asked for is asked first. */
+const KEYS_SIZE = 4;
 /** Table of a view by its name. */
 export const VIEW_PREFIX = '$view:';
 
@@ -102,7 +104,8 @@ class Lowering {
 
   #tableRelation(table: Table): number {
     const key = tableKey(table);
-    const relation = this.#builder.addTable(key, table.arity);
+    const expected = table.owner.startsWith('$') ? KEYS_SIZE : UNKNOWN_SIZE;
+    const relation = this.#builder.addTable(key, table.arity, expected);
     if (key === ERRORS_TABLE) this.#errors = relation;
     return relation;
   }

@@ -52,8 +52,8 @@ export class PlanBuilder {
     memory.begin();
   }
 
-  addTable(key: TableKey, arity: number): number {
-    const relation = this.addAuxiliary(key, arity, key);
+  addTable(key: TableKey, arity: number, expected = UNKNOWN_SIZE): number {
+    const relation = this.addAuxiliary(key, arity, key, expected);
     this.tables.set(key, relation);
     return relation;
   }

@@ -10,6 +10,7 @@ import type { Diagnostic } from './diagnostic.ts';
 import { nearestName } from './nearest-name.ts';
 import { parseQuery } from './parser.ts';
 import { printLiteral, printName } from './printer.ts';
+import { shapeText } from './query-shape.ts';
 import { BodyResolver } from './resolve-body.ts';
 import type { ScopeTable, TableScope } from './resolve-body.ts';
 import { orderBody, unboundVariables } from './safety.ts';
@@ -73,12 +74,14 @@ export function compileQuery(
     );
     return { diagnostics: diagnostics.finish() };
   }
+  const body = tree.body.map((literal) => scope.qualified(literal));
   const query = {
     columns: outputs.map((index) => resolver.variables[index] ?? ''),
     outputs,
     body: order.ordered,
     variables: resolver.variables,
-    text: tree.body.map((literal) => printLiteral(scope.qualified(literal))).join(', '),
+    text: body.map(printLiteral).join(', '),
+    shape: shapeText(body),
     tables: scope.tables,
   };
   return { query, diagnostics: diagnostics.finish() };

@@ -155,6 +155,8 @@ export interface StratifiedQuery {
   readonly variables: readonly string[];
   /** Printed form with names resolved: equal text ⇒ equal query. */
   readonly text: string;
+  /** Likewise, without constants: queries of one shape differ in nothing else. */
+  readonly shape?: string;
   /**
    * `tables[index]` of the body's atoms; begins with the program's tables. Absent: the program's.
    */

@@ -41,6 +41,7 @@ export interface CoreExports {
   liveRows(handle: number): number;
   relationBytes(handle: number): number;
   setDigest(handle: number, flags: number): void;
+  limitRows(handle: number, rowsMax: number): void;
   changedRelation(place: number): number;
   deltaRows(handle: number): number;
   digestLane(handle: number, lane: number): bigint;

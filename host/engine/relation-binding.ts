@@ -118,7 +118,8 @@ function createRelation(
 
 /** Base rows are in the digest wherever there is one, whole tables where the plan says so. */
 function digestFlags({ options, tables }: Plan, { name }: PlanRelation): number {
-  if (options.digest === undefined || !tables.has(name)) return 0;
+  // What clients ask for is no part of the state.
+  if (options.digest === undefined || !tables.has(name) || name.startsWith('$')) return 0;
   return abi.RELATION_DIGEST_BASE | (options.digest.has(name) ? abi.RELATION_DIGEST_ALL : 0);
 }
 

@@ -6,6 +6,13 @@
 import type { Plan } from '../compiler/plan.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 
+/** Views that share a plan, see `host/replica/view-shape.ts`. */
+export const SHARED_VIEW_PREFIX = '$view:all.';
+
+export function isSharedView(table: TableKey): boolean {
+  return table.startsWith(SHARED_VIEW_PREFIX);
+}
+
 export function isView(table: TableKey): boolean {
   return table.startsWith('$view:');
 }

@@ -34,7 +34,7 @@ import { invalidPolicy } from './program.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import type { Verdict } from './sequencer.ts';
 import { sameRows, sourceRows, sourcesTableChange } from './source-rows.ts';
-import { isViewTable } from './view-registry.ts';
+import { isViewTable, plannedTable } from './view-registry.ts';
 import type { ViewEntry, ViewRegistry } from './view-registry.ts';
 
 export const FAILED_TABLE: TableKey = 'system:failed';
@@ -150,7 +150,7 @@ export class Fold {
         lost.push(...planned.lost);
         kept = planned.kept.map(({ entry }) => entry);
       }
-      const changes = this.#changes(draft, planned?.failures);
+      const changes = this.#changes(draft, planned);
       if (changes.length === 0 && planned === undefined) {
         this.#commit(draft, undefined, undefined, lost);
         return;
@@ -186,16 +186,19 @@ export class Fold {
 
   /** What the engine runs after `planned` is committed. */
   running(planned: Planned): Running {
-    const { program, plan, tables, failures, readsNow } = planned;
-    return { program, plan, tables, failures, readsNow, generation: ++this.#generation };
+    const { program, plan, tables, failures, readsNow, viewTables } = planned;
+    const generation = ++this.#generation;
+    return { program, plan, tables, failures, readsNow, viewTables, generation };
   }
 
-  #changes(draft: CutDraft, failures: Failures | undefined): TableChange[] {
+  #changes(draft: CutDraft, planned: Planned | undefined): TableChange[] {
     const changes = draft.batches.flatMap((batch) => batch.changes);
     const sources = draft.sourceRows();
     if (!sameRows(sources, this.#sources)) changes.push(sourcesTableChange(sources));
     if (draft.timeMs !== this.state.timeMs) changes.push(nowTableChange(draft.timeMs));
-    if (failures !== undefined) changes.push(failedTableChange(failures));
+    if (planned !== undefined) {
+      changes.push(failedTableChange(planned.failures), ...planned.keyChanges);
+    }
     return changes;
   }
 
@@ -207,7 +210,7 @@ export class Fold {
     lost: LostView[],
   ): ViewEntry[] {
     const { table, code, message } = failure;
-    const blamed = kept.filter((entry) => entry.table === table);
+    const blamed = kept.filter((entry) => plannedTable(entry) === table);
     // Without a table any view may be what was too much: views never decide about the state.
     const dropped =
       blamed.length > 0 ? blamed : table === undefined || isViewTable(table) ? kept : [];
@@ -268,7 +271,9 @@ export class Fold {
     const verdicts = draft.finalVerdicts();
     this.#sources = draft.sourceRows();
     commitDraft(this.state, draft);
-    const deltas = new Map((result?.deltas ?? []).map((delta) => [delta.table, delta]));
+    // What goes with them is no change of theirs.
+    for (const { entry } of lostViews) views.remove(entry);
+    const deltas = views.route(result?.deltas ?? []);
     for (const delta of deltas.values()) {
       if (delta.table.startsWith('execute:')) this.state.births.apply(delta, draft.revision);
     }
@@ -283,7 +288,6 @@ export class Fold {
       }
       for (const { entry, query } of planned.kept) entry.query = query;
     }
-    for (const { entry } of lostViews) views.remove(entry);
     const { revision, content } = draft;
     onCommit({ revision, deltas, verdicts, lostViews, recordBytes: content.recordBytes });
   }

@@ -7,7 +7,7 @@
  * under the number of another. Hence `read`: it starts outside such a gap and starts again when a
  * commit has overtaken it.
  */
-import type { StratifiedProgram, Table } from '../compiler/stratified.ts';
+import type { StratifiedProgram, Table, TableKey } from '../compiler/stratified.ts';
 import type { Plan } from '../compiler/plan.ts';
 import type {
   Engine,
@@ -31,6 +31,8 @@ export interface Running {
   readonly failures: Failures;
   /** A rule that is not failed or a view reads `system:now`. */
   readonly readsNow: boolean;
+  /** Those that are kept for views. */
+  readonly viewTables: ReadonlySet<TableKey>;
   /** Changes with the program; key of compiled queries. */
   readonly generation: number;
 }

@@ -11,11 +11,16 @@ import type {
   Table,
   TableKey,
 } from '../compiler/stratified.ts';
+import type { TableChange } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
+import type { Row } from '../value/value.ts';
 import { failedTableOf, failuresOf, programWithout } from './failures.ts';
 import type { FailedTable, FailureRoots, Failures } from './failures.ts';
 import { readsNow } from './now-row.ts';
+import { plannedTable } from './view-registry.ts';
 import type { ViewEntry } from './view-registry.ts';
+import { keyChange, sharedQuery } from './view-shape.ts';
+import type { ViewShape } from './view-shape.ts';
 
 /** As the compiler gives it: with the tables that its numbers mean, those of the program first. */
 export type CompiledQuery = StratifiedQuery & { readonly tables: readonly Table[] };
@@ -38,12 +43,12 @@ export class QueryBinder {
       if (literal.kind !== 'atom') return literal;
       const table = query.tables[literal.table];
       if (table === undefined) throw new Error(`query without its table ${literal.table}`);
-      return { ...literal, table: this.#number(table) };
+      return { ...literal, table: this.number(table) };
     });
     return { ...query, body, tables: this.tables };
   }
 
-  #number(table: Table): number {
+  number(table: Table): number {
     const key = tableKey(table);
     let number = this.#numbers.get(key);
     if (number === undefined) {
@@ -68,6 +73,10 @@ export interface Planned {
   /** The views in the plan, with the query as compiled for this program. */
   readonly kept: readonly { readonly entry: ViewEntry; readonly query: StratifiedQuery }[];
   readonly lost: readonly { readonly entry: ViewEntry; readonly error: CaucusError }[];
+  /** The tables that the engine keeps for views. */
+  readonly viewTables: ReadonlySet<TableKey>;
+  /** The constants of views that share plans. */
+  readonly keyChanges: readonly TableChange[];
 }
 
 export interface PlanInput {
@@ -87,7 +96,7 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
   const failures = failuresOf(program, input.roots);
   const effective = programWithout(program, failures);
   const binder = new QueryBinder(program.tables);
-  const kept: { entry: ViewEntry; query: StratifiedQuery }[] = [];
+  const kept: { entry: ViewEntry; query: CompiledQuery }[] = [];
   const lost: { entry: ViewEntry; error: CaucusError }[] = [];
   for (const entry of input.views) {
     try {
@@ -106,18 +115,44 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
       watched.add(tableKey(table));
     }
   }
+  const { views, keyChanges } = plannedViews(kept, binder);
   const plan = lower(
     { ...effective, tables: binder.tables },
     {
       watched,
       digest: reachableFromExecute(effective),
-      views: kept.map(({ entry, query }) => ({ name: entry.name, query })),
+      views,
     },
     input.memory,
   );
   const bodies = [...effective.rules, ...kept.map(({ query }) => query)];
-  const isTimed = readsNow(binder.tables, bodies);
-  return { program, plan, tables: binder.tables, failures, readsNow: isTimed, kept, lost };
+  const { tables } = binder;
+  const viewTables = new Set(kept.map(({ entry }) => plannedTable(entry)));
+  const isTimed = readsNow(tables, bodies);
+  return { program, plan, tables, failures, readsNow: isTimed, kept, lost, viewTables, keyChanges };
+}
+
+/** One view a shape, one for each that has none. */
+function plannedViews(
+  kept: readonly { readonly entry: ViewEntry; readonly query: CompiledQuery }[],
+  binder: QueryBinder,
+): { views: NonNullable<PlanOptions['views']>; keyChanges: TableChange[] } {
+  const views: { name: string; query: StratifiedQuery }[] = [];
+  const rows = new Map<ViewShape, Row[]>();
+  for (const { entry, query } of kept) {
+    const { shape, constants } = entry;
+    if (shape === undefined) {
+      views.push({ name: entry.name, query });
+      continue;
+    }
+    const known = rows.get(shape);
+    if (known === undefined) {
+      rows.set(shape, [constants]);
+      views.push({ name: shape.name, query: sharedQuery(query, binder.number(shape.keys)) });
+    } else known.push(constants);
+  }
+  const keyChanges = [...rows].map(([shape, keys]) => keyChange(shape, 'replace', keys));
+  return { views, keyChanges };
 }
 
 export function policyFailed(failed: FailedTable): CaucusError {

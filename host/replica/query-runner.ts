@@ -9,6 +9,7 @@ import {
   WAIT_MS_DEFAULT,
   WAIT_MS_MAX,
 } from '../limits.ts';
+import type { RowBlock } from '../value/row-block.ts';
 import { failedTableOf } from './failures.ts';
 import type { Failures } from './failures.ts';
 import type { LiveEngine, Running } from './live-engine.ts';
@@ -19,6 +20,8 @@ import type { Compiled } from './program.ts';
 import type { Consistency, Position, QueryAnswer, QueryRequest } from './replica.ts';
 import type { RevisionWaiters } from './revision-waiters.ts';
 import { decodeRevision, decodeToken } from './token.ts';
+import type { ViewEntry } from './view-registry.ts';
+import { keyQuery } from './view-shape.ts';
 
 export interface QueryRunnerOptions {
   /** It changes with a fork of the log. */
@@ -127,6 +130,14 @@ export class QueryRunner {
     const failed = failedTableOf(query, failures);
     if (failed !== undefined) throw policyFailed(failed);
     return query;
+  }
+
+  /** The rows of a view; inside the engine's queue. */
+  async viewRows({ table, shape, constants }: ViewEntry): Promise<RowBlock> {
+    const { live, lowerQuery } = this.#options;
+    if (shape === undefined) return await live.engine.rows(table);
+    const plan = lowerQuery(live.running.plan, keyQuery(shape, constants));
+    return (await live.engine.query(plan)).rows;
   }
 
   #prepare(running: Running, text: string, policy: string | undefined): PreparedQuery {

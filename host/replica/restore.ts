@@ -240,7 +240,15 @@ async function load(
   for (const table of base.keys()) loaded.add(table);
   const failure = await live.transact({ plan: planned.plan, changes, withoutDeltas: true }, () => {
     const { program, plan, tables, failures, readsNow } = planned;
-    live.commit({ program, plan, tables, failures, readsNow, generation: 0 });
+    live.commit({
+      program,
+      plan,
+      tables,
+      failures,
+      readsNow,
+      viewTables: new Set(),
+      generation: 0,
+    });
   });
   if (failure !== undefined) {
     const code = failure.code === 'out_of_memory' ? 'out_of_memory' : 'log_damaged';

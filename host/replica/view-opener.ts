@@ -3,8 +3,8 @@
  * which makes no revision; its rows, the position and the subscription are one moment, because
  * nothing else transacts meanwhile.
  */
-import type { StratifiedQuery } from '../compiler/stratified.ts';
-import type { TransactionFailure } from '../engine/engine.ts';
+import type { StratifiedQuery, TableKey } from '../compiler/stratified.ts';
+import type { TableDelta, TransactionFailure } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
 import { VIEW_COUNT_MAX } from '../limits.ts';
 import type { RowBlock } from '../value/row-block.ts';
@@ -16,7 +16,12 @@ import type { Planned } from './planner.ts';
 import type { QueryRunner } from './query-runner.ts';
 import type { Position, View } from './replica.ts';
 import { decodeRevision } from './token.ts';
+import { plannedTable } from './view-registry.ts';
 import type { ViewEntry, ViewRegistry } from './view-registry.ts';
+import { keyChange } from './view-shape.ts';
+
+/** Plans that are kept for whoever subscribes again. */
+const EMPTY_SHAPES_MAX = 16;
 
 export interface ViewOpenerOptions {
   readonly logId: () => string;
@@ -73,7 +78,7 @@ export class ViewOpener {
     const query = queries.compile(fold.compiled, failures, request.query, request.policy);
     const known = views.find(query.text);
     if (known !== undefined) {
-      const snapshot = await live.engine.rows(known.table);
+      const snapshot = await queries.viewRows(known);
       return this.#view(known, query, snapshot, from);
     }
     await this.#dropExpired();
@@ -84,9 +89,13 @@ export class ViewOpener {
     }
     const entry = views.create(query, this.#options.position().revision);
     let snapshot = emptyBlock(query.outputs.length);
-    const failure = await this.#replan([...views.all(), entry], (deltas) => {
-      snapshot = deltas.get(entry.table) ?? snapshot;
-    });
+    const onRows = (deltas: ReadonlyMap<TableKey, TableDelta>): void => {
+      snapshot = deltas.get(entry.table)?.insert ?? snapshot;
+    };
+    const failure = live.running.viewTables.has(plannedTable(entry))
+      ? await this.#addKey(entry, onRows)
+      : await this.#replan([...views.all(), entry], onRows);
+    views.dropShapes(live.running.viewTables);
     if (failure !== undefined) throw viewError(failure);
     return this.#view(entry, query, snapshot, from);
   }
@@ -121,23 +130,58 @@ export class ViewOpener {
     const { views, now } = this.#options;
     const expired = new Set(views.expired(now()));
     if (expired.size === 0) return;
+    const { live } = this.#options;
+    const isShared = [...expired].every(({ shape }) => shape !== undefined);
+    if (isShared && views.emptyShapes().length < EMPTY_SHAPES_MAX) {
+      await this.#dropKeys([...expired]);
+      return;
+    }
     const kept = views.all().filter((entry) => !expired.has(entry));
     const failure = await this.#replan(kept, () => undefined);
     // Less than before cannot be too much; should it fail all the same, they just stay.
     if (failure !== undefined) return;
     for (const entry of expired) views.remove(entry);
+    views.dropShapes(live.running.viewTables);
+  }
+
+  /** A view more of a plan that runs. */
+  async #addKey(
+    entry: ViewEntry,
+    onRows: (deltas: ReadonlyMap<TableKey, TableDelta>) => void,
+  ): Promise<TransactionFailure | undefined> {
+    const { live, views } = this.#options;
+    const { shape, constants } = entry;
+    if (shape === undefined) throw new Error('the view has a plan of its own');
+    const changes = [keyChange(shape, 'insert', [constants])];
+    return await live.transact({ changes }, (result) => {
+      live.commit();
+      views.add(entry);
+      onRows(views.route(result.deltas));
+    });
+  }
+
+  async #dropKeys(entries: readonly ViewEntry[]): Promise<void> {
+    const { live, views } = this.#options;
+    const changes = entries.flatMap(({ shape, constants }) =>
+      shape === undefined ? [] : [keyChange(shape, 'delete', [constants])],
+    );
+    // Less than before cannot be too much; should it fail all the same, they just stay.
+    await live.transact({ changes, withoutDeltas: true }, () => {
+      live.commit();
+      for (const entry of entries) views.remove(entry);
+    });
   }
 
   /** Lets the engine run the same program with other views; no revision comes of it. */
   async #replan(
     entries: readonly ViewEntry[],
-    onRows: (inserted: ReadonlyMap<string, RowBlock>) => void,
+    onRows: (deltas: ReadonlyMap<TableKey, TableDelta>) => void,
   ): Promise<TransactionFailure | undefined> {
     const { fold, live, views, onLost } = this.#options;
     const planned: Planned = fold.plan(fold.compiled, fold.state.failures, entries);
     const unopened = planned.lost.find(({ entry }) => views.find(entry.text) !== entry);
     if (unopened !== undefined) throw unopened.error;
-    return await live.transact({ plan: planned.plan, changes: [] }, (result) => {
+    return await live.transact({ plan: planned.plan, changes: planned.keyChanges }, (result) => {
       live.commit(fold.running(planned));
       for (const { entry, query } of planned.kept) {
         entry.query = query;
@@ -147,7 +191,7 @@ export class ViewOpener {
         views.remove(entry);
         onLost(entry, error);
       }
-      onRows(new Map(result.deltas.map((delta) => [delta.table, delta.insert])));
+      onRows(views.route(result.deltas));
     });
   }
 }

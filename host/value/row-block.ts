@@ -404,7 +404,11 @@ export class RowBlockReader {
   }
 
   skipRow(): void {
-    for (let column = 0; column < this.#block.arity; column++) this.#verifyValue();
+    this.skipValues(this.#block.arity);
+  }
+
+  skipValues(count: number): void {
+    for (let value = 0; value < count; value++) this.#verifyValue();
   }
 
   expectEnd(): void {

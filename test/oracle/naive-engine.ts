@@ -100,6 +100,7 @@ export class NaiveEngine implements Engine {
   digest(): string {
     let sum = 0n;
     for (const [table, rows] of this.#state.base) {
+      if (table.startsWith('$')) continue;
       for (const row of rows) sum += hash(`base ${table} ${rowKey(row)}`);
     }
     for (const table of this.#state.options.digest ?? []) {

@@ -116,6 +116,10 @@ export class TestEngine implements Engine {
   /** How many of them. */
   failures = Infinity;
   transactions = 0;
+  /** Those of them with a plan. */
+  plans = 0;
+  /** Changes what the engine is given. */
+  alter: (transaction: Transaction) => Transaction = (transaction) => transaction;
   /** Awaited before each transaction is computed. */
   gate: Promise<void> = Promise.resolve();
 
@@ -125,11 +129,12 @@ export class TestEngine implements Engine {
 
   async transact(transaction: Transaction): Promise<TransactionResult> {
     this.transactions++;
+    if (transaction.plan !== undefined) this.plans++;
     await this.gate;
     if (this.failWith !== undefined && this.failures-- > 0) {
       return { ok: false, code: this.failWith, message: 'a fault of the test' };
     }
-    return await this.inner.transact(transaction);
+    return await this.inner.transact(this.alter(transaction));
   }
 
   query(...args: Parameters<Engine['query']>): ReturnType<Engine['query']> {
