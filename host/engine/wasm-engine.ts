@@ -32,15 +32,8 @@ import { readDeltas } from './delta-reader.ts';
 import { CoreFailure, coreFailure, queryError, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
 import type { Layout, WasmEngineOptions } from './engine-options.ts';
-import {
-  isSharedView,
-  isView,
-  nextSlice,
-  SLICE_STEPS,
-  StepCounts,
-  viewOfUnit,
-  SLICE_MS,
-} from './slices.ts';
+import { nextSlice, SLICE_STEPS, StepCounts, viewOfUnit, SLICE_MS } from './slices.ts';
+import { limitSharedViews, viewLimit } from './view-limits.ts';
 
 const INPUT_CHUNK_BYTES = 1 << 20;
 const COLLECT_ROWS = 16_384;
@@ -48,8 +41,6 @@ const COLLECT_ROWS = 16_384;
 const COMMIT_TURNS_MAX = 16;
 const OVERTAKEN_MAX = 3;
 const QUERY_STEPS_MAX = 2_000_000_000;
-/** So many views of one plan may have as many rows as a view may. */
-const SHARED_VIEWS_FULL_MAX = 16;
 const PAGE_BYTES = 65_536;
 /** By the core's number (engine-as/dense.ts). */
 const LAYOUTS: readonly Layout[] = ['auto', 'rows', 'bits'];
@@ -62,11 +53,6 @@ export async function createWasmEngine(
   const core = await Core.create(wasm, pagesMax);
   core.exports.chooseLayout(LAYOUTS.indexOf(options.layout ?? 'auto'));
   return new WasmEngine(core, options);
-}
-
-/** Rows that the views of one plan may have together. */
-function sharedRowsMax(viewRowsMax: number | undefined): number {
-  return (viewRowsMax ?? 0) * SHARED_VIEWS_FULL_MAX;
 }
 
 interface UnitTime {
@@ -186,7 +172,7 @@ export class WasmEngine implements Engine {
   async #transact(transaction: Transaction, isIndexing = false): Promise<TransactionResult> {
     const { exports } = this.core;
     const former = this.#binding;
-    this.#limitSharedViews();
+    limitSharedViews(this.core, former, this.#options.viewRowsMax);
     let status = exports.begin();
     if (status === abi.STATUS_OUT_OF_MEMORY) {
       // Memory may hold values that nothing refers to any more.
@@ -231,25 +217,13 @@ export class WasmEngine implements Engine {
     }
   }
 
-  /** Views that share a plan grow by no more than one may have in one transaction. */
-  #limitSharedViews(): void {
-    const { viewRowsMax } = this.#options;
-    if (viewRowsMax === undefined) return;
-    for (const { relation, handle } of this.#binding?.bound ?? []) {
-      if (!isSharedView(relation.name)) continue;
-      const rowsMax = this.count(relation.name) + viewRowsMax;
-      this.core.exports.limitRows(handle, Math.min(rowsMax, sharedRowsMax(viewRowsMax)));
-    }
-  }
-
   #bind(plan: Plan, former: Binding | undefined): Binding {
     const { rowsPerTableMax, viewRowsMax } = this.#options;
     return bindRelations(this.core, plan, former, this.#demand.take(), ({ name, table }) => {
       const rowsMax =
         typeof rowsPerTableMax === 'function' ? rowsPerTableMax(table) : rowsPerTableMax;
       // 0: as many as a relation of the core can have.
-      if (isSharedView(name)) return sharedRowsMax(viewRowsMax);
-      return (isView(name) ? viewRowsMax : undefined) ?? rowsMax ?? 0;
+      return viewLimit(name, viewRowsMax) ?? rowsMax ?? 0;
     });
   }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import type { Transaction } from '../../host/engine/engine.ts';
+import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
 import { VIEW_IDLE_MS_MAX } from '../../host/limits.ts';
 import type { View } from '../../host/replica/replica.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
@@ -9,12 +11,14 @@ import type { Value } from '../../host/value/value.ts';
 import { randomFrom } from '../support/random.ts';
 import type { Random } from '../support/random.ts';
 import {
+  code,
   newWorld,
   replicaTest,
   rows,
   shown,
   startNode,
   useEngine,
+  yieldToLoop,
 } from '../support/replica-world.ts';
 import type { EngineName, Node } from '../support/replica-world.ts';
 
@@ -176,5 +180,34 @@ replicaTest('views that differ in constants only are planned once', async () => 
   );
   await node.replica.openView({ query: 's:e(x, "v1")' });
   assert.equal(node.engine.plans, plans + 1, 'another shape');
+  await node.stop();
+});
+
+test('a table that views share grows by one view’s rows in a transaction', async () => {
+  useEngine('wasm');
+  const engine = await createWasmEngine(await readFile('build/core.wasm'), {
+    yield: yieldToLoop,
+    viewRowsMax: 10,
+  });
+  const node = await startNode(await newWorld(), { engine });
+  const edges = (key: bigint, count: number): Value[][] =>
+    Array.from({ length: count }, (_, value) => [key, BigInt(value)]);
+  const insert = rows(...edges(1n, 8), ...edges(2n, 9), ...edges(3n, 11));
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 'e', insert }] });
+  const ended: string[] = [];
+  node.replica.onViewLost((table) => ended.push(table));
+  const first = await node.replica.openView({ query: 's:e(1, x)' });
+  const second = await node.replica.openView({ query: 's:e(2, x)' });
+  assert.equal(second.snapshot.count, 9, 'seventeen rows in all');
+  await assert.rejects(node.replica.openView({ query: 's:e(3, x)' }), code('limit_exceeded'));
+  assert.equal(ended.length, 0);
+  const alone = await node.replica.openView({ query: 's:e(x, x)' });
+  const more = rows(...edges(4n, 30), [1n, 100n]);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 'e', insert: more }] });
+  assert.equal(ended.length, 0, 'rows that nobody asked for count for nobody');
+  const much = rows(...edges(1n, 30));
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 'e', insert: much }] });
+  assert.deepEqual(ended.sort(), [first.table, second.table].sort());
+  assert.ok(!ended.includes(alone.table));
   await node.stop();
 });

@@ -92,10 +92,12 @@ test('one view more than there may be is refused; a known one is shared', async 
     live: {
       queue: { run: (job: () => Promise<void>) => job() },
       running: { failures: undefined },
-      engine: { rows: () => Promise.resolve({ arity: 0, count: 0, bytes: new Uint8Array(0) }) },
     },
     views,
-    queries: { compile: (_program: unknown, _failures: unknown, text: string) => query(text) },
+    queries: {
+      compile: (_program: unknown, _failures: unknown, text: string) => query(text),
+      viewRows: () => Promise.resolve({ arity: 0, count: 0, bytes: new Uint8Array(0) }),
+    },
     position: () => ({ revision: 0, token: 't' }),
     now: () => 0,
     yield: () => Promise.resolve(),
