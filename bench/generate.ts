@@ -248,7 +248,14 @@ function zipf({ below }: Stream, limit: number): number {
   return known.findIndex((sum) => drawn < sum);
 }
 
+/** As many rows on both sides, `fan` of each side with the same key. */
+function join(_: Stream, rows = 0, fan = 1): Tables {
+  const side = (): Cells[] => range(0, rows, (row) => [Math.floor(row / fan), row]);
+  return { left: side(), right: side() };
+}
+
 const GENERATORS = {
+  join,
   chain,
   cycle,
   grid,

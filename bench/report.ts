@@ -139,7 +139,7 @@ function goal({ value, unit, target }: Figure): string {
 export function formatSuite(now: SuiteResult, before: SuiteResult | undefined): string {
   const columns = [
     ...new Set(
-      now.entries.flatMap(({ figures, notRun }) => Object.keys({ ...notRun, ...figures })),
+      now.entries.flatMap(({ figures, notRun }) => Object.keys({ ...figures, ...notRun })),
     ),
   ];
   const lines = [[now.suite, ...columns]];

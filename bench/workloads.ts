@@ -120,17 +120,19 @@ export const WORKLOADS: readonly Workload[] = [
 
 export const FGA_WORKLOADS: readonly Workload[] = [
   workload('small', 'fga fga 1000', {
-    group_can_write: 2100,
-    group_can_read: 4084,
     can_write: 35_405,
     can_read: 66_385,
   }),
   workload('large', 'fga fga 100000', {
-    group_can_write: 101_100,
-    group_can_read: 201_613,
     can_write: 1_901_908,
     can_read: 3_573_979,
   }),
+];
+
+/** Updated only. */
+export const JOIN_WORKLOADS: readonly Workload[] = [
+  workload('small', 'join join 1000 5', { joined: 5000 }),
+  workload('standard', 'join join 100000 5', { joined: 500_000 }),
 ];
 
 export function workloadNamed(name: string): Workload {
@@ -139,7 +141,10 @@ export function workloadNamed(name: string): Workload {
   return workload;
 }
 
-export function inputOf({ generator, parameters }: Workload): Tables {
+export function inputOf({
+  generator,
+  parameters,
+}: Pick<Workload, 'generator' | 'parameters'>): Tables {
   return generate(generator, ...parameters);
 }
 

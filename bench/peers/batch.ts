@@ -2,7 +2,18 @@
 import type { Entry, Figure, SuiteResult, Target } from '../report.ts';
 import { workloadNamed, type Workload } from '../workloads.ts';
 import type { Contestant } from './contestant.ts';
-import { ASCENT, BATCH, DIFFERENTIAL, MAINTAINED, SOUFFLE } from './contestants.ts';
+import {
+  ASCENT,
+  BATCH,
+  CLINGO,
+  COZO,
+  DATASCRIPT,
+  DIFFERENTIAL,
+  DUCKDB,
+  MAINTAINED,
+  SOUFFLE,
+  SQLITE,
+} from './contestants.ts';
 import { measureInTurn, type Effort, type Standing, type Standings } from './round.ts';
 
 /** The larger input of each program; those that only Soufflé and Ascent end in time are large. */
@@ -27,6 +38,22 @@ const NAMES = [
 
 export const BATCH_WORKLOADS: readonly Workload[] = NAMES.map(workloadNamed);
 
+/** Inputs that engines for other purposes end in seconds. */
+export const SMALL_WORKLOADS: readonly Workload[] = [
+  'tc btree 9',
+  'tc dag 500 1500',
+  'tc rand 300 900',
+  'sg dag 500 1000',
+  'tcn rand 100 200',
+  'triangle ba 1000 10',
+  'unreach rand 2000 4000',
+  'andersen andersen 2000 600 1400 250 250',
+  'cspa cspa 500 250 120',
+  'rbac rbac 100',
+].map(workloadNamed);
+
+export const SMALL_CONTESTANTS = [BATCH, MAINTAINED, CLINGO, DUCKDB, SQLITE, COZO, DATASCRIPT];
+
 export const CONTESTANTS = [BATCH, MAINTAINED, ASCENT, SOUFFLE, DIFFERENTIAL];
 
 /** How many times faster the second must be than the first, and on which workloads; see README. */
@@ -42,6 +69,7 @@ const RACES: readonly Race[] = [
   { against: SOUFFLE, own: BATCH, geomean: { atLeast: 4 } },
   { against: SOUFFLE, own: MAINTAINED, geomean: { atLeast: 2 } },
   { against: DIFFERENTIAL, own: MAINTAINED },
+  ...[CLINGO, DUCKDB, SQLITE, COZO, DATASCRIPT].map((against) => ({ against, own: BATCH })),
 ];
 /** Soufflé leads where wide rows are sorted; closures of dense graphs are another matter. */
 const SOUFFLE_TARGETS: Readonly<Record<string, Target>> = {
@@ -53,7 +81,9 @@ const SOUFFLE_TARGETS: Readonly<Record<string, Target>> = {
 const NON_LINEAR: Readonly<Record<string, string>> = { 'tcn rand 1000 3000': 'tc rand 1000 3000' };
 const NON_LINEAR_TARGET: Target = { atMost: 1.5 };
 
+/** `suite`: the name of the table of fixpoints. */
 export async function measureBatch(
+  suite: string,
   workloads: readonly Workload[],
   contestants: readonly Contestant[],
   effort: Effort,
@@ -69,8 +99,8 @@ export async function measureBatch(
   });
   const processes = [...all].map(([name, standings]) => processEntry(name, standings));
   return [
-    { suite: 'peers batch', entries: [...fixpoints, geomeanEntry(fixpoints)] },
-    { suite: 'peers process', entries: processes },
+    { suite, entries: [...fixpoints, geomeanEntry(fixpoints)] },
+    { suite: `${suite}, whole processes`, entries: processes },
   ];
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the peers that need a compiler of their own into FOLDER, which `npm run bench -- peers
-# --peers FOLDER` takes. What lacks its compiler is left out, and said.
+# Builds the peers that need a compiler of their own into FOLDER, and installs those that are packages
+# of npm; `npm run bench -- peers --peers FOLDER` takes it. What lacks its compiler is left out, and
+# said. Clingo is taken from the system.
 #   build.sh FOLDER
 # SOUFFLE, SOUFFLE_GIT, JOBS: see souffle/build.sh. Soufflé is built from source only where
 # SOUFFLE_GIT asks for it.
@@ -15,6 +16,10 @@ if command -v cargo >/dev/null; then
   done
 else
   echo 'no cargo: without Ascent and differential dataflow' >&2
+fi
+if command -v npm >/dev/null; then
+  npm install --prefix "$folder/npm" --no-save --no-audit --no-fund \
+    datascript@1.8.1 cozo-lib-wasm@0.7.6 @duckdb/node-api@1.5.6-r.1 @tanstack/db-ivm@0.2.0
 fi
 if command -v "${SOUFFLE:-souffle}" >/dev/null || [ -n "${SOUFFLE_GIT:-}" ]; then
   "$here/souffle/build.sh" "$folder"

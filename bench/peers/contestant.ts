@@ -44,6 +44,10 @@ export interface Answer {
 export interface Contestant {
   readonly name: string;
   readonly command: (task: Task) => Command | NotRun;
+  /** Exit codes that are no failures, besides 0. */
+  readonly endings?: readonly number[];
+  /** Where the output is another than the line of JSON. */
+  readonly read?: (output: string) => Answer;
 }
 
 export interface Measured {
@@ -60,9 +64,10 @@ export async function measureContestant(
 ): Promise<Measured | NotRun> {
   const command = contestant.command(task);
   if ('notRun' in command) return command;
-  const finished = await runProcess(command, limitMs);
+  const finished = await runProcess(command, limitMs, contestant.endings);
   if ('notRun' in finished) return finished;
-  const answer = JSON.parse(finished.output) as Answer;
+  const read = contestant.read ?? ((output: string) => JSON.parse(output) as Answer);
+  const answer = read(finished.output);
   for (const [table, expected] of Object.entries(task.workload.sizes)) {
     const count = answer.sizes[table];
     if (count !== expected) {

@@ -1,8 +1,14 @@
 /** The parts of `npm run bench -- peers`: each a process of its own that starts the contestants. */
 import type { Entry, SuiteResult } from '../report.ts';
 import { workloadNamed } from '../workloads.ts';
-import { BATCH_WORKLOADS, CONTESTANTS, measureBatch } from './batch.ts';
-import { DIFFERENTIAL, MAINTAINED } from './contestants.ts';
+import {
+  BATCH_WORKLOADS,
+  CONTESTANTS,
+  measureBatch,
+  SMALL_CONTESTANTS,
+  SMALL_WORKLOADS,
+} from './batch.ts';
+import { DB_IVM, DIFFERENTIAL, MAINTAINED } from './contestants.ts';
 import { FGA_CASES, measureFga } from './fga.ts';
 import {
   measureChecks,
@@ -13,7 +19,7 @@ import {
 } from './figures.ts';
 import { measureMembers } from './members.ts';
 import { EFFORT } from './round.ts';
-import { measureUpdates, UPDATE_CASES } from './updates.ts';
+import { JOIN_CASE, measureUpdates, UPDATE_CASES } from './updates.ts';
 
 /** `only`: of the workloads those that begin so. */
 type Measure = (only: string, onStep: OnStep) => Promise<readonly SuiteResult[]>;
@@ -22,15 +28,26 @@ type OnStep = (step: string) => void;
 /** Each process holds an engine with millions of rows, twice. */
 const UPDATE_EFFORT = { ...EFFORT, rounds: 2, limitMs: 600_000 };
 
+/** What takes some of them longer than that is not for them. */
+const SMALL_EFFORT = { ...EFFORT, rounds: 3, limitMs: 60_000, repeatMsMax: 5_000 };
+
 const PARTS: Readonly<Record<string, Measure>> = {
   batch: (only, onStep) => {
     const workloads = BATCH_WORKLOADS.filter(({ name }) => name.startsWith(only));
-    return measureBatch(workloads, CONTESTANTS, EFFORT, onStep);
+    return measureBatch('peers batch', workloads, CONTESTANTS, EFFORT, onStep);
+  },
+  small: (only, onStep) => {
+    const workloads = SMALL_WORKLOADS.filter(({ name }) => name.startsWith(only));
+    return measureBatch('peers small', workloads, SMALL_CONTESTANTS, SMALL_EFFORT, onStep);
   },
   updates: async (only, onStep) => {
     const cases = UPDATE_CASES.filter(({ workload }) => workload.name.startsWith(only));
     const entries = await measureUpdates(cases, MAINTAINED, DIFFERENTIAL, UPDATE_EFFORT, onStep);
     return [{ suite: 'peers updates', entries }];
+  },
+  join: async (_, onStep) => {
+    const entries = await measureUpdates([JOIN_CASE], MAINTAINED, DB_IVM, UPDATE_EFFORT, onStep);
+    return [{ suite: 'peers join', entries: entries.slice(0, 1) }];
   },
   members: async (_, onStep) => {
     const workload = workloadNamed('rbac rbac 300');

@@ -36,14 +36,19 @@ process.on('exit', () => {
   for (const child of running) killGroup(child);
 });
 
-export async function runProcess(command: Command, limitMs: number): Promise<Finished | NotRun> {
+/** `endings`: exit codes besides 0 that are no failures. */
+export async function runProcess(
+  command: Command,
+  limitMs: number,
+  endings: readonly number[] = [],
+): Promise<Finished | NotRun> {
   const folder = mkdtempSync(path.join(tmpdir(), 'caucus-bench-'));
   const usageFile = path.join(folder, 'usage');
   try {
     const [file = '', ...args] = wrapped(command, usageFile);
     const child = spawn(file, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(child);
-    const ended = await endOf(child, limitMs);
+    const ended = await endOf(child, limitMs, endings);
     running.delete(child);
     if ('notRun' in ended) return ended;
     return { output: ended.output, ...usageOf(usageFile) };
@@ -60,7 +65,11 @@ function wrapped({ file, args }: Command, usageFile: string): string[] {
   return words;
 }
 
-function endOf(child: ChildProcess, limitMs: number): Promise<{ output: string } | NotRun> {
+function endOf(
+  child: ChildProcess,
+  limitMs: number,
+  endings: readonly number[],
+): Promise<{ output: string } | NotRun> {
   let output = '';
   let complaint = '';
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
@@ -75,7 +84,7 @@ function endOf(child: ChildProcess, limitMs: number): Promise<{ output: string }
     child.on('error', (error) => resolve({ notRun: error.message }));
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) return resolve({ output });
+      if (code === 0 || endings.includes(code ?? -1)) return resolve({ output });
       const last = complaint.trim().split('\n').at(-1) ?? '';
       resolve({ notRun: `ended with ${signal ?? code}: ${last}` });
     });

@@ -78,6 +78,14 @@ function together(before: Standing | undefined, { answer, ...usage }: Measured):
   };
 }
 
+/** `edge(1,2).`: facts as answer set solvers read them. */
+function toAtoms(tables: Tables): string {
+  const atoms = Object.entries(tables).flatMap(([table, rows]) => {
+    return rows.map((row) => `${table}(${row.join()}).\n`);
+  });
+  return atoms.join('');
+}
+
 /** Each base table as a file; the same folder for the same input. */
 export function writeTables({ name }: Workload, tables: Tables): string {
   const folder = path.resolve(DATA_FOLDER, name.replaceAll(' ', '-'));
@@ -85,6 +93,7 @@ export function writeTables({ name }: Workload, tables: Tables): string {
   for (const [table, rows] of Object.entries(tables)) {
     writeFileSync(path.join(folder, `${table}.facts`), toFacts(rows));
   }
+  writeFileSync(path.join(folder, 'facts.lp'), toAtoms(tables));
   return folder;
 }
 

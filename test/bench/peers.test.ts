@@ -8,7 +8,14 @@ import { generate } from '../../bench/generate.ts';
 import { closureWithSet, graphOf } from '../../bench/kernels.ts';
 import { geometricMean, measureBatch } from '../../bench/peers/batch.ts';
 import { best, measureContestant, type Contestant } from '../../bench/peers/contestant.ts';
-import { ASCENT, BATCH, MAINTAINED, PEERS_VARIABLE } from '../../bench/peers/contestants.ts';
+import {
+  ASCENT,
+  BATCH,
+  CLINGO,
+  MAINTAINED,
+  PEERS_VARIABLE,
+  SQLITE,
+} from '../../bench/peers/contestants.ts';
 import { fgaSteps, measureFga } from '../../bench/peers/fga.ts';
 import {
   measureChecks,
@@ -22,7 +29,7 @@ import type { Effort } from '../../bench/peers/round.ts';
 import { eachOutAndBack, fromText, outAndBack, toText } from '../../bench/peers/steps.ts';
 import { measureUpdates } from '../../bench/peers/updates.ts';
 import { formatSuite } from '../../bench/report.ts';
-import { FGA_WORKLOADS, inputOf, workloadNamed } from '../../bench/workloads.ts';
+import { FGA_WORKLOADS, inputOf, JOIN_WORKLOADS, workloadNamed } from '../../bench/workloads.ts';
 
 const EFFORT: Effort = { rounds: 2, runs: 2, limitMs: 60_000, repeatMsMax: 60_000 };
 const quiet = (): void => undefined;
@@ -51,6 +58,7 @@ test('our engine runs beside a peer, and ratios are of the best times', async ()
   // In the place of a peer with a target.
   const peer = fake(ASCENT.name, answerOf(3586));
   const [fixpoints, processes] = await measureBatch(
+    'closures',
     [CLOSURE],
     [BATCH, MAINTAINED, peer],
     EFFORT,
@@ -69,12 +77,12 @@ test('our engine runs beside a peer, and ratios are of the best times', async ()
 test('control: a wrong size is an error and no result', async () => {
   const peer = fake('peer', answerOf(3585));
   await assert.rejects(
-    measureBatch([CLOSURE], [BATCH, peer], EFFORT, quiet),
+    measureBatch('closures', [CLOSURE], [BATCH, peer], EFFORT, quiet),
     /peer, tc btree 8: `tc` has 3585 rows, not 3586/,
   );
   const sizes = { tc: 1 };
   await assert.rejects(
-    measureBatch([{ ...CLOSURE, sizes }], [BATCH], EFFORT, quiet),
+    measureBatch('closures', [{ ...CLOSURE, sizes }], [BATCH], EFFORT, quiet),
     /batch, tc btree 8: `tc` has 3586 rows, not 1/,
   );
 });
@@ -84,7 +92,7 @@ test('a peer that is not there is a line, not an error', async () => {
   const before = process.env[PEERS_VARIABLE];
   process.env[PEERS_VARIABLE] = folder;
   try {
-    const [suite] = await measureBatch([CLOSURE], [BATCH, ASCENT], EFFORT, quiet);
+    const [suite] = await measureBatch('closures', [CLOSURE], [BATCH, ASCENT], EFFORT, quiet);
     assert.ok(suite !== undefined);
     const text = formatSuite(suite, undefined);
     assert.match(text, /^tc btree 8 .* not run/m);
@@ -228,4 +236,40 @@ test('memberships go out and come back', async () => {
   const entry = await measureMembers(workload, MAINTAINED, GONE, { ...EFFORT, rounds: 1 }, quiet);
   assert.ok((entry.figures['rows of allow/step']?.value ?? 0) > 0);
   assert.ok((entry.figures['p99 of allowed']?.value ?? 0) > 0);
+});
+
+test('a row comes into a join and goes, and brings its rows of the answer', async () => {
+  const [workload] = JOIN_WORKLOADS;
+  assert.ok(workload !== undefined);
+  const one = { workload, table: 'left', size: 1, pairs: 2 };
+  const peer = fake(
+    'peer',
+    JSON.stringify({
+      sizes: { joined: 5000 },
+      runs: [{ wallMs: 1, cpuMs: 1 }],
+      steps: { wallMs: [1, 1, 1, 1], cpuMs: [1, 1, 1, 1], rows: [4995, 5000, 4995, 5000] },
+    }),
+  );
+  const [entry] = await measureUpdates([one], MAINTAINED, peer, EFFORT, quiet);
+  assert.equal(entry?.figures['peer p50']?.value, 1);
+});
+
+test('SQLite, a peer that is always here, has our sizes', async () => {
+  const workloads = ['unreach rand 2000 4000', 'tc btree 8'].map(workloadNamed);
+  const [suite] = await measureBatch('small', workloads, [BATCH, SQLITE], EFFORT, quiet);
+  for (const name of ['unreach rand 2000 4000', 'tc btree 8']) {
+    const entry = suite?.entries.find((one) => one.name === name);
+    assert.ok((entry?.figures['SQLite÷batch']?.value ?? 0) > 0, name);
+  }
+});
+
+test('clingo is read from its own words', () => {
+  const output = JSON.stringify({
+    Call: [{ Witnesses: [{ Value: ['rows(tc,6)', 'rows(sg,2)'] }] }],
+    Time: { Total: 0.5, CPU: 0.25 },
+  });
+  assert.deepEqual(CLINGO.read?.(output), {
+    sizes: { tc: 6, sg: 2 },
+    runs: [{ wallMs: 500, cpuMs: 250 }],
+  });
 });

@@ -1,4 +1,4 @@
-//! differential PROGRAM FOLDER STEPS: the programs of the bench in differential dataflow.
+//! differential PROGRAM FOLDER [STEPS]: the programs of the bench in differential dataflow.
 //!
 //! Loads FOLDER/<table>.facts as the first transaction. STEPS is a file with more of them: a line
 //! is `+` or `-`, a table and its cells, with tabs between; a line `=` commits. Prints one line of
