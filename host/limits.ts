@@ -113,8 +113,10 @@ export const ANNOUNCE_MS = 1_000;
 export const MEMBER_SILENT_MS = 5_000;
 /** The log is not trimmed past a replica that was there so lately. */
 export const TRIM_SILENT_MS = 60_000;
-/** Between two tries to start where the other replicas cannot help at the moment. */
+/** Between two tries of a start that lacks the log, the database or the other replicas. */
 export const START_RETRY_MS = 1_000;
+/** It says again what it waits for after so long, a multiple of the pause between two tries. */
+export const START_REPORT_MS = 30_000;
 /** Announcements that the log keeps, at least. */
 export const ANNOUNCEMENTS_KEPT = 2_000;
 /** Getting a checkpoint from another replica. */

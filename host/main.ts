@@ -12,7 +12,6 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Driver } from '../drivers/driver.ts';
 import { createDriver } from '../drivers/registry.ts';
 import { DriverRunner } from '../drivers/runner.ts';
@@ -36,7 +35,6 @@ import { CaucusError } from './errors.ts';
 import {
   DRAIN_EVALUATION_MS,
   ROWS_PER_TABLE_MAX,
-  START_RETRY_MS,
   VIEW_ROWS_MAX,
   VIEW_STEPS_MAX,
 } from './limits.ts';
@@ -52,6 +50,7 @@ import type { Data } from './parts/open-data.ts';
 import { putPolicies } from './parts/policy-files.ts';
 import { logHealth } from './parts/source-health.ts';
 import { createReplica } from './replica/create-replica.ts';
+import { StartPatience } from './parts/start-patience.ts';
 import type { ReplicaDependencies } from './replica/dependencies.ts';
 import type { LocalReplica } from './replica/local-replica.ts';
 import type { Suspect } from './replica/peers.ts';
@@ -99,13 +98,13 @@ export async function startServer(config: ServeConfig, parts: ServerParts): Prom
 
 async function startDatasources(
   config: DatasourceNodeConfig,
-  { logger, version }: ServerParts,
+  { logger, version, signal }: ServerParts,
 ): Promise<RunningServer> {
   const closers = new Closers();
   try {
     const data = path.resolve(config.dataDirectory);
     logger.info('server-starting', 'connecting', { version, data });
-    const { url, node } = await openDatasourceServer(config, logger, closers);
+    const { url, node } = await openDatasourceServer(config, logger, closers, signal);
     logger.info('server-ready', 'the datasource node runs', { url });
     return {
       url,
@@ -199,8 +198,9 @@ class ReplicaServer implements RunningServer {
       turns: this.#turns,
       texts: this.#texts,
       suspect,
-      openData: async () => {
-        this.#data ??= await openData(this.#config, this.#parts.logger, this.#closers);
+      openData: async (patience) => {
+        const { logger } = this.#parts;
+        this.#data ??= await openData(this.#config, logger, this.#closers, patience);
         return this.#data;
       },
       onRebuild: (found) => this.#rebuild(found),
@@ -243,7 +243,7 @@ interface RoundOptions {
   readonly turns: Turns;
   readonly texts: readonly PolicyText[];
   readonly suspect: Suspect | undefined;
-  readonly openData: () => Promise<Data>;
+  readonly openData: (patience: StartPatience) => Promise<Data>;
   /** The state is to be made anew; because of the suspect, or as the log went past it. */
   readonly onRebuild: (suspect: Suspect | undefined) => void;
   readonly onStopped: (reason: Error) => void;
@@ -257,6 +257,7 @@ class Round {
   readonly #declared = new DeclaredTables();
   readonly #checkpoints: CheckpointStore;
   readonly #served: Replica;
+  readonly #patience: StartPatience;
   #api: ApiServer | undefined;
   #replica: LocalReplica | undefined;
   #runner: DriverRunner | undefined;
@@ -265,6 +266,11 @@ class Round {
   constructor(options: RoundOptions) {
     this.#options = options;
     const directory = path.resolve(options.config.dataDirectory);
+    this.#patience = new StartPatience({
+      logger: options.parts.logger,
+      signal: options.parts.signal,
+      onWait: (reason) => this.#gate.waitOnChange(reason),
+    });
     this.#checkpoints = new CheckpointStore(nodeDisk, path.join(directory, 'checkpoints'));
     this.#served = servedReplica(this.#gate, this.#declared, () => this.#runner?.health() ?? []);
   }
@@ -302,7 +308,7 @@ class Round {
     this.#closers.add(() => api.close());
     const { address } = api;
     logger.info('server-listening', 'the state is being restored', { ...address });
-    const replica = await this.#openReplica(await open());
+    const replica = await this.#openReplica(await open(this.#patience));
     this.#replica = replica;
     if (replica.status().phase === 'live') {
       await this.#declared.load(replica);
@@ -332,17 +338,8 @@ class Round {
 
   /** A node of a cluster waits for the others where it cannot start without them. */
   async #openReplica(data: Data): Promise<LocalReplica> {
-    const { config, parts, turns } = this.#options;
-    for (;;) {
-      try {
-        return await this.#tryReplica(data);
-      } catch (error) {
-        const isPassing = error instanceof CaucusError && isCurable(error);
-        if (config.shape === 'single' || !isPassing || turns.isStopped) throw error;
-        parts.logger.warn('replica-event', error.message, { remedy: error.remedy });
-        await delay(START_RETRY_MS);
-      }
-    }
+    if (this.#options.config.shape === 'single') return await this.#tryReplica(data);
+    return await this.#patience.retry(() => this.#tryReplica(data));
   }
 
   async #tryReplica({ log, store }: Data): Promise<LocalReplica> {
@@ -448,11 +445,6 @@ class Round {
 /** Where it listens, unless that is every address of the machine. */
 function ownUrl({ host }: ServeConfig, url: string): string {
   return ['0.0.0.0', '::', '[::]'].includes(host) ? '' : url;
-}
-
-/** Another try may do: the others are not there yet, or have trimmed what was being read. */
-function isCurable({ status, code }: CaucusError): boolean {
-  return status === 503 || code === 'revision_expired';
 }
 
 /** What those hear whose work the end of the server cut short. */

@@ -22,6 +22,7 @@ export const LOG_EVENTS = {
   'datasources-active': 'this datasource node holds the lease and reads the sources',
   'datasources-standby': 'another datasource node holds the lease',
   'replica-rebuilding': 'the replica differs from the others; it is built anew',
+  'start-waiting': 'the start lacks the log, the database or the other replicas, and tries again',
   'log-trouble': 'the log could not be reached for a moment; it is tried again',
   'log-event': 'something the connection to the log reports',
   'store-trouble': 'the policy database could not be reached for a moment; it is tried again',

@@ -15,6 +15,7 @@ import type { DatasourceNodeConfig } from '../config.ts';
 import { CaucusError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Closers } from './closers.ts';
+import { StartPatience } from './start-patience.ts';
 import { listenProblem, publicHost } from './listen.ts';
 import { openData } from './open-data.ts';
 import { logHealth } from './source-health.ts';
@@ -32,8 +33,10 @@ export async function openDatasourceServer(
   config: DatasourceNodeConfig,
   logger: Logger,
   closers: Closers,
+  signal: AbortSignal | undefined,
 ): Promise<DatasourceServer> {
-  const { log, store } = await openData(config, logger, closers);
+  const patience = new StartPatience({ logger, signal, onWait: () => undefined });
+  const { log, store } = await openData(config, logger, closers, patience);
   const node = createDatasourceNode({
     log,
     store,

@@ -15,6 +15,7 @@ import { openMariadbStore } from '../store/mariadb-store.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
 import type { Store } from '../store/store.ts';
 import type { Closers } from './closers.ts';
+import type { StartPatience } from './start-patience.ts';
 
 export interface Data {
   readonly log: Log;
@@ -27,14 +28,16 @@ export function lockData(directory: string, closers: Closers): void {
   closers.add(() => lock.release());
 }
 
+/** Without `patience` a log or a database that is away is an error at once. */
 export async function openData(
   config: ServeConfig,
   logger: Logger,
   closers: Closers,
+  patience?: StartPatience,
 ): Promise<Data> {
   return config.shape === 'single'
     ? await openLocal(config, closers)
-    : await openShared(config, logger, closers);
+    : await openShared(config, logger, closers, patience);
 }
 
 async function openLocal(config: SingleConfig, closers: Closers): Promise<Data> {
@@ -63,20 +66,26 @@ async function openShared(
   { kafka, database }: ReplicaConfig | DatasourceNodeConfig,
   logger: Logger,
   closers: Closers,
+  patience: StartPatience | undefined,
 ): Promise<Data> {
   const { busId, ...connection } = kafka;
-  const log = await openKafkaLog({
-    ...connection,
-    bus: busId,
-    now: Date.now,
-    onProblem: ({ message }) => logger.warn('log-trouble', message),
-    onEvent: (level, message) => logger[level]('log-event', message),
-  });
+  const there = <T>(open: () => Promise<T>): Promise<T> => patience?.retry(open) ?? open();
+  const log = await there(() =>
+    openKafkaLog({
+      ...connection,
+      bus: busId,
+      now: Date.now,
+      onProblem: ({ message }) => logger.warn('log-trouble', message),
+      onEvent: (level, message) => logger[level]('log-event', message),
+    }),
+  );
   closers.add(() => log.close());
-  const store = await openMariadbStore({
-    ...database,
-    onProblem: ({ message }) => logger.warn('store-trouble', message),
-  });
+  const store = await there(() =>
+    openMariadbStore({
+      ...database,
+      onProblem: ({ message }) => logger.warn('store-trouble', message),
+    }),
+  );
   closers.add(() => store.close());
   return { log, store };
 }

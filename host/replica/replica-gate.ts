@@ -29,6 +29,7 @@ export class ReplicaGate implements Replica {
   #target: Replica | undefined;
   #phase: ReplicaStatus['phase'] = 'starting';
   #progress: StartProgress | undefined;
+  #waitingFor: string | undefined;
   readonly #onCommit = new Map<CommitListener, (() => void) | undefined>();
   readonly #onViewLost = new Map<LostListener, (() => void) | undefined>();
 
@@ -39,6 +40,11 @@ export class ReplicaGate implements Replica {
 
   progressOnChange(progress: StartProgress): void {
     this.#progress = progress;
+  }
+
+  /** What the start lacks, in words; undefined: nothing. */
+  waitOnChange(waitingFor: string | undefined): void {
+    this.#waitingFor = waitingFor;
   }
 
   open(target: Replica): void {
@@ -66,6 +72,7 @@ export class ReplicaGate implements Replica {
       sources: [],
       digest: '',
       ...(progress === undefined ? {} : { progress }),
+      ...(this.#waitingFor === undefined ? {} : { waitingFor: this.#waitingFor }),
     };
   }
 
@@ -126,8 +133,9 @@ export class ReplicaGate implements Replica {
   }
 }
 
-/** `catching-up (revision 5 of 900)`. */
-export function phaseText({ phase, progress }: ReplicaStatus): string {
+/** `catching-up (revision 5 of 900)`; `starting, and waits: the database is away`. */
+export function phaseText({ phase, progress, waitingFor }: ReplicaStatus): string {
+  if (waitingFor !== undefined) return `${phase}, and waits: ${waitingFor}`;
   if (progress === undefined) return phase;
   return `${phase} (revision ${progress.revision} of ${progress.newest})`;
 }

@@ -146,6 +146,8 @@ export interface ReplicaStatus extends Position {
   readonly cluster?: ClusterStatus;
   /** While the replica starts. */
   readonly progress?: StartProgress;
+  /** What the start lacks, in words. */
+  readonly waitingFor?: string;
   /**
    * Token of the oldest revision from which a view that is still kept can be resumed with deltas.
    */

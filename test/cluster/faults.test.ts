@@ -159,3 +159,29 @@ test('a client that ignores its tokens is found where a replica is behind', asyn
     }
   });
 });
+
+test('a replica that starts without Kafka or its database waits, says so, and starts', async (t) => {
+  await faultTest(t, async (cluster, pe1, pe2) => {
+    const client = cluster.client('c');
+    await client.batch(pe1, push('before'));
+    for (const what of ['kafka', 'database'] as const) {
+      await pe2.kill();
+      if (what === 'kafka') pe2.links?.setKafka(CUT);
+      else pe2.links?.database.set(CUT);
+      await pe2.launch();
+      const reasons = async (): Promise<string> => JSON.stringify((await pe2.ready())?.['reasons']);
+      const isWaiting = async (): Promise<boolean> => (await reasons()).includes('and waits: ');
+      await until(isWaiting, `${what}: nothing says that it waits`);
+      const refused = await cluster.client(`r ${what}`).query(pe2, 'app:op(c, n)', 'any');
+      assert.equal(refused?.status, 503);
+      assert.equal((await client.batch(pe1, push(what)))?.status, 200);
+      assert.equal(pe2.state, 'running');
+      pe2.links?.heal();
+      await pe2.process.event('server-ready');
+      const events = pe2.process.log.map(({ event }) => event);
+      assert.ok(events.includes('start-waiting'), events.join(' '));
+      const answer = await client.query(pe2, 'app:op(c, n)');
+      assert.ok(answer?.rows.includes(`s${what.length}:${what};i1;`), answer?.rows.join(' '));
+    }
+  });
+});

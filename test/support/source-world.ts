@@ -1,5 +1,6 @@
 /** Writers of fenced sources over the log of a test's replica. */
 import { randomBytes } from 'node:crypto';
+import { CaucusError } from '../../host/errors.ts';
 import type { Log } from '../../host/log/log.ts';
 import { encodeRecord, recordChecksum } from '../../host/log/records.ts';
 import type { FencedRecord } from '../../host/log/records.ts';
@@ -25,12 +26,23 @@ export const wait = async (ms: number, signal: AbortSignal): Promise<void> => {
 
 export const randomId = (): string => randomBytes(8).toString('hex');
 
+const REGISTER_TRIES = 10;
+
 /** Makes the sources known to all replicas. */
 export async function register(world: World, log: Log, ...names: string[]): Promise<void> {
   const cuts = new CutProposer(log, () => world.nowMs);
   const follower = new PolicyFollower({ log, store: world.store, cuts, wait });
   try {
-    await follower.register(names, new AbortController().signal);
+    // Where many write at once it may give up; whoever wants the sources tries again.
+    for (let tries = 1; ; tries++) {
+      try {
+        await follower.register(names, new AbortController().signal);
+        break;
+      } catch (error) {
+        const isBusy = error instanceof CaucusError && error.code === 'not_ready';
+        if (!isBusy || tries === REGISTER_TRIES) throw error;
+      }
+    }
     await cuts.cut();
   } finally {
     await follower.close();
