@@ -22,6 +22,7 @@ export async function measureMembers(
   const steps = eachOutAndBack(inputOf(workload), 'member');
   const task = { name, workload, steps, watched: ['allow'] };
   const { ours, theirs, notRun } = await raceSteps(task, own, against, effort, onStep);
+  if (ours === undefined) return { name, figures: {}, notRun };
   const before = Object.values(workload.sizes).reduce((sum, count) => sum + count, 0);
   const wrong = ours.rows.findIndex((count, step) => step % 2 === 1 && count !== before);
   if (wrong >= 0) throw new Error(`${name}: ${ours.rows[wrong]} rows after step ${wrong}`);
@@ -49,6 +50,5 @@ export async function measureMembers(
       figures[`${against.name}÷ours p${share}`] = { value, unit: 'ratio', compared: true, target };
     }
   }
-  const missing = notRun === undefined ? {} : { notRun: { [`${against.name}÷ours p50`]: notRun } };
-  return { name, figures, ...missing };
+  return { name, figures, notRun };
 }

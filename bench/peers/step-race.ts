@@ -25,11 +25,11 @@ export interface StepTimes {
   readonly scratchCpuMs: number;
 }
 
+/** Undefined: it did not run, for the reason of that name in `notRun`. */
 export interface StepRace {
-  readonly ours: StepTimes;
+  readonly ours: StepTimes | undefined;
   readonly theirs: StepTimes | undefined;
-  /** Why there is nothing of the peer. */
-  readonly notRun: string | undefined;
+  readonly notRun: Readonly<Record<string, string>>;
 }
 
 export async function raceSteps(
@@ -42,22 +42,23 @@ export async function raceSteps(
   const folder = writeTables(workload, inputOf(workload));
   const file = writeSteps(folder, name, steps);
   const task = { workload, folder, runs: RUNS, steps: file, ...(watched && { watched }) };
-  const ours: Answer[] = [];
-  const theirs: Answer[] = [];
-  let notRun: string | undefined;
+  const answers = new Map<Contestant, Answer[]>([
+    [own, []],
+    [against, []],
+  ]);
+  const notRun: Record<string, string> = {};
   for (let round = 0; round < rounds; round++) {
-    for (const contestant of [own, against]) {
-      if (contestant === against && notRun !== undefined) continue;
+    for (const [contestant, all] of answers) {
+      if (notRun[contestant.name] !== undefined) continue;
       onStep(`${name}, round ${round + 1} of ${rounds}, ${contestant.name}`);
       const measured = await measureContestant(contestant, task, limitMs);
-      if (!('notRun' in measured)) {
-        (contestant === own ? ours : theirs).push(measured.answer);
-      } else if (contestant === own) throw new Error(`${name}: ${measured.notRun}`);
-      else notRun = measured.notRun;
+      if ('notRun' in measured) notRun[contestant.name] = measured.notRun;
+      else all.push(measured.answer);
     }
   }
+  const [ours = [], theirs = []] = [...answers.values()];
   expectSame(name, [...ours, ...theirs]);
-  return { ours: together(ours), theirs: theirs.length > 0 ? together(theirs) : undefined, notRun };
+  return { ours: together(ours), theirs: together(theirs), notRun };
 }
 
 function expectSame(name: string, answers: readonly Answer[]): void {
@@ -70,8 +71,9 @@ function expectSame(name: string, answers: readonly Answer[]): void {
   }
 }
 
-function together(answers: readonly Answer[]): StepTimes {
+function together(answers: readonly Answer[]): StepTimes | undefined {
   const [first] = answers;
+  if (first === undefined) return undefined;
   const least = (kind: 'wallMs' | 'cpuMs'): number[] => {
     const rounds = answers.map(({ steps }) => steps?.[kind] ?? []);
     return (rounds[0] ?? []).map((_, step) => {
@@ -81,9 +83,9 @@ function together(answers: readonly Answer[]): StepTimes {
   return {
     wallMs: least('wallMs'),
     cpuMs: least('cpuMs'),
-    rows: first?.steps?.rows ?? [],
-    touched: first?.steps?.touched ?? [],
-    changed: first?.steps?.changed ?? [],
+    rows: first.steps?.rows ?? [],
+    touched: first.steps?.touched ?? [],
+    changed: first.steps?.changed ?? [],
     scratchCpuMs: best(answers.flatMap(({ runs }) => runs)).cpuMs,
   };
 }

@@ -10,7 +10,7 @@ import type { Entry, Figure, Target } from '../report.ts';
 import { inputOf, JOIN_WORKLOADS, workloadNamed, type Workload } from '../workloads.ts';
 import type { Contestant } from './contestant.ts';
 import type { Effort } from './round.ts';
-import { raceSteps, type StepRace } from './step-race.ts';
+import { raceSteps, type StepTimes } from './step-race.ts';
 import { outAndBack } from './steps.ts';
 
 export interface UpdateCase {
@@ -90,11 +90,11 @@ async function measureCase(
   const rows = Math.min(size, tables[table]?.length ?? 0);
   const name = `${workload.name}, ${rows === 1 ? 'a row' : `${rows} rows`} of ${table}`;
   const steps = outAndBack(tables, table, size, pairs);
-  const race = await raceSteps({ name, workload, steps }, own, against, effort, onStep);
-  expectReturn(name, race.ours.rows, workload);
-  const figures = figuresOf(one, race, against.name);
-  const { notRun } = race;
-  return { name, figures, ...(notRun === undefined ? {} : { notRun: { [against.name]: notRun } }) };
+  const task = { name, workload, steps };
+  const { ours, theirs, notRun } = await raceSteps(task, own, against, effort, onStep);
+  if (ours === undefined) return { name, figures: {}, notRun };
+  expectReturn(name, ours.rows, workload);
+  return { name, figures: figuresOf(one, ours, theirs, against.name), notRun };
 }
 
 /** After every insert the tables are what they were. */
@@ -111,7 +111,8 @@ const everySecond = (times: readonly number[], from: 0 | 1): number[] =>
 
 function figuresOf(
   { deleteP50, insertP50, against }: UpdateCase,
-  { ours, theirs }: StepRace,
+  ours: StepTimes,
+  theirs: StepTimes | undefined,
   peer: string,
 ): Entry['figures'] {
   const ms = (value: number, target?: Target): Figure => {

@@ -164,6 +164,13 @@ test('without the peer, updates have our figures alone', async () => {
   assert.equal(worst?.figures['worst÷scratch']?.value, entry?.figures['worst÷scratch']?.value);
 });
 
+test('an engine that takes too long over updates is a line, too', async () => {
+  const one = { ...UPDATES, workload: CLOSURE };
+  const late: Contestant = { name: 'own', command: () => ({ notRun: 'over 1 s' }) };
+  const [entry] = await measureUpdates([one], late, GONE, EFFORT, quiet);
+  assert.deepEqual(entry?.notRun, { own: 'over 1 s', peer: 'not here' });
+});
+
 test('steps go out and come back, as text and from it', () => {
   const tables = generate('rand', 20, 40);
   const steps = outAndBack(tables, 'edge', 3, 4);
