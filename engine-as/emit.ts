@@ -185,10 +185,14 @@ function emitCandidate(relation: Relation, cells: u32, hash: u32, bodyRank: u32)
   return queueCandidate(relation, id, rank) ? 0 : STATUS_OUT_OF_MEMORY;
 }
 
-function emitResult(relation: Relation, cells: u32, hash: u32): u32 {
+/** Of the last row of an answer: 1 + the largest rank in the body that gave it first. */
+export let resultRank: u32 = 0;
+
+function emitResult(relation: Relation, cells: u32, hash: u32, rank: u32): u32 {
   if (findRow(relation, cells, hash) != NOT_FOUND) return 0;
   const id = insertRow(relation, cells, hash);
   if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  resultRank = rank;
   const row = rowAddress(relation, id);
   store<u32>(row, load<u32>(row) | ROW_LIVE);
   return countNew(relation);
@@ -220,7 +224,7 @@ function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, 
     case MODE_NO_BASE:
       return changeBase(relation, cells, hash, mode == MODE_BASE);
     default:
-      return emitResult(relation, cells, hash);
+      return emitResult(relation, cells, hash, rank);
   }
 }
 

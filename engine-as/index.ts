@@ -18,7 +18,7 @@ import { collect, collections } from './collector';
 import { indexBytes } from './column-index';
 import { denseUnits, setLayout } from './dense';
 import { digestAnew } from './digest';
-import { derivations, limitRelation } from './emit';
+import { derivations, limitRelation, resultRank } from './emit';
 import { idSetBytes } from './id-set';
 import { stepCount } from './interpreter';
 import { currentUnit, initMaintenance, rounds, setSabotage, touchedRows } from './maintenance';
@@ -33,7 +33,15 @@ import {
   readOutput,
   rowsWritten,
 } from './output';
-import { createQuery, destroyQuery, initQueries, Query, queryStatus, stepQuery } from './query';
+import {
+  boundQuery,
+  createQuery,
+  destroyQuery,
+  initQueries,
+  Query,
+  queryStatus,
+  stepQuery,
+} from './query';
 import { indexAt, rowBytes } from './relation';
 import { isCutShort as cutShort } from './row-codec';
 import { initSideWeights } from './side-weights';
@@ -273,6 +281,16 @@ export function openQuery(pointer: u32, bytes: u32): u32 {
 
 export function queryFailure(): u32 {
   return queryStatus;
+}
+
+/** Before its first run: its bounded steps see only rows of ranks below this. */
+export function boundQueryRank(query: u32, rankBelow: u32): void {
+  boundQuery(changetype<Query>(query as usize), rankBelow);
+}
+
+/** 1 + the largest rank in the body of the row that the last slice of a query found last. */
+export function bodyRankFound(): u32 {
+  return resultRank;
 }
 
 export function runQuery(query: u32, budget: u32): u32 {

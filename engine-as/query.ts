@@ -46,6 +46,11 @@ export function createQuery(pointer: u32, bytes: u32): Query {
   return query;
 }
 
+/** Only body rows of smaller ranks count, where the version's steps are bounded. */
+export function boundQuery(query: Query, rankBelow: u32): void {
+  query.machine.rankBelow = rankBelow;
+}
+
 /**
  * STATUS_MORE, STATUS_DONE (also when there are more rows than its relation may have), or a
  * failure.

@@ -52,6 +52,18 @@ export const WAIT_MS_DEFAULT = 2_000;
 export const WAIT_MS_MAX = 60_000;
 /** Rows of an answer where the request names no bound. */
 export const QUERY_ROWS_MAX = 1_000_000;
+/** Rows of one proof; those behind are named and not explained. */
+export const PROOF_NODES_MAX = 10_000;
+/** Solutions shown of the group that an aggregate ranges over. */
+export const GROUP_ROWS_MAX = 100;
+/** Rows of one table in a test of a policy, which gives few: more is a recursion without end. */
+export const TEST_ROWS_PER_TABLE_MAX = 1_000_000;
+/** Bindings counted to see whether a literal fails for one of them. */
+export const COVERAGE_ROWS_MAX = 10_000;
+/** Effort of one question of an explanation, engine steps. */
+export const EXPLAIN_STEPS_MAX = 500_000_000;
+/** Questions for the shortest set of failing literals of one rule; then the best one found. */
+export const WHY_NOT_QUESTIONS_MAX = 300;
 /** Effort of one query, engine steps (about 10 ns each). */
 export const QUERY_STEPS_MAX = 3_000_000_000;
 /** Compiled queries kept. */

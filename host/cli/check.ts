@@ -1,6 +1,6 @@
 /** `caucus check`: all errors of all files, which are compiled together as one catalog. */
 import { describePolicies } from '../compiler/describe-policies.ts';
-import { compileTexts } from './compile-files.ts';
+import { compileTestTexts } from './compile-files.ts';
 import { EXIT_BAD_INPUT, EXIT_OK } from './exit-code.ts';
 import { readPolicyFiles } from './policy-imports.ts';
 import type { Problem } from './problem.ts';
@@ -9,7 +9,7 @@ import type { Terminal } from './terminal.ts';
 
 export async function check(files: readonly string[], terminal: Terminal): Promise<number> {
   const { texts, problems: unread } = await readPolicyFiles(files);
-  const { program, problems: found } = compileTexts(texts);
+  const { program, problems: found } = compileTestTexts(texts);
   const problems = [...unread, ...found.filter((one) => !unread.some((other) => same(one, other)))];
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   if (terminal.json) {

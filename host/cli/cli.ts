@@ -19,6 +19,7 @@ import {
 } from './exit-code.ts';
 import { examples } from './help-text.ts';
 import { problemsOfError, UnavailableError, UsageError } from './problem.ts';
+import { addPolicyCommands } from './policy-commands.ts';
 import { addServerCommands } from './server-commands.ts';
 import { Terminal } from './terminal.ts';
 
@@ -64,13 +65,15 @@ class Cli {
       .helpCommand('help [command]', 'show help for a command')
       .showHelpAfterError('(`caucus help` lists the commands)')
       .configureHelp({ sortSubcommands: false, showGlobalOptions: true });
-    addServerCommands(program, {
-      terminal: () => this.terminal,
-      end: (code) => {
+    const context = {
+      terminal: (): Terminal => this.terminal,
+      end: (code: number): void => {
         this.exitCode = code;
       },
-    });
+    };
+    addServerCommands(program, context);
     this.check();
+    addPolicyCommands(program, context);
     this.fmt();
     this.runProgram();
     this.query();

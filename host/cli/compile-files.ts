@@ -1,4 +1,6 @@
 /** Policy texts → a program, with the compiler's findings as problems of their files. */
+import { compileWithTests } from '../compiler/compile-tests.ts';
+import type { PolicyTest } from '../compiler/compile-tests.ts';
 import { compile } from '../compiler/compile.ts';
 import type { Diagnostic } from '../compiler/diagnostic.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
@@ -19,6 +21,17 @@ export function compileTexts(
   const policies = sources.map(({ name, text }) => ({ name, text }));
   const { program, diagnostics } = compile({ policies, sources: [] }, { externalTables });
   return { program, problems: problemsOfDiagnostics(diagnostics, sources) };
+}
+
+/** As `compileTexts`, with the tests in the texts. */
+export function compileTestTexts(sources: readonly PolicyText[]): {
+  readonly program: StratifiedProgram | undefined;
+  readonly tests: readonly PolicyTest[];
+  readonly problems: readonly Problem[];
+} {
+  const policies = sources.map(({ name, text }) => ({ name, text }));
+  const { program, tests, diagnostics } = compileWithTests({ policies, sources: [] });
+  return { program, tests, problems: problemsOfDiagnostics(diagnostics, sources) };
 }
 
 /** Throws all errors and warnings where there are errors. */

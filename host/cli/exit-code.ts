@@ -1,6 +1,6 @@
 /** How a command ends; docs/CLI.md lists them. */
 export const EXIT_OK = 0;
-/** Something a person gave is wrong: a policy, a row, a file, a query. */
+/** Something a person gave is wrong: a policy, a row, a file, a query; a test failed. */
 export const EXIT_BAD_INPUT = 1;
 /** The command line itself is wrong; nothing was read. */
 export const EXIT_BAD_USAGE = 2;

@@ -53,7 +53,7 @@ export const DIAGNOSTIC_CODES = {
   'unknown-policy': 'a query asked for a policy that does not exist',
   ambiguous: 'an unqualified name in a query is a table of several policies',
   'bad-policy-name': 'a policy name that tables cannot be qualified with',
-  'duplicate-name': 'two policies or sources with the same name',
+  'duplicate-name': 'two policies or sources, or tests of a policy, with the same name',
   'duplicate-declaration': 'a table declared twice',
   'duplicate-column': 'two columns of a declaration with the same name',
   'nullable-key': 'a key column that is declared as nullable',
@@ -75,6 +75,8 @@ export const DIAGNOSTIC_CODES = {
   'negative-cycle': 'a table that depends on its own negation or aggregate',
   'singleton-variable': 'a variable that is used once',
   'duplicate-rule': 'a rule or fact that the policy already has',
+  // tests of policies (compile-tests.ts)
+  'bad-test': 'a test that expects nothing, or gives what cannot be given',
 } as const;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTIC_CODES;

@@ -5,6 +5,8 @@
 import type { ParsedPolicy } from './declare.ts';
 import type {
   AtomNode,
+  ExpectNode,
+  GivenNode,
   ImportNode,
   LiteralNode,
   NameNode,
@@ -89,8 +91,13 @@ export function withoutAliases(tree: PolicyTree): PolicyTree {
     node.modal === undefined ? { ...node, name: renamed(node.name) } : node;
   const literal = (node: LiteralNode): LiteralNode =>
     node.kind === 'atom' ? { ...node, atom: atom(node.atom) } : node;
+  const step = (node: GivenNode | ExpectNode): GivenNode | ExpectNode =>
+    node.kind === 'given'
+      ? { ...node, rows: node.rows.map(atom) }
+      : { ...node, body: node.body.map(literal) };
   const statement = (node: StatementNode): StatementNode => {
     if (node.kind === 'declaration') return { ...node, name: renamed(node.name) };
+    if (node.kind === 'test') return { ...node, steps: node.steps.map(step) };
     if (node.kind !== 'rule') return node;
     return { ...node, head: atom(node.head), body: node.body.map(literal) };
   };

@@ -43,7 +43,7 @@ export interface Token {
 const INT_DIGITS_MAX = INT_MAX + 1n;
 const NO_COMMENTS: readonly Comment[] = [];
 const LONG_MARKS = [':-', '!=', '<=', '>=', '=='];
-const MARKS = '()[],.;:=<>+-*/%!?@';
+const MARKS = '()[]{},.;:=<>+-*/%!?@';
 const NAME = /\.?[A-Za-z_][A-Za-z0-9_.]*/y;
 const NUMBER = /[0-9]+|\.[0-9]+/y;
 const NUMBER_REST = /(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;

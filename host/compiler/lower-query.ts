@@ -8,12 +8,23 @@ import { UNKNOWN_SIZE } from './plan-builder.ts';
 import type { CoreLiteral } from './core-rule.ts';
 import type { Plan, QueryPlan } from './plan.ts';
 import { tableKey } from './stratified.ts';
-import type { Literal, StratifiedQuery } from './stratified.ts';
+import type { Literal, StratifiedQuery, TableKey } from './stratified.ts';
 import { buildVersion } from './version-builder.ts';
 import type { VersionRequest } from './version-builder.ts';
 
+export interface LowerQueryOptions {
+  /** Tables whose rows carry ranks, all below the bound that the query is asked with. */
+  readonly ranked?: ReadonlySet<TableKey>;
+  /** Every atom sees base rows only. */
+  readonly isBase?: boolean;
+}
+
 /** Relation 0 is the answer; the others are the tables of the body. */
-export function lowerQuery(plan: Plan, query: StratifiedQuery): QueryPlan {
+export function lowerQuery(
+  plan: Plan,
+  query: StratifiedQuery,
+  options: LowerQueryOptions = {},
+): QueryPlan {
   const tables = query.tables ?? plan.program.tables;
   const relations: { table: string; arity: number }[] = [
     { table: '', arity: query.outputs.length },
@@ -50,9 +61,10 @@ export function lowerQuery(plan: Plan, query: StratifiedQuery): QueryPlan {
   const request: VersionRequest = {
     purpose: 'full',
     isSet: true,
-    view: () => 'read',
+    view: () => (options.isBase === true ? 'base' : 'read'),
     size: (relation) => plan.options.sizes?.get(relations[relation]?.table ?? '') ?? UNKNOWN_SIZE,
-    isRanked: () => false,
+    isRanked: (relation) => options.ranked?.has(relations[relation]?.table ?? '') === true,
+    isBounded: true,
     index,
   };
   const version = buildVersion(rule, request);

@@ -67,6 +67,8 @@ class Lowering {
   readonly #builder: PlanBuilder;
   /** Plan relation of each program table. */
   readonly #relations: number[];
+  /** Relation of each rule's aggregates by `policy:ordinal`. */
+  readonly #aggregates = new Map<string, number>();
   readonly #errorRules: CoreRule[] = [];
   #errors: number | undefined;
   #areErrorsDone = false;
@@ -99,7 +101,8 @@ class Lowering {
     const finished = this.#builder.finish();
     if (finished === undefined) return undefined;
     const [program, options] = [this.#program, this.#options];
-    return { program, options, ...finished, tables: this.#builder.tables };
+    const { tables } = this.#builder;
+    return { program, options, ...finished, tables, aggregates: this.#aggregates };
   }
 
   #tableRelation(table: Table): number {
@@ -275,6 +278,7 @@ class Lowering {
     const aggregates = rule.headTerms.filter((term) => term.kind === 'aggregate');
     const width = groups.length + aggregates.length;
     const output = this.#builder.addAuxiliary(`$agg:${label}`, width, owner);
+    this.#aggregates.set(label, output);
     const canFail = aggregates.some((one) => one.function === 'sum');
     const errors = canFail
       ? this.#builder.addAuxiliary(`$fail:${label}`, groups.length + 1, owner)

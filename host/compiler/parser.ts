@@ -5,6 +5,7 @@
  * on.
  *
  *   statement   = {annotation} (declaration | import | kind | rule) ["." | ";"]
+ *               | {annotation} test (test-parser.ts)
  *   annotation  = "@" name "(" string ")"
  *   declaration = "table" name "(" column {"," column} ")"
  *   column      = name [":" type] ["key"] ["nullable"] [string]
@@ -26,6 +27,7 @@ import type { Comment } from './lexer.ts';
 import { lex } from './lexer.ts';
 import { commentsOf, splitTail, StatementParser } from './statement-parser.ts';
 import type { StatementOpening } from './statement-parser.ts';
+import { TestParser } from './test-parser.ts';
 import { ParseFailure } from './token-reader.ts';
 import type {
   AtomNode,
@@ -117,6 +119,15 @@ class Parser extends StatementParser {
 
   #statement(): StatementNode {
     const opening = this.opening();
+    const isTest = this.isName('test') && this.peek().kind === 'string';
+    if (isTest && !this.peek().firstOnLine) {
+      return new TestParser(this, {
+        atom: () => this.atom('body'),
+        body: (leading) => this.#body(leading),
+        closing: (before, inner) => this.closing(before, inner),
+        takeTrailing: () => this.takeTrailing(),
+      }).test(opening);
+    }
     return this.wordStatement(opening) ?? this.#rule(opening);
   }
 

@@ -46,8 +46,8 @@ export interface PlanRelation {
   readonly table: TableKey;
 }
 
-/** Which rows a step sees (engine-as/views.ts). */
-export type View = 'read' | 'old' | 'new' | 'settled' | 'stable';
+/** Which rows a step sees (engine-as/views.ts); `base`: what readers see of the base rows. */
+export type View = 'read' | 'old' | 'new' | 'settled' | 'stable' | 'base';
 export type Match = 'each' | 'once' | 'absent';
 
 /** Reads a column: `bind` into the register, or else compare with it. */
@@ -180,6 +180,11 @@ export interface Plan {
   readonly units: readonly Unit[];
   /** Relation of each table and view, by key. */
   readonly tables: ReadonlyMap<TableKey, RelationNumber>;
+  /**
+   * By rule, as `policy:ordinal`, what its aggregates are: columns are the variables of the group
+   * in the order of their numbers, then the aggregates. Explanations look them up.
+   */
+  readonly aggregates: ReadonlyMap<string, RelationNumber>;
 }
 
 /** A query names its relations by table key and is bound to whatever plan runs. */

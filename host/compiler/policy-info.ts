@@ -44,6 +44,7 @@ const KEYS: Readonly<Record<StatementNode['kind'], readonly string[]>> = {
   declaration: ['description'],
   policy: ['description', 'abbreviation'],
   import: [],
+  test: [],
 };
 
 const WHAT: Readonly<Record<StatementNode['kind'], string>> = {
@@ -51,6 +52,7 @@ const WHAT: Readonly<Record<StatementNode['kind'], string>> = {
   declaration: 'a declaration',
   policy: 'the kind of a policy',
   import: 'an import',
+  test: 'a test',
 };
 
 const KIND_NOTE = `kinds are ${POLICY_KINDS.map((kind) => `\`${kind}\``).join(', ')}`;

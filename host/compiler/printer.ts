@@ -12,12 +12,15 @@ import type {
   ColumnNode,
   CommentsNode,
   DeclarationNode,
+  ExpectNode,
   ExpressionNode,
+  GivenNode,
   LiteralNode,
   NameNode,
   PolicyTree,
   RuleNode,
   StatementNode,
+  TestNode,
 } from './syntax-tree.ts';
 
 const WIDTH = 100;
@@ -67,6 +70,8 @@ function printStatement(statement: StatementNode): string[] {
     }
     case 'policy':
       return [`policy ${statement.policyKind}.`];
+    case 'test':
+      return printTestLines(statement);
   }
 }
 
@@ -89,6 +94,54 @@ function printRuleLines(rule: RuleNode): string[] {
     lines.push(`${INDENT}${printLiteral(literal)}${end}${printTrailing(trailing)}`);
   });
   return lines;
+}
+
+function printTestLines(test: TestNode): string[] {
+  const lines = [`test ${printValue(test.name)} {`];
+  for (const [index, step] of test.steps.entries()) {
+    const { leading, trailing } = step.comments ?? NO_COMMENTS;
+    if (step.blankLineBefore && index > 0) lines.push('');
+    printLeading(leading, INDENT, lines);
+    const printed = printStepLines(step);
+    const last = printed.pop() ?? '';
+    lines.push(...printed, last + printTrailing(trailing));
+  }
+  if (test.endComments[0]?.blankLineBefore === true && test.steps.length > 0) lines.push('');
+  printLeading(test.endComments, INDENT, lines);
+  return [...lines, '}'];
+}
+
+function printStepLines(step: GivenNode | ExpectNode): string[] {
+  const line = `${INDENT}${printStep(step)}`;
+  const commented =
+    step.kind === 'expect' && step.body.some((literal) => literal.comments !== undefined);
+  if (!commented && line.length <= WIDTH) return [line];
+  if (step.kind === 'given' && step.now !== undefined) return [line];
+  const parts =
+    step.kind === 'given'
+      ? step.rows.map((atom) => ({ text: printAtom(atom), comments: NO_COMMENTS }))
+      : step.body.map((literal) => ({
+          text: printLiteral(literal),
+          comments: literal.comments ?? NO_COMMENTS,
+        }));
+  const word = step.kind === 'given' ? 'given' : step.only ? 'expect only' : 'expect';
+  const lines = [`${INDENT}${word}`];
+  const indent = INDENT + INDENT;
+  for (const [index, { text, comments }] of parts.entries()) {
+    printLeading(comments.leading, indent, lines);
+    const end = index === parts.length - 1 ? '.' : ',';
+    lines.push(`${indent}${text}${end}${printTrailing(comments.trailing)}`);
+  }
+  return lines;
+}
+
+/** On one line, without comments. */
+export function printStep(step: GivenNode | ExpectNode): string {
+  if (step.kind === 'given') {
+    if (step.now !== undefined) return `given now ${printValue(step.now.text)}.`;
+    return `given ${step.rows.map(printAtom).join(', ')}.`;
+  }
+  return `expect ${step.only ? 'only ' : ''}${step.body.map(printLiteral).join(', ')}.`;
 }
 
 function printDeclarationLines(declaration: DeclarationNode): string[] {

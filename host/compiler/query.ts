@@ -16,7 +16,7 @@ import type { ScopeTable, TableScope } from './resolve-body.ts';
 import { orderBody, unboundVariables } from './safety.ts';
 import { tableKey } from './stratified.ts';
 import type { StratifiedProgram, StratifiedQuery, Table } from './stratified.ts';
-import type { AtomNode, LiteralNode } from './syntax-tree.ts';
+import type { AtomNode, LiteralNode, QueryTree } from './syntax-tree.ts';
 
 export interface QueryOptions {
   /** Where unqualified names are looked for first. */
@@ -50,7 +50,22 @@ export function compileQuery(
   checkPolicy(catalog, options.policy, diagnostics);
   const tree = parseQuery(text, diagnostics);
   if (tree === undefined) return { diagnostics: diagnostics.finish() };
-  const scope = new QueryScope(program, catalog, options.policy, diagnostics);
+  const query = resolveQuery(program, catalog, tree, options.policy, diagnostics);
+  const found = diagnostics.finish();
+  const isWrong = query === undefined || diagnostics.errorCount > 0;
+  return isWrong ? { diagnostics: found } : { query, diagnostics: found };
+}
+
+/** A body that was read already; undefined once the reasons are in `diagnostics`. */
+export function resolveQuery(
+  program: StratifiedProgram,
+  catalog: Catalog,
+  tree: QueryTree,
+  policy: string | undefined,
+  diagnostics: DiagnosticList,
+): QueryCompilation['query'] {
+  const errors = diagnostics.errorCount;
+  const scope = new QueryScope(program, catalog, policy, diagnostics);
   const resolver = new BodyResolver(scope, diagnostics);
   resolver.body(tree.body);
   const order = orderBody(resolver.literals, resolver.assumedBound);
@@ -63,7 +78,7 @@ export function compileQuery(
       'use it in a positive literal; inside `not`, `_` stands for any value',
     );
   }
-  if (diagnostics.errorCount > 0) return { diagnostics: diagnostics.finish() };
+  if (diagnostics.errorCount > errors) return undefined;
   const outputs = [...new Set(resolver.occurrences.map((one) => one.variable))];
   if (outputs.length > ARITY_MAX) {
     diagnostics.error(
@@ -72,10 +87,10 @@ export function compileQuery(
       `the query has ${outputs.length} variables, at most ${ARITY_MAX} can be columns`,
       'write `_` for those that are used once and not wanted',
     );
-    return { diagnostics: diagnostics.finish() };
+    return undefined;
   }
   const body = tree.body.map((literal) => scope.qualified(literal));
-  const query = {
+  return {
     columns: outputs.map((index) => resolver.variables[index] ?? ''),
     outputs,
     body: order.ordered,
@@ -84,7 +99,6 @@ export function compileQuery(
     shape: shapeText(body),
     tables: scope.tables,
   };
-  return { query, diagnostics: diagnostics.finish() };
 }
 
 function checkPolicy(

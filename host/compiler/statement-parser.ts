@@ -28,7 +28,7 @@ export interface StatementOpening {
 }
 
 /** What stands around a statement, and whether a `.` or `;` ended it. */
-interface StatementClosing {
+export interface StatementClosing {
   readonly annotations?: readonly AnnotationNode[];
   readonly comments?: CommentsNode;
   readonly blankLineBefore: boolean;

@@ -159,7 +159,29 @@ export interface PolicyKindNode extends StatementParts {
   readonly policyKind: string;
   readonly kindSpan: Span;
 }
-export type StatementNode = RuleNode | DeclarationNode | ImportNode | PolicyKindNode;
+
+/** `given p(1), q("a").`, or `given now "2031-05-01 00:00:00".` */
+export interface GivenNode extends StatementParts {
+  readonly kind: 'given';
+  readonly rows: readonly AtomNode[];
+  readonly now?: { readonly text: string; readonly span: Span };
+}
+/** `expect p(x), not q(x).`; with `only`: the tables of the atoms have these rows and no others. */
+export interface ExpectNode extends StatementParts {
+  readonly kind: 'expect';
+  readonly only: boolean;
+  readonly body: readonly LiteralNode[];
+}
+/** `test "name" { … }`: no part of the policy's tables; `caucus test` runs it. */
+export interface TestNode extends StatementParts {
+  readonly kind: 'test';
+  readonly name: string;
+  readonly nameSpan: Span;
+  readonly steps: readonly (GivenNode | ExpectNode)[];
+  /** Before the closing brace. */
+  readonly endComments: readonly Comment[];
+}
+export type StatementNode = RuleNode | DeclarationNode | ImportNode | PolicyKindNode | TestNode;
 
 export interface PolicyTree {
   readonly statements: readonly StatementNode[];

@@ -24,6 +24,8 @@ export interface VersionRequest {
   readonly size: (relation: number) => number;
   /** Rows of the relation carry ranks. */
   readonly isRanked: (relation: number) => boolean;
+  /** The ranks must stay under the bound of the run, as those of `support` always must. */
+  readonly isBounded?: boolean;
   /** An index of a relation by these columns, or at least some of them; asks for it. */
   readonly index: (
     relation: number,
@@ -276,11 +278,11 @@ class VersionBuilder {
   }
 
   #takeRank(relation: number): { rank?: number; isBounded?: boolean } {
-    const { purpose, isRanked } = this.#request;
+    const { purpose, isRanked, isBounded } = this.#request;
     if (!isRanked(relation)) return {};
     const rank = this.#ranks.length;
     this.#ranks.push(rank);
-    return purpose === 'support' ? { rank, isBounded: true } : { rank };
+    return purpose === 'support' || isBounded === true ? { rank, isBounded: true } : { rank };
   }
 
   /** Columns that bind a new variable, and those that must equal what is bound by then. */

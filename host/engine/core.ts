@@ -75,6 +75,8 @@ export interface CoreExports {
   closeOutput(output: number): void;
   openQuery(pointer: number, bytes: number): number;
   queryFailure(): number;
+  boundQueryRank(query: number, rankBelow: number): void;
+  bodyRankFound(): number;
   runQuery(query: number, budget: number): number;
   isTruncated(query: number): number;
   closeQuery(query: number): void;

@@ -63,6 +63,8 @@ export interface QueryOptions {
   readonly rowsMax?: number;
   /** Effort limit in engine steps (about 10 ns each); exceeded: throws `limit_exceeded`. */
   readonly stepsMax?: number;
+  /** Rows of the plan's ranked tables count only below this rank (engine-as/maintenance.ts). */
+  readonly rankBelow?: number;
 }
 export interface RowsOptions {
   /** Base rows only. */
@@ -74,6 +76,10 @@ export interface QueryResult {
   /** Distinct rows, sorted by the total order. */
   readonly rows: RowBlock;
   readonly truncated: boolean;
+  /**
+   * 1 + the largest rank of rows of ranked tables in the body of the row found last; 0 without.
+   */
+  readonly bodyRank?: number;
 }
 
 export interface EngineStats {

@@ -15,6 +15,7 @@ const VIEWS: Readonly<Record<View, number>> = {
   new: abi.VIEW_NEW,
   settled: abi.VIEW_SETTLED,
   stable: abi.VIEW_STABLE,
+  base: abi.VIEW_BASE,
 };
 const MATCHES = { each: abi.MATCH_EACH, once: abi.MATCH_ONCE, absent: abi.MATCH_ABSENT } as const;
 const COMPARISONS = {

@@ -447,9 +447,11 @@ export class WasmEngine implements Engine {
       );
       query = exports.openQuery(this.core.write(bytes), bytes.length) >>> 0;
       if (query === 0) throw queryError(exports.queryFailure());
+      if (options.rankBelow !== undefined) exports.boundQueryRank(query, options.rankBelow);
       const isThere = await this.#finishQuery(query, options.stepsMax ?? QUERY_STEPS_MAX, pause);
       if (!isThere) return undefined;
       const truncated = exports.isTruncated(query) !== 0;
+      const bodyRank = exports.bodyRankFound() >>> 0;
       const request = { kind: abi.OUTPUT_NEW, handle: answer };
       // The answer has rows of its own: a commit cannot void it any more.
       const keepOn = async (): Promise<boolean> => {
@@ -457,7 +459,7 @@ export class WasmEngine implements Engine {
         return true;
       };
       const rows = await readBlock(this.core, request, arity, keepOn, options.rowsMax);
-      return { rows: rows ?? emptyBlock(arity), truncated };
+      return { rows: rows ?? emptyBlock(arity), truncated, bodyRank };
     } finally {
       if (query !== 0) exports.closeQuery(query);
       this.#drop([answer, ...stands.values()]);

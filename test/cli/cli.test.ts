@@ -11,6 +11,7 @@ const COMMANDS = [
   'serve',
   'config',
   'check',
+  'test',
   'fmt',
   'run',
   'query',

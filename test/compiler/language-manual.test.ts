@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { compileWithTests } from '../../host/compiler/compile-tests.ts';
 import { DIAGNOSTIC_CODES } from '../../host/compiler/diagnostic.ts';
-import { compileText, render } from './compile-text.ts';
+import { render } from './compile-text.ts';
 
 const MANUAL = readFileSync('docs/LANGUAGE.md', 'utf8');
 
@@ -33,7 +34,8 @@ const BLOCKS: readonly Block[] = [...MANUAL.matchAll(/^```(\S+)(?: (\S+))?\n([^]
 
 for (const { line, tag, code, policies } of BLOCKS) {
   test(`LANGUAGE.md:${line} ${tag} ${code ?? ''}`, () => {
-    const { diagnostics } = compileText(policies);
+    const catalog = Object.entries(policies).map(([name, text]) => ({ name, text }));
+    const { diagnostics } = compileWithTests({ policies: catalog, sources: [] });
     const shown = render(diagnostics, policies);
     const errors = diagnostics.filter((one) => one.severity === 'error').map((one) => one.code);
     const warnings = diagnostics.filter((one) => one.severity === 'warning').map((one) => one.code);

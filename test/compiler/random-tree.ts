@@ -7,11 +7,14 @@ import type {
   ArgumentNode,
   AtomNode,
   ColumnNode,
+  ExpectNode,
   ExpressionNode,
+  GivenNode,
   LiteralNode,
   NameNode,
   PolicyTree,
   StatementNode,
+  TestNode,
 } from '../../host/compiler/syntax-tree.ts';
 import type { ComparisonOperator, ComputeOperator } from '../../host/compiler/stratified.ts';
 import type { Value } from '../../host/value/value.ts';
@@ -94,6 +97,7 @@ function literal(random: Random): LiteralNode {
 }
 
 function statement(random: Random): StatementNode {
+  if (random.chance(0.1)) return test(random);
   const parts = {
     ...(random.chance(0.2) ? { annotations: annotations(random) } : {}),
     blankLineBefore: random.chance(0.2),
@@ -148,6 +152,26 @@ function imported(
   return { kind: 'import', ...target, ...alias, targetSpan: span, ...parts };
 }
 
+function test(random: Random): TestNode {
+  const steps = Array.from({ length: random.int(4) }, (): GivenNode | ExpectNode => {
+    const blankLineBefore = random.chance(0.2);
+    if (random.chance(0.2)) {
+      const now = { text: random.pick(STRINGS), span };
+      return { kind: 'given', rows: [], now, blankLineBefore, span };
+    }
+    const atoms = Array.from({ length: 1 + random.int(4) }, () => atom(random));
+    if (random.chance(0.4)) return { kind: 'given', rows: atoms, blankLineBefore, span };
+    const only = random.chance(0.3);
+    const body = atoms.map((one): LiteralNode =>
+      only ? { kind: 'atom', negated: false, atom: one, span } : literal(random),
+    );
+    return { kind: 'expect', only, body, blankLineBefore, span };
+  });
+  const blankLineBefore = random.chance(0.2);
+  const name = random.pick(STRINGS);
+  return { kind: 'test', name, nameSpan: span, steps, endComments: [], blankLineBefore, span };
+}
+
 export function randomTree(random: Random): PolicyTree {
   const statements = Array.from({ length: random.int(8) }, () => statement(random));
   return { statements, endComments: [], hasErrors: false };
@@ -159,6 +183,8 @@ export function bare(tree: PolicyTree): unknown {
     'span',
     'kindSpan',
     'targetSpan',
+    'nameSpan',
+    'endComments',
     'comments',
     'blankLineBefore',
     'terminated',
@@ -187,7 +213,7 @@ const GAPS = [
 ];
 
 /** These and what follows them stay on one line, or they would be facts. */
-const ONE_LINE: ReadonlySet<string> = new Set(['table', 'policy', 'import', 'as']);
+const ONE_LINE: ReadonlySet<string> = new Set(['table', 'policy', 'import', 'as', 'test']);
 
 /** Words with random gaps between them; the number of comments in those. */
 export function withRandomGaps(random: Random, words: readonly string[]): [string, number] {

@@ -28,11 +28,17 @@ export const LAYERS: readonly Layer[] = [
   ...EVERYBODY.map((place) => ({ place, imports: [], node: false })),
   { place: 'host/compiler', imports: [CORE_LAYOUT], node: false },
   { place: 'host/engine', imports: [CORE_LAYOUT, ...PLAN], node: false },
+  { place: 'host/explain', imports: ['host/compiler', 'host/engine'], node: false },
+  {
+    place: 'host/policy-tests',
+    imports: ['host/compiler', 'host/engine', 'host/explain', 'host/replica/now-row.ts'],
+    node: false,
+  },
   { place: 'host/log', imports: [], node: true },
   { place: 'host/store', imports: ['host/log'], node: true },
   {
     place: 'host/replica',
-    imports: ['host/compiler', 'host/engine', 'host/log', 'host/store'],
+    imports: ['host/compiler', 'host/engine', 'host/explain', 'host/log', 'host/store'],
     node: false,
   },
   {

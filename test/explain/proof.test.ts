@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { lower } from '../../host/compiler/lower.ts';
+import { tableKey } from '../../host/compiler/stratified.ts';
+import { Evidence } from '../../host/explain/evidence.ts';
+import { prove } from '../../host/explain/proof.ts';
+import type { Proof, ProofNode } from '../../host/explain/proof.ts';
+import { ExplanationText } from '../../host/explain/text.ts';
+import { encodeRows } from '../../host/value/row-block.ts';
+import type { Row } from '../../host/value/value.ts';
+import { engineKinds, sabotagedKind } from '../fuzz/engines.ts';
+import type { EngineKind } from '../fuzz/engine-kind.ts';
+import { generateCase } from '../fuzz/fuzz-case.ts';
+import type { FuzzCase } from '../fuzz/fuzz-case.ts';
+import { compileGenerated } from '../support/compile-program.ts';
+import { problemOfProof } from './check-proof.ts';
+import { stateOf, worldOf } from './explain-world.ts';
+import type { World } from './explain-world.ts';
+
+const ROWS_PER_TABLE = 6;
+
+/** Proves rows of every table after every batch; what is wrong with the first bad proof. */
+async function proveCase(
+  kind: EngineKind,
+  { program, steps }: FuzzCase,
+): Promise<[number, string]> {
+  const compiled = compileGenerated(program);
+  const plan = lower(compiled);
+  const engine = await kind.create();
+  let proofs = 0;
+  const tables = new Set(compiled.tables.map(tableKey));
+  for (const [at, { batch, dryRun }] of steps.entries()) {
+    if (dryRun) continue;
+    const changes = batch
+      .filter(({ table }) => tables.has(table))
+      .map((change) => ({
+        table: change.table,
+        replace: change.replace,
+        delete: encodeRows(change.arity, change.delete),
+        insert: encodeRows(change.arity, change.insert),
+      }));
+    await engine.transact(at === 0 ? { plan, changes } : { changes });
+    const evidence = new Evidence(engine, plan);
+    const state = await stateOf(engine, compiled);
+    for (const key of tables) {
+      for (const row of [...(state.tables.get(key) ?? [])].slice(0, ROWS_PER_TABLE)) {
+        proofs++;
+        const where = `step ${at}, ${key}(${row.map(String).join(', ')})`;
+        const proof = await prove(evidence, key, row).catch(String);
+        if (typeof proof === 'string') return [proofs, `${where}: ${proof}`];
+        if (proof === undefined) return [proofs, `${where}: no proof`];
+        const problem = problemOfProof(state, proof, key, row);
+        if (problem !== '') return [proofs, `${where}: ${problem}`];
+      }
+    }
+  }
+  engine.close();
+  return [proofs, ''];
+}
+
+test('every proof over random programs and batches is one', async () => {
+  const [kind] = await engineKinds();
+  assert.ok(kind !== undefined);
+  let proofs = 0;
+  for (let seed = 1; seed <= 50; seed++) {
+    const [count, problem] = await proveCase(kind, generateCase(seed, 6));
+    assert.equal(problem, '', `seed ${seed}: ${problem}`);
+    proofs += count;
+  }
+  assert.ok(proofs > 3_000, `only ${proofs} proofs`);
+});
+
+test('control: with rounds as ranks some row has no proof', async () => {
+  const kind = await sabotagedKind('rounds as ranks', 1);
+  for (let seed = 1; seed <= 400; seed++) {
+    const [, problem] = await proveCase(kind, generateCase(seed, 6));
+    if (problem !== '') return;
+  }
+  assert.fail('no proof failed');
+});
+
+const NETWORK = `
+table port(id: string, server: string, open: bool)
+exposed(s) :- port(_, s, true).
+exposed(s) :- exposed(t), link(t, s).
+error(s) :- exposed(s), not allowed(s).
+allowed("bastion").
+ports(s, count(), min(p)) :- port(p, s, _).
+twice(s, 2 * n) :- ports(s, n, _), n > 1.
+`;
+const ROWS = {
+  'p:port': [
+    ['p1', 'vm1', true],
+    ['p2', 'vm1', false],
+  ] satisfies Row[],
+  'p:link': [
+    ['vm1', 'vm2'],
+    ['vm2', 'vm1'],
+    ['vm2', 'vm3'],
+  ] satisfies Row[],
+};
+
+async function proofOf(world: World, table: string, row: Row): Promise<Proof> {
+  const proof = await prove(world.evidence, table, row);
+  assert.ok(proof !== undefined, `no proof of ${table}`);
+  assert.equal(problemOfProof(await world.state(), proof, table, row), '');
+  return proof;
+}
+
+test('a proof as text: rules, rows, absences, computed values, groups', async () => {
+  const world = await worldOf(NETWORK, ROWS);
+  const text = new ExplanationText(world.evidence.tables, 'p');
+  const shown = async (table: string, row: Row): Promise<string> =>
+    text.proof(await proofOf(world, table, row)).join('\n');
+  assert.equal(
+    await shown('p:error', ['vm3']),
+    [
+      'error("vm3")  <- error(s) :- exposed(s), not allowed(s). (rule 3)',
+      '  exposed("vm3")  <- exposed(s) :- exposed(t), link(t, s). (rule 2)',
+      '    exposed("vm2")  <- exposed(s) :- exposed(t), link(t, s). (rule 2)',
+      '      exposed("vm1")  <- exposed(s) :- port(_, s, true). (rule 1)',
+      '        port("p1", "vm1", true)  <- given',
+      '      link("vm1", "vm2")  <- given',
+      '    link("vm2", "vm3")  <- given',
+      '  not allowed("vm3")',
+    ].join('\n'),
+  );
+  assert.equal(
+    await shown('p:twice', ['vm1', 4n]),
+    [
+      'twice("vm1", 4)  <- twice(s, 2 * n) :- ports(s, n, _), n > 1. (rule 6)',
+      '  ports("vm1", 2, "p1")  <- ports(s, count(), min(p)) :- port(p, s, _). (rule 5)',
+      '    p = "p1"',
+      '    p = "p2"',
+      '  2 > 1',
+      '  4 = 2 * 2',
+    ].join('\n'),
+  );
+});
+
+test('what is not there, or is no table, has no proof', async () => {
+  const world = await worldOf(NETWORK, ROWS);
+  assert.equal(await prove(world.evidence, 'p:error', ['vm9']), undefined);
+  assert.equal(await prove(world.evidence, 'p:nothing', ['vm9']), undefined);
+  assert.equal(await prove(world.evidence, 'p:error', ['vm1', 'vm2']), undefined);
+});
+
+test('a chain as long as it may be, and one that is longer', async () => {
+  const length = 3000;
+  const rows = Array.from({ length }, (_, at): Row => [BigInt(at), BigInt(at + 1)]);
+  const world = await worldOf('path(x, y) :- edge(x, y). path(x, z) :- path(x, y), edge(y, z).', {
+    'p:edge': rows,
+  });
+  const row: Row = [0n, 200n];
+  const whole = await proofOf(world, 'p:path', row);
+  assert.equal(whole.nodes.length, 400);
+  const cut = await prove(world.evidence, 'p:path', row, { nodesMax: 50 });
+  assert.deepEqual(new Set(cut?.nodes.slice(50).map((node) => node.reason.kind)), new Set(['cut']));
+  assert.ok(new ExplanationText(world.evidence.tables).proof(whole).length === 400);
+});
+
+test('control: the checker sees a wrong rule, row, rank, base row and circle', async () => {
+  const world = await worldOf(NETWORK, ROWS);
+  const state = await world.state();
+  const row: Row = ['vm3'];
+  const proof = await proofOf(world, 'p:error', row);
+  const at = (table: string, of: Row): number =>
+    proof.nodes.findIndex((node) => node.table === table && String(node.row) === String(of));
+  const changed = (index: number, change: Partial<ProofNode>): string => {
+    const nodes = proof.nodes.map((node, place) =>
+      place === index ? { ...node, ...change } : node,
+    );
+    return problemOfProof(state, { nodes }, 'p:error', row);
+  };
+  const vm3 = at('p:exposed', ['vm3']);
+  const vm2 = at('p:exposed', ['vm2']);
+  assert.match(changed(0, { reason: { kind: 'base' } }), /no base row/);
+  assert.match(changed(vm3, { rank: 0 }), /rank is not smaller/);
+  assert.match(changed(vm2, { row: ['vm9'] }), /not there|not match/);
+  assert.match(changed(vm2, { ...(proof.nodes[vm3] as ProofNode), rank: 0 }), /not match/);
+  assert.match(changed(0, { reason: proof.nodes[vm3]?.reason as ProofNode['reason'] }), /no rule/);
+  const self = proof.nodes[vm3]?.reason as ProofNode['reason'] & { kind: 'rule' };
+  const body = self.body.map((one) => (one.kind === 'row' ? { ...one, node: vm3 } : one));
+  assert.notEqual(changed(vm3, { reason: { ...self, body } }), '');
+});
