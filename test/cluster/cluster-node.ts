@@ -21,6 +21,8 @@ export interface NodeOptions {
   readonly config: Readonly<Record<string, unknown>>;
   /** Absent: it is connected directly. */
   readonly links?: Links | undefined;
+  /** Variables of its process. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
   readonly onEvent: (event: Pick<NodeEvent, 'node' | 'run' | 'what' | 'code' | 'message'>) => void;
 }
 
@@ -75,13 +77,13 @@ export class ClusterNode {
 
   /** Resolves when it listens: it tells its health from then on. */
   async launch(): Promise<void> {
-    const { id, role, directory, config } = this.#options;
+    const { id, role, directory, config, env } = this.#options;
     mkdirSync(directory, { recursive: true });
     const file = path.join(directory, 'caucus.yaml');
     // JSON is YAML.
     writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
     const args = ['--config', file, ...FLAGS[role], '--node-id', id];
-    const process = new ServerProcess(directory, args);
+    const process = new ServerProcess(directory, args, 'data', env);
     this.processes.push(process);
     this.#state = 'running';
     this.#note('started');

@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly links?: { readonly of: readonly Links[]; readonly kafka: RunningKafka };
   /** Further members of the YAML file of the node. */
   readonly settings?: (id: string) => NodeSettings;
+  /** Variables of its process. */
+  readonly env?: (id: string) => Readonly<Record<string, string>>;
   readonly seed?: number;
   /** Of the first line of the history. */
   readonly note?: string;
@@ -178,6 +180,7 @@ export class Cluster {
       role,
       directory: path.join(directory, folder),
       links,
+      env: this.#options.env?.(id),
       config: {
         bus_id: bus,
         kafka: { brokers: links?.brokers ?? brokers, replication_factor: replicationFactor },

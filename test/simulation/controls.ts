@@ -4,6 +4,7 @@
  */
 import { decodeRecord, encodeRecord, recordChecksum } from '../../host/log/records.ts';
 import type { CaucusRecord, RecordChange, Vector, VectorEntry } from '../../host/log/records.ts';
+import type { Engine } from '../../host/engine/engine.ts';
 import type { Chunk, Log, LogRecord } from '../../host/log/log.ts';
 import type { Broker } from './fake-log.ts';
 import { ALL_ON } from './simulation.ts';
@@ -106,7 +107,22 @@ function asOfOneWriter(known: Unfenced, record: CaucusRecord): CaucusRecord {
   return { ...record, ...head, batch: ++known.batch, changes };
 }
 
-export type ControlName = 'cuts' | 'fencing' | 'atomicity' | 'tokens' | 'checksums';
+/** Another meaning: what is deleted stays. */
+function withoutDeletes(engine: Engine): Engine {
+  const transact: Engine['transact'] = ({ changes, ...transaction }) => {
+    const kept = changes.map(({ delete: _gone, ...change }) => change);
+    return engine.transact({ ...transaction, changes: kept });
+  };
+  return new Proxy(engine, {
+    get: (target, name) => {
+      if (name === 'transact') return transact;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+export type ControlName = 'cuts' | 'fencing' | 'atomicity' | 'tokens' | 'checksums' | 'meaning';
 
 export interface Control extends Pick<SimulationOptions, 'losesRecords' | 'hitsDatasources'> {
   readonly switches: Switches;
@@ -125,6 +141,8 @@ export const CONTROLS: Readonly<Record<ControlName, Control>> = {
     switches: { ...ALL_ON, tearsBatches: true },
     breaks: ['I2'],
   },
+  // Two builds that do not compute the same: the fresh replica is of the other one.
+  meaning: { switches: { ...ALL_ON, wrapFreshEngine: withoutDeletes }, breaks: ['I1'] },
   tokens: { switches: { ...ALL_ON, ignoresTokens: true }, breaks: ['I5'] },
   checksums: {
     switches: { ...ALL_ON, wrapLog: withoutChecksums },

@@ -10,15 +10,16 @@ import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
 import type { ReplicaDependencies } from '../../host/replica/dependencies.ts';
 import { NaiveEngine } from '../oracle/naive-engine.ts';
 
-export type EngineName = 'wasm' | 'naive';
+/** `debug`: another build of the core. */
+export type EngineName = 'wasm' | 'debug' | 'naive';
 
 export type Compilers = Pick<ReplicaDependencies, 'lower' | 'lowerQuery'>;
 
-const CORE = 'build/core.wasm';
+const CORES = { wasm: 'build/core.wasm', debug: 'build/core.debug.wasm' } as const;
 const NO_YIELD = (): Promise<void> => Promise.resolve();
 
 export function compilersOf(name: EngineName): Compilers {
-  if (name === 'wasm') return { lower, lowerQuery };
+  if (name !== 'naive') return { lower, lowerQuery };
   return {
     lower: (program, options) => ({ program, options }) as Plan,
     lowerQuery: (plan, query) =>
@@ -90,11 +91,12 @@ export class HeldEngine implements Engine {
   }
 }
 
-let core: Promise<Uint8Array> | undefined;
+const cores = new Map<string, Promise<Uint8Array>>();
 
-function coreBytes(): Promise<Uint8Array> {
-  core ??= readFile(CORE);
-  return core;
+function coreBytes(name: keyof typeof CORES): Promise<Uint8Array> {
+  const known = cores.get(name) ?? readFile(CORES[name]);
+  cores.set(name, known);
+  return known;
 }
 
 const idle = new Map<EngineName, Slot[]>();
@@ -110,7 +112,7 @@ export async function acquireEngine(
 
 async function createSlot(name: EngineName): Promise<Slot> {
   if (name === 'naive') return { name, engine: new NaiveEngine(), yield: NO_YIELD };
-  const engine = await createWasmEngine(await coreBytes(), { yield: () => slot.yield() });
+  const engine = await createWasmEngine(await coreBytes(name), { yield: () => slot.yield() });
   const slot: Slot = { name, engine, yield: NO_YIELD };
   return slot;
 }

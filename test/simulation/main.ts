@@ -1,9 +1,9 @@
 /**
- * `npm run simulate -- [--seed N] [--seeds N] [--steps N] [--engine wasm|naive] [--json]`: runs
+ * `npm run simulate -- [--seed N] [--seeds N] [--steps N] [--engine wasm|debug|naive] [--json]`: runs
  * seeds one after another; what a check finds is printed with its seed, and ends the run with exit
  * code 1. With `--json` the history of the seed is printed, one event a line. `--loses-records`:
  * the log loses acknowledged records; `--untold`: and does not tell. `--without
- * cuts|fencing|atomicity|tokens|checksums`: with that mechanism switched off.
+ * cuts|fencing|atomicity|tokens|checksums|meaning`: with that mechanism switched off.
  */
 import { parseArgs } from 'node:util';
 import { historyLines } from '../support/history.ts';
@@ -23,7 +23,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     seeds: { type: 'string', default: '1' },
     steps: { type: 'string', default: '60' },
-    engine: { type: 'string', default: 'wasm' },
+    engine: { type: 'string' },
     'loses-records': { type: 'boolean', default: false },
     untold: { type: 'boolean', default: false },
     without: { type: 'string' },
@@ -42,7 +42,7 @@ for (let seed = first; seed < first + count; seed++) {
   const run = await simulate({
     seed,
     steps: Number(values.steps),
-    engineName: values.engine as EngineName,
+    ...(values.engine === undefined ? {} : { engineName: values.engine as EngineName }),
     losesRecords: values.untold ? 'untold' : values['loses-records'],
     ...control,
   });

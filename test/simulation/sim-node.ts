@@ -1,5 +1,6 @@
 /** A machine with a replica. */
 import { CaucusError } from '../../host/errors.ts';
+import type { Engine } from '../../host/engine/engine.ts';
 import { CheckpointStore } from '../../host/log/checkpoint-store.ts';
 import type { Log } from '../../host/log/log.ts';
 import { createReplica } from '../../host/replica/create-replica.ts';
@@ -26,6 +27,9 @@ export interface NodeParts extends ProcessParts {
   /** A `state` event is written at revisions that this divides. */
   readonly stateRevisions: number;
   readonly peer: (id: string) => SimNode;
+  /** It replays the log rather than to ask others for a checkpoint, unless that was trimmed. */
+  readonly isFresh: boolean;
+  readonly wrapEngine: ((engine: Engine) => Engine) | undefined;
   /** What the replica sees in place of the log: how negative controls switch something off. */
   readonly wrapLog: ((log: Log, broker: Broker) => Log) | undefined;
 }
@@ -146,12 +150,16 @@ export class SimNode extends SimProcess {
     const checkpoints = new CheckpointStore(this.disk.attach(), '/data/checkpoints');
     this.#checkpoints = checkpoints;
     return {
-      engine,
+      engine: parts.wrapEngine?.(engine) ?? engine,
       ...compilersOf(parts.engineName),
       log: wrapLog?.(life.log, broker) ?? life.log,
       store: life.store,
       checkpoints,
-      fetchCheckpoint: (url) => parts.peer(url).giveCheckpoint(lane),
+      fetchCheckpoint: (url) => {
+        const isWhole = (broker.topics.get('cuts')?.start ?? 0) === 0;
+        if (!parts.isFresh || !isWhole) return parts.peer(url).giveCheckpoint(lane);
+        return Promise.reject(new CaucusError('not_ready', 'nobody is asked'));
+      },
       now: life.now,
       setTimer: (callback, ms) => lane.after(ms, callback),
       random: () => random.next(),

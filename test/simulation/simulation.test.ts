@@ -29,6 +29,7 @@ const CONTROL_SEEDS: Readonly<Record<ControlName, number>> = {
   cuts: 10,
   fencing: 50,
   atomicity: 10,
+  meaning: 10,
   tokens: 20,
   checksums: 10,
 };

@@ -3,6 +3,7 @@
  * faults end, everything comes to rest, and the history is checked. All of it follows from the
  * seed.
  */
+import type { Engine } from '../../host/engine/engine.ts';
 import type { Log } from '../../host/log/log.ts';
 import type { Leases } from '../../host/store/leases.ts';
 import type { HistoryEvent, RunEvent } from '../support/history.ts';
@@ -18,6 +19,7 @@ import { Scheduler } from './scheduler.ts';
 import type { Weather } from './scheduler.ts';
 import { Outside, SimDatasource } from './sim-datasource.ts';
 import { SimNode } from './sim-node.ts';
+import type { NodeParts } from './sim-node.ts';
 import { rowKey } from '../oracle/row-set.ts';
 import { DRIVEN_SOURCE } from './world.ts';
 
@@ -26,6 +28,8 @@ export interface Switches extends ClientSwitches {
   readonly wrapLog: ((log: Log, broker: Broker) => Log) | undefined;
   /** What a datasource node sees in place of the leases. */
   readonly wrapLeases: ((leases: Leases) => Leases) | undefined;
+  /** What the fresh replica at the end has in place of its engine. */
+  readonly wrapFreshEngine: ((engine: Engine) => Engine) | undefined;
 }
 
 export const ALL_ON: Switches = {
@@ -33,12 +37,14 @@ export const ALL_ON: Switches = {
   ignoresTokens: false,
   wrapLog: undefined,
   wrapLeases: undefined,
+  wrapFreshEngine: undefined,
 };
 
 export interface SimulationOptions {
   readonly seed: number;
   /** Operations of all clients together. */
   readonly steps: number;
+  /** Of all replicas; without it the seed decides, and in some runs they differ. */
   readonly engineName?: EngineName;
   readonly switches?: Switches;
   /**
@@ -83,7 +89,14 @@ interface Parameters {
   readonly datasources: number;
   readonly ttlMs: number;
   readonly pollMs: number;
+  /** Of the replicas, in turn; the last one of the fresh replica at the end. */
+  readonly engines: readonly EngineName[];
+  /** Records of one append that others cannot come between, while no fault changes it. */
+  readonly batchMax: number;
 }
+
+const ONE_BUILD: readonly EngineName[] = ['wasm'];
+const TWO_BUILDS: readonly EngineName[] = ['wasm', 'debug'];
 
 function parametersOf(random: Random): Parameters {
   return {
@@ -98,6 +111,8 @@ function parametersOf(random: Random): Parameters {
     datasources: random.pick([0, 2, 2]),
     ttlMs: random.pick([400, 2_000]),
     pollMs: random.pick([60, 300]),
+    engines: random.pick([ONE_BUILD, ONE_BUILD, TWO_BUILDS]),
+    batchMax: random.pick([1000, 1000, 2]),
   };
 }
 
@@ -125,6 +140,7 @@ class Run {
   readonly #broker: Broker;
   readonly #store: StoreState;
   readonly #nodes: SimNode[];
+  readonly #makeFresh: () => SimNode;
   readonly #datasources: SimDatasource[];
   readonly #outside = new Outside();
   readonly #ttlMs: number;
@@ -146,6 +162,28 @@ class Run {
   ) {
     const { seed, switches = ALL_ON } = options;
     this.#options = options;
+    const nodeParts = (id: string, index: number, stream: number): NodeParts => ({
+      id,
+      scheduler,
+      broker: this.#broker,
+      store: this.#store,
+      random: randomOf(seed, stream),
+      engineName: options.engineName ?? engineOf(parameters, index),
+      nodeCount: parameters.nodes,
+      digestRevisions: options.losesRecords === 'untold' ? NO_REVISION : parameters.digestRevisions,
+      checkpointRevisions: parameters.checkpointRevisions,
+      recordBytes: parameters.recordBytes,
+      stateRevisions: options.hitsDatasources === true ? 1 : 10,
+      isFresh: false,
+      record,
+      peer: (peerId) => this.#nodes.find((node) => node.id === peerId) as SimNode,
+      wrapLog: switches.wrapLog,
+      wrapEngine: undefined,
+    });
+    // Of the other build, where there are two.
+    const wrapEngine = switches.wrapFreshEngine;
+    this.#makeFresh = () =>
+      new SimNode({ ...nodeParts('fresh', 1, 50), isFresh: true, wrapEngine });
     this.#scheduler = scheduler;
     this.#record = record;
     this.#ttlMs = parameters.ttlMs;
@@ -156,24 +194,7 @@ class Run {
     this.#store = store;
     this.#nodes = Array.from(
       { length: parameters.nodes },
-      (_, index) =>
-        new SimNode({
-          id: `pe${index}`,
-          scheduler,
-          broker: this.#broker,
-          store,
-          random: randomOf(seed, 10 + index),
-          engineName: options.engineName ?? 'wasm',
-          nodeCount: parameters.nodes,
-          digestRevisions:
-            options.losesRecords === 'untold' ? NO_REVISION : parameters.digestRevisions,
-          checkpointRevisions: parameters.checkpointRevisions,
-          recordBytes: parameters.recordBytes,
-          stateRevisions: options.hitsDatasources === true ? 1 : 10,
-          record,
-          peer: (id) => this.#nodes.find((node) => node.id === id) as SimNode,
-          wrapLog: switches.wrapLog,
-        }),
+      (_, index) => new SimNode(nodeParts(`pe${index}`, index, 10 + index)),
     );
     this.#datasources = Array.from(
       { length: parameters.datasources },
@@ -192,6 +213,9 @@ class Run {
           wrapLeases: switches.wrapLeases,
         }),
     );
+    for (const { link } of [...this.#nodes, ...this.#datasources]) {
+      link.batchMax = parameters.batchMax;
+    }
     this.#clients = Array.from(
       { length: parameters.clients },
       (_, index) =>
@@ -237,7 +261,8 @@ class Run {
     this.#nemesis.end();
     this.#isOver = true;
     this.#stage = 'resting';
-    const isAtRest = (await this.#rest()) && (await this.#endDatasources());
+    const isAtRest =
+      (await this.#rest()) && (await this.#endDatasources()) && (await this.#replay());
     this.#recordEnd();
     this.#running = running;
     return isAtRest && running === 0;
@@ -255,6 +280,17 @@ class Run {
 
   async close(): Promise<void> {
     for (const node of [...this.#nodes, ...this.#datasources]) await node.crash(false);
+  }
+
+  /** A replica that comes new and reads the log, where all of that is there, becomes like them. */
+  async #replay(): Promise<boolean> {
+    const { losesRecords = false } = this.#options;
+    if (losesRecords !== false) return true;
+    this.#stage = 'replaying';
+    const fresh = this.#makeFresh();
+    this.#nodes.push(fresh);
+    void fresh.start();
+    return await this.#rest();
   }
 
   #changeOutside(): void {
@@ -332,6 +368,10 @@ class Run {
       }
     }
   }
+}
+
+function engineOf({ engines }: Parameters, index: number): EngineName {
+  return engines[index % engines.length] ?? 'wasm';
 }
 
 function runEvent(options: SimulationOptions, parameters: Parameters): RunEvent {
