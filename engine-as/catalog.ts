@@ -98,7 +98,7 @@ export function addIndex(relation: Relation, columns: u32, columnCount: u32): Co
     destroyIndex(index);
     return none;
   }
-  index.ready = relation.top == 0;
+  index.ready = relation.top == 0 && !relation.indexesWait;
   store<u32>(relation.indexes + (relation.indexCount << 2), changetype<usize>(index) as u32);
   relation.indexCount += 1;
   return index;

@@ -99,7 +99,9 @@ function firstRow(group: u32): u32 {
   return load<u32>(group) == 1 ? head : load<u32>(head, CHUNK_HEADER);
 }
 
+/** Of a group whose key has the hash of another one; of one column that is enough. */
 function hasKey(relation: Relation, index: ColumnIndex, group: u32, key: u32): bool {
+  if (index.columnCount == 1) return true;
   const cells = rowAddress(relation, firstRow(group)) + relation.cellsAt;
   const count = index.columnCount;
   for (let i: u32 = 0; i < count; i++) {

@@ -52,7 +52,14 @@ import { planDense } from './dense-translate';
 import { countAppended, placeNew } from './emit';
 import { NOT_FOUND } from './id-set';
 import { countSteps, stepCount } from './interpreter';
-import { beginListing, dropListing, leaveUnlisted, mustBeListed, stepListing } from './listing';
+import {
+  beginListing,
+  dropListing,
+  isUnlisted,
+  leaveUnlisted,
+  mustBeListed,
+  stepListing,
+} from './listing';
 import { allocateZeroed, release } from './memory';
 import { cellAt, createNumbering, destroyNumbering, numberOf, Numbering } from './numbering';
 import { Unit } from './program';
@@ -225,7 +232,7 @@ function listTables(): u32 {
   if (at == plan.tableCount) return STATUS_DONE;
   const relation = tableAt(plan, at).relation;
   if (rowAt == 0) {
-    if (relation.unlistedFrom == NOT_FOUND || (!hasNew && !mustBeListed(relation))) {
+    if (!isUnlisted(relation) || (!hasNew && !mustBeListed(relation))) {
       at += 1;
       return STATUS_DONE;
     }

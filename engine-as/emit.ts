@@ -9,6 +9,7 @@ import {
   ROW_LIVE,
   ROW_PENDING,
   ROW_QUEUED,
+  ROW_USED,
   STATUS_OUT_OF_MEMORY,
   STATUS_ROWS_LIMIT,
   WEIGHT_BITS,
@@ -305,6 +306,34 @@ function insertBlock(relation: Relation): u32 {
   return 0;
 }
 
+/** The same for counting from scratch, where most rows are new or are counted once more. */
+function countBlock(relation: Relation): u32 {
+  const bytes = relation.arity << 2;
+  let cells = blockCells;
+  const end = blockRows + (blockLength << 4);
+  for (let at = blockRows; at < end; at += 16, cells += bytes) {
+    const hash = load<u32>(at);
+    let id = findRow(relation, cells, hash);
+    if (id == NOT_FOUND) {
+      id = insertRow(relation, cells, hash);
+      if (id == NOT_FOUND || memoryLow) return STATUS_OUT_OF_MEMORY;
+      store<u32>(rowAddress(relation, id), ROW_USED | ROW_LIVE | WEIGHT_ONE);
+      relation.liveNew += 1;
+      continue;
+    }
+    const row = rowAddress(relation, id);
+    const meta = load<u32>(row);
+    if ((meta & ROW_LIVE) != 0 && (meta & WEIGHT_TOP) != WEIGHT_TOP) {
+      store<u32>(row, meta + WEIGHT_ONE);
+      continue;
+    }
+    const status = emitCount(relation, cells, hash, 1, true);
+    if (status != 0) return status;
+    if (memoryLow) return STATUS_OUT_OF_MEMORY;
+  }
+  return checkRows(relation);
+}
+
 function placeBlock(mode: u32, relation: Relation): u32 {
   const bytes = relation.arity << 2;
   for (let i: u32 = 0; i < blockLength; i++) {
@@ -326,7 +355,10 @@ export function dropBlock(): void {
 export function flushBlock(mode: u32, relation: Relation): u32 {
   if (blockLength == 0) return 0;
   hashBlock(relation);
-  const status = mode == MODE_INSERT ? insertBlock(relation) : placeBlock(mode, relation);
+  let status: u32;
+  if (mode == MODE_INSERT) status = insertBlock(relation);
+  else if (mode == MODE_COUNT_FRESH && relation.fresh) status = countBlock(relation);
+  else status = placeBlock(mode, relation);
   blockLength = 0;
   return status;
 }

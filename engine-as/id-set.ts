@@ -158,6 +158,21 @@ export function reserveIds(set: IdSet, more: u32): bool {
   return true;
 }
 
+/** True when one more id with this hash has its place without growth. */
+export function hasRoom(set: IdSet, hash: u32): bool {
+  if (set.shardMask == 0 && set.used >= SPLIT_AT) return false;
+  const shard = shardOf(set, hash);
+  return shard.used < shard.limit;
+}
+
+/** Puts an id into the empty slot at which the search for it ended; `hasRoom` was true. */
+export function putIdAt(set: IdSet, slot: u32, hash: u32, id: u32): void {
+  store<u32>(slot, hash);
+  store<u32>(slot, id + 1, 4);
+  shardOf(set, hash).used += 1;
+  set.used += 1;
+}
+
 /** Puts an id that is not there; `reserveId` made the room. */
 export function putId(set: IdSet, hash: u32, id: u32): void {
   place(shardOf(set, hash), hash, id + 1);

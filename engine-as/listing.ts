@@ -38,6 +38,8 @@ let starts: u32 = 0;
 let startRoom: u32 = 0;
 let ids: u32 = 0;
 let rowKeys: u32 = 0;
+/** The first row that the index under way takes, and how many. */
+let indexedFrom: u32 = 0;
 let rowCount: u32 = 0;
 
 /** From here on rows of a new relation are appended without being listed. */
@@ -45,9 +47,14 @@ export function leaveUnlisted(relation: Relation): void {
   if (relation.unlistedFrom == NOT_FOUND) relation.unlistedFrom = relation.top;
 }
 
+/** Rows are not in the set, or in no index yet. */
+export function isUnlisted(relation: Relation): bool {
+  return relation.unlistedFrom != NOT_FOUND || relation.indexesWait;
+}
+
 /** True when rows wait, and anything may look for them. */
 export function mustBeListed(relation: Relation): bool {
-  if (relation.unlistedFrom == NOT_FOUND) return false;
+  if (!isUnlisted(relation)) return false;
   if (relation.isSearched || (relation.flags & RELATION_POSITIONS) != 0) return true;
   anyUnlisted = true;
   return false;
@@ -81,10 +88,9 @@ export function stepListing(): u32 {
   const relation = listed;
   switch (stage as i32) {
     case STAGE_SET:
-      if (!reserveIds(relation.set, relation.top - relation.unlistedFrom))
-        return STATUS_OUT_OF_MEMORY;
+      at = min(relation.top, relation.unlistedFrom);
+      if (!reserveIds(relation.set, relation.top - at)) return STATUS_OUT_OF_MEMORY;
       stage = STAGE_ROWS;
-      at = relation.unlistedFrom;
       return STATUS_MORE;
     case STAGE_ROWS:
       return listRows(relation);
@@ -101,7 +107,7 @@ export function stepListing(): u32 {
 
 /** All at once, for who cannot wait. */
 export function listAll(relation: Relation): bool {
-  if (relation.unlistedFrom == NOT_FOUND) return true;
+  if (!isUnlisted(relation)) return true;
   beginListing(relation);
   let status = STATUS_MORE as u32;
   while (status == STATUS_MORE) status = stepListing();
@@ -125,16 +131,22 @@ function listRows(relation: Relation): u32 {
 }
 
 function startIndex(relation: Relation): u32 {
-  if (indexNumber == relation.indexCount || relation.unlistedFrom == relation.top) {
+  if (indexNumber == relation.indexCount) {
     relation.unlistedFrom = NOT_FOUND;
+    relation.indexesWait = false;
     dropListing();
     return STATUS_DONE;
   }
-  rowCount = relation.top - relation.unlistedFrom;
+  const index = indexAt(relation, indexNumber);
+  // One that waits takes all rows, one that others found already the new ones.
+  indexedFrom = index.ready ? min(relation.top, relation.unlistedFrom) : 0;
+  index.ready = true;
+  rowCount = relation.top - indexedFrom;
+  if (rowCount == 0) return nextIndex();
   keys = createNumbering();
   rowKeys = allocate(rowCount << 2);
   if (changetype<usize>(keys) == 0 || rowKeys == 0) return STATUS_OUT_OF_MEMORY;
-  at = relation.unlistedFrom;
+  at = indexedFrom;
   stage = STAGE_KEYS;
   return STATUS_MORE;
 }
@@ -152,7 +164,7 @@ function takeKeys(relation: Relation): u32 {
     return nextIndex();
   }
   const column = load<u32>(index.columns) << 2;
-  const from = relation.unlistedFrom;
+  const from = indexedFrom;
   for (; at < end; at++) {
     const key = addNumber(keys, load<u32>(rowAddress(relation, at) + relation.cellsAt + column));
     if (key == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
@@ -198,7 +210,7 @@ function sortRows(relation: Relation): u32 {
     const place = starts + ((load<u32>(rowKeys + (at << 2)) + 1) << 2);
     const to = load<u32>(place);
     store<u32>(place, to + 1);
-    store<u32>(ids + (to << 2), relation.unlistedFrom + at);
+    store<u32>(ids + (to << 2), indexedFrom + at);
   }
   if (at < rowCount) return STATUS_MORE;
   stage = STAGE_GROUPS;

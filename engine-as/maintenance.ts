@@ -77,6 +77,7 @@ import {
   TAKE_ALL,
   TAKE_REMOVED,
 } from './interpreter';
+import { beginListing, isUnlisted, mustBeListed, stepListing } from './listing';
 import { allocateZeroed, memoryLow } from './memory';
 import {
   AggregatePlan,
@@ -116,7 +117,8 @@ const PHASE_RESET: u32 = 15;
 const PHASE_AGGREGATE: u32 = 16;
 const PHASE_OUTPUT: u32 = 17;
 const PHASE_DENSE: u32 = 18;
-const PHASE_END: u32 = 19;
+const PHASE_LIST: u32 = 19;
+const PHASE_END: u32 = 20;
 
 /** Rows of the small work between two looks at the budget. */
 const SLICE_ROWS: u32 = 4096;
@@ -275,6 +277,8 @@ function stepPhase(unit: Unit, limit: u64): u32 {
       return runRound(unit, limit);
     case PHASE_DENSE:
       return runDense(unit, limit);
+    case PHASE_LIST:
+      return listRelations(unit);
     case PHASE_SETTLE:
       return settle(unit);
     case PHASE_RESET:
@@ -354,7 +358,8 @@ function runFull(unit: Unit, limit: u64): u32 {
     versionIndex += 1;
   }
   fromScratch = unit.kind == UNIT_RECURSIVE;
-  enter(unit.kind == UNIT_COUNTING ? PHASE_END : PHASE_TURN);
+  if (unit.kind == UNIT_COUNTING) listBefore(PHASE_END);
+  else enter(PHASE_TURN);
   return STATUS_DONE;
 }
 
@@ -568,8 +573,9 @@ function turnRound(unit: Unit): u32 {
     const isDense = hasMore && fromScratch && beginDense(unit, recentRows(unit));
     fromScratch = false;
     if (isDense) enter(PHASE_DENSE);
-    else if (hasMore) enter(PHASE_ROUND);
-    else enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+    else if (hasMore) listBefore(PHASE_ROUND);
+    else if (unit.fresh) listBefore(PHASE_END);
+    else enter(PHASE_SETTLE);
     return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
   }
   const relation = unitRelation(unit, relationIndex);
@@ -605,8 +611,40 @@ function runDense(unit: Unit, limit: u64): u32 {
   const status = stepDense(limit);
   if (status != STATUS_DONE) return status;
   if (denseFinished) enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
-  else enter(denseLoaded ? PHASE_TURN : PHASE_ROUND);
+  else if (denseLoaded) enter(PHASE_TURN);
+  else listBefore(PHASE_ROUND);
   return STATUS_DONE;
+}
+
+let afterList: u32 = 0;
+
+/** Indexes that wait for a relation's first rows come before whoever uses them. */
+function listBefore(next: u32): void {
+  enter(PHASE_LIST);
+  afterList = next;
+}
+
+/** Relation by relation; rounds need them all, later units those that they search. */
+function listRelations(unit: Unit): u32 {
+  if (relationIndex == unit.relationCount) {
+    enter(afterList);
+    return STATUS_DONE;
+  }
+  const relation = unitRelation(unit, relationIndex);
+  if (cursor == 0) {
+    const isDue = afterList == PHASE_ROUND ? isUnlisted(relation) : mustBeListed(relation);
+    if (!isDue) {
+      relationIndex += 1;
+      return STATUS_DONE;
+    }
+    beginListing(relation);
+    cursor = 1;
+  }
+  const status = stepListing();
+  if (status == STATUS_MORE) return STATUS_DONE;
+  relationIndex += 1;
+  cursor = 0;
+  return status;
 }
 
 function changeFlags(relation: Relation, id: u32, clear: u32, set: u32): void {
@@ -749,6 +787,8 @@ function writeOutputs(unit: Unit): u32 {
   }
   countSteps(end - (cursor as u32));
   cursor = end;
-  if (end == total) enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+  if (end < total) return STATUS_DONE;
+  if (unit.fresh) listBefore(PHASE_END);
+  else enter(PHASE_SETTLE);
   return STATUS_DONE;
 }

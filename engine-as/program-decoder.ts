@@ -175,7 +175,7 @@ function decodeIndex(target: Relation, isQuery: bool): ColumnIndex {
   }
   // A query that runs beside a transaction must not take an index from the program to come.
   if (!isQuery) index.program = changetype<usize>(program) as u32;
-  if (!index.ready) {
+  if (!index.ready && !target.indexesWait) {
     if (!push(program.builds, changetype<usize>(target) as u32)) fail(STATUS_OUT_OF_MEMORY);
     if (!push(program.builds, changetype<usize>(index) as u32)) fail(STATUS_OUT_OF_MEMORY);
   }

@@ -23,8 +23,10 @@ import { hashCells } from './hash';
 import {
   createIdSet,
   destroyIdSet,
+  hasRoom,
   NOT_FOUND,
   putId,
+  putIdAt,
   removeId,
   reserveId,
   shardOf,
@@ -58,6 +60,7 @@ export function createRelation(
   relation.handle = handle;
   relation.seed = seed;
   relation.fresh = true;
+  relation.indexesWait = true;
   relation.set = createIdSet();
   relation.indexes = allocateZeroed(INDEX_SLOTS << 2);
   relation.touched = createVector();
@@ -80,6 +83,9 @@ export function indexAt(relation: Relation, index: u32): ColumnIndex {
   return changetype<ColumnIndex>(load<u32>(relation.indexes + (index << 2)) as usize);
 }
 
+/** Of a search that found nothing: the empty slot at its end. */
+let emptySlot: u32 = 0;
+
 /** Id of the row with these cells, whatever its state, or NOT_FOUND. */
 export function findRow(relation: Relation, cells: u32, hash: u32): u32 {
   const shard = shardOf(relation.set, hash);
@@ -90,8 +96,13 @@ export function findRow(relation: Relation, cells: u32, hash: u32): u32 {
   while (true) {
     const at = slots + (slot << 3);
     const entry = load<u32>(at, 4);
-    if (entry == 0) return NOT_FOUND;
+    if (entry == 0) {
+      emptySlot = at;
+      return NOT_FOUND;
+    }
     if (load<u32>(at) == hash) {
+      // The hash of one cell is the cell.
+      if (arity == 1) return entry - 1;
       const row = rowAddress(relation, entry - 1) + relation.cellsAt;
       if (arity == 2) {
         if (load<u64>(row) == load<u64>(cells)) return entry - 1;
@@ -149,12 +160,14 @@ function reserveAllPositions(relation: Relation, rows: u32): bool {
 }
 
 /**
- * Appends a row that is not there, with meta 0 flags but USED, and puts it into the set and every
- * index. NOT_FOUND, and nothing changed, without memory.
+ * Adds a row that the last `findRow` did not find, with meta 0 flags but USED, and puts it into the
+ * set and every index. NOT_FOUND, and nothing changed, without memory.
  */
 export function insertRow(relation: Relation, cells: u32, hash: u32): u32 {
-  if (!reserveId(relation.set, hash)) return NOT_FOUND;
-  for (let i: u32 = 0; i < relation.indexCount; i++) {
+  const hasSlot = hasRoom(relation.set, hash);
+  if (!hasSlot && !reserveId(relation.set, hash)) return NOT_FOUND;
+  const indexCount: u32 = relation.indexesWait ? 0 : relation.indexCount;
+  for (let i: u32 = 0; i < indexCount; i++) {
     if (!reserveInIndex(indexAt(relation, i), cells)) return NOT_FOUND;
   }
   let id = relation.freeHead;
@@ -177,8 +190,9 @@ export function insertRow(relation: Relation, cells: u32, hash: u32): u32 {
     store<u32>(to + (i << 2), cell);
     if (marking) markCell(cell);
   }
-  putId(relation.set, hash, id);
-  for (let i: u32 = 0; i < relation.indexCount; i++) {
+  if (hasSlot) putIdAt(relation.set, emptySlot, hash, id);
+  else putId(relation.set, hash, id);
+  for (let i: u32 = 0; i < indexCount; i++) {
     addToIndex(relation, indexAt(relation, i), id, to);
   }
   return id;
@@ -209,7 +223,7 @@ export function appendRow(relation: Relation, first: u32, second: u32, rank: u32
 export function removeRow(relation: Relation, id: u32): void {
   const row = rowAddress(relation, id);
   const cells = row + relation.cellsAt;
-  for (let i: u32 = 0; i < relation.indexCount; i++) {
+  for (let i: u32 = 0; !relation.indexesWait && i < relation.indexCount; i++) {
     removeFromIndex(relation, indexAt(relation, i), id, cells);
   }
   removeId(relation.set, hashCells(cells, relation.arity), id);

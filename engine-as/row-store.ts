@@ -50,6 +50,8 @@ export class Relation {
   fresh: bool;
   /** Rows from here on are in neither the set nor an index yet (listing.ts); NOT_FOUND: none. */
   unlistedFrom: u32;
+  /** Its indexes are built when all of its first rows are there (listing.ts). */
+  indexesWait: bool;
   /** A program finds rows by their cells or by an index, besides what evaluates the relation. */
   isSearched: bool;
   /** In the list of what the transaction changed (changes.ts). */
