@@ -101,13 +101,23 @@ function coreBytes(name: keyof typeof CORES): Promise<Uint8Array> {
 
 const idle = new Map<EngineName, Slot[]>();
 
-export async function acquireEngine(
+let acquiring: Promise<unknown> = Promise.resolve();
+
+/**
+ * In the order of the calls, whatever has to be made first: how long that really takes must not
+ * decide who goes on first.
+ */
+export function acquireEngine(
   name: EngineName,
   yieldTurn: () => Promise<void>,
 ): Promise<HeldEngine> {
-  const slot = idle.get(name)?.pop() ?? (await createSlot(name));
-  slot.yield = yieldTurn;
-  return new HeldEngine(slot);
+  const acquired = acquiring.then(async () => {
+    const slot = idle.get(name)?.pop() ?? (await createSlot(name));
+    slot.yield = yieldTurn;
+    return new HeldEngine(slot);
+  });
+  acquiring = acquired.catch(() => undefined);
+  return acquired;
 }
 
 async function createSlot(name: EngineName): Promise<Slot> {
