@@ -52,6 +52,8 @@ export interface SimulationOptions {
    * the log, nor by comparing digests.
    */
   readonly losesRecords?: boolean | 'untold';
+  /** In some runs records of others come between those of one append. */
+  readonly splitsAppends?: boolean;
   /** Faults happen to datasource nodes only, and there are some. */
   readonly hitsDatasources?: boolean;
 }
@@ -214,7 +216,7 @@ class Run {
         }),
     );
     for (const { link } of [...this.#nodes, ...this.#datasources]) {
-      link.batchMax = parameters.batchMax;
+      if (options.splitsAppends === true) link.batchMax = parameters.batchMax;
     }
     this.#clients = Array.from(
       { length: parameters.clients },
