@@ -2,7 +2,8 @@
  * `npm run simulate -- [--seed N] [--seeds N] [--steps N] [--engine wasm|debug|naive] [--json]`:
  * runs seeds one after another; what a check finds is printed with its seed, and ends the run with
  * exit code 1. With `--json` the history of the seed is printed, one event a line.
- * `--splits-appends`: records of others come between those of one. `--loses-records`: the log loses acknowledged records; `--untold`: and does not tell. `--without
+ * `--splits-appends`: records of others come between those of one. `--loses-records`: the log loses
+ * acknowledged records; `--untold`: and does not tell. `--without
  * cuts|fencing|atomicity|tokens|checksums|meaning`: with that mechanism switched off.
  */
 import { parseArgs } from 'node:util';

@@ -156,7 +156,9 @@ export class SimNode extends SimProcess {
       store: life.store,
       checkpoints,
       fetchCheckpoint: (url) => {
-        const isWhole = (broker.topics.get('cuts')?.start ?? 0) === 0;
+        const isWhole = [...broker.topics].every(([name, { start }]) => {
+          return name === 'replicas' || start === 0;
+        });
         if (!parts.isFresh || !isWhole) return parts.peer(url).giveCheckpoint(lane);
         return Promise.reject(new CaucusError('not_ready', 'nobody is asked'));
       },
