@@ -21,6 +21,7 @@ import { resolveRules } from './resolve.ts';
 import { exceedsUtf8 } from './source-text.ts';
 import { tableKey } from './stratified.ts';
 import type { Rule, StratifiedProgram, Table, TableKey } from './stratified.ts';
+import { typeConflicts } from './type-conflicts.ts';
 import { cycleText, stratify, strictCycles } from './stratify.ts';
 import type { StrictCycle } from './stratify.ts';
 import type { PolicyTree } from './syntax-tree.ts';
@@ -54,6 +55,7 @@ export function compile(catalog: Catalog, options: CompileOptions = {}): Compila
   for (const cycle of strictCycles(graph)) reportCycle(cycle, rules, tables, policies);
   for (const action of changingActions(tables, rules)) reportChanging(action, policies);
   const hasErrors = (): boolean => policies.some((policy) => policy.diagnostics.errorCount > 0);
+  if (!hasErrors()) reportTypes(tables, rules, options.externalTables ?? new Set(), policies);
   let program: StratifiedProgram | undefined;
   if (!hasErrors()) {
     const infos = policies.map((policy) => policy.info);
@@ -132,6 +134,18 @@ function reportChanging(
     'the action would be requested anew each second; compare with `now` in the body, ' +
       'and give the action what stays the same',
   );
+}
+
+function reportTypes(
+  tables: readonly Table[],
+  rules: readonly Rule[],
+  external: ReadonlySet<TableKey>,
+  policies: readonly ParsedPolicy[],
+): void {
+  const byName = new Map(policies.map((policy) => [policy.name, policy.diagnostics]));
+  for (const { severity, rule, span, message, note } of typeConflicts(tables, rules, external)) {
+    byName.get(rule.policy)?.[severity]('type-conflict', span, message, note);
+  }
 }
 
 function reportLimits(program: StratifiedProgram, policies: readonly ParsedPolicy[]): void {

@@ -62,6 +62,7 @@ export const DIAGNOSTIC_CODES = {
   // rules
   arity: 'a table used with a number of columns that is not its own',
   'type-mismatch': 'a constant that does not fit the declared type of its column',
+  'type-conflict': 'values of types that never meet: joined, compared, computed with, or declared',
   'fact-not-ground': 'a fact with variables',
   'execute-fact': 'an `execute[…]` without a body',
   'unbound-variable': 'a variable that no positive literal or computation binds',

@@ -16,7 +16,7 @@ export type ColumnType = 'string' | 'int' | 'float' | 'bool' | 'any';
 export interface Column {
   readonly name: string;
   readonly type: ColumnType;
-  /** No two rows have the same values in all key columns. Never null. */
+  /** The key columns together tell rows apart. Never null; otherwise not checked. */
   readonly key?: true;
   /** null is a value of the column; of `any` it always is. */
   readonly nullable?: true;

@@ -1,0 +1,212 @@
+/**
+ * Joins, comparisons and computations that can never hold because of the kinds of their values: an
+ * error where declarations say so, a warning where facts, constants and other rules do.
+ */
+import {
+  ALL,
+  ColumnKinds,
+  kindsOfColumn,
+  kindsOfValue,
+  kindsText,
+  NUMBERS,
+} from './column-kinds.ts';
+import type { Kinds } from './column-kinds.ts';
+import type { Span } from './source-text.ts';
+import { tableKey } from './stratified.ts';
+import type {
+  AtomLiteral,
+  ComparisonLiteral,
+  ComputeLiteral,
+  Literal,
+  Operand,
+  Rule,
+  Table,
+  TableKey,
+} from './stratified.ts';
+
+export interface TypeConflict {
+  readonly severity: 'error' | 'warning';
+  readonly rule: Rule;
+  readonly span: Span;
+  readonly message: string;
+  readonly note: string;
+}
+
+/** At most one a literal and one a head, in the order of the rules. */
+export function typeConflicts(
+  tables: readonly Table[],
+  rules: readonly Rule[],
+  external: ReadonlySet<TableKey>,
+): TypeConflict[] {
+  const declared = new ColumnKinds(tables, rules, external, 'declared');
+  const all = new ColumnKinds(tables, rules, external, 'all');
+  return rules.flatMap((rule) => {
+    if (rule.body.length === 0) return [];
+    const errors = new RuleConflicts(tables, rule, declared).find();
+    const seen = new Set(errors.map((one) => one.span));
+    const suspects = new RuleConflicts(tables, rule, all).find();
+    return [...errors, ...suspects.filter((one) => !seen.has(one.span)).map(asWarning)];
+  });
+}
+
+function asWarning(conflict: TypeConflict): TypeConflict {
+  return { ...conflict, severity: 'warning' };
+}
+
+class RuleConflicts {
+  readonly #tables: readonly Table[];
+  readonly #rule: Rule;
+  readonly #kinds: ColumnKinds;
+  /** What the literals before leave of each variable. */
+  readonly #variables: Kinds[];
+  readonly #found: TypeConflict[] = [];
+
+  constructor(tables: readonly Table[], rule: Rule, kinds: ColumnKinds) {
+    this.#tables = tables;
+    this.#rule = rule;
+    this.#kinds = kinds;
+    this.#variables = rule.variables.map(() => ALL);
+  }
+
+  find(): TypeConflict[] {
+    for (const literal of this.#rule.body) {
+      // A table that never has a row makes no type wrong.
+      if (literal.kind === 'atom' && !literal.negated && this.#isEmpty(literal)) return [];
+      if (this.#literal(literal)) return this.#found;
+      this.#kinds.narrow(literal, this.#variables);
+    }
+    this.#head();
+    return this.#found;
+  }
+
+  #isEmpty({ table }: AtomLiteral): boolean {
+    const arity = this.#tables[table]?.arity ?? 0;
+    return Array.from({ length: arity }, (_, column) => column).some(
+      (column) => this.#kinds.of(table, column) === 0,
+    );
+  }
+
+  /** Whether the literal never holds, so that nothing follows from it. */
+  #literal(literal: Literal): boolean {
+    switch (literal.kind) {
+      case 'atom':
+        return this.#atom(literal);
+      case 'comparison':
+        return this.#comparison(literal);
+      case 'compute':
+        return this.#compute(literal);
+    }
+  }
+
+  #atom({ table, terms, negated, span }: AtomLiteral): boolean {
+    for (const [column, term] of terms.entries()) {
+      if (term.kind === 'wildcard') continue;
+      // A constant in a declared column is checked where it is read.
+      if (term.kind === 'constant' && this.#kinds.isDeclared(table, column)) continue;
+      const own = this.#kindsOf(term);
+      const held = this.#kinds.of(table, column);
+      if ((own & held) !== 0 || own === 0 || held === 0) continue;
+      const where = this.#columnName(table, column);
+      const text = `${this.#shown(term)} is ${kindsText(own)}, ${where} holds ${kindsText(held)}`;
+      if (negated) {
+        this.#add('warning', span, `the negation always holds: ${text}`, MIX_NOTE);
+        return false;
+      }
+      this.#add('error', span, `the atom never holds: ${text}`, MIX_NOTE);
+      return true;
+    }
+    return false;
+  }
+
+  #comparison({ operator, left, right, span }: ComparisonLiteral): boolean {
+    const isConstant = left.kind === 'constant' && right.kind === 'constant';
+    const [a, b] = [this.#kindsOf(left), this.#kindsOf(right)];
+    // What somebody writes with two constants is meant so: `false` is such a comparison.
+    if (isConstant || a === 0 || b === 0) return false;
+    const isIdentity = operator === '=' || operator === '!=';
+    if (((isIdentity ? a : byOrder(a)) & (isIdentity ? b : byOrder(b))) !== 0) return false;
+    const sides = `${this.#shown(left)} is ${kindsText(a)}, ${this.#shown(right)} ${kindsText(b)}`;
+    if (operator === '=') {
+      const numbers = (a & NUMBERS) !== 0 && (b & NUMBERS) !== 0;
+      this.#add(
+        'error',
+        span,
+        `the comparison never holds: ${sides}`,
+        numbers ? 'an int equals no float: write both as one of them' : MIX_NOTE,
+      );
+      return true;
+    }
+    const message =
+      operator === '!='
+        ? `the comparison always holds: ${sides}`
+        : `the comparison is between types, not values: ${sides}`;
+    this.#add('warning', span, message, MIX_NOTE);
+    return false;
+  }
+
+  #compute({ left, right, operator, span }: ComputeLiteral): boolean {
+    for (const input of [left, right]) {
+      const kinds =
+        input.kind === 'constant' && this.#kinds.knowledge === 'declared'
+          ? ALL
+          : this.#kindsOf(input);
+      if (kinds === 0 || (kinds & NUMBERS) !== 0) continue;
+      const message = `\`${operator}\` always fails: ${this.#shown(input)} is ${kindsText(kinds)}`;
+      this.#add('error', span, message, 'it computes with numbers only');
+      return true;
+    }
+    return false;
+  }
+
+  /** Against the declaration of the table that the rule defines. */
+  #head(): void {
+    const { head, headTerms, span } = this.#rule;
+    const variables = this.#kinds.variables(this.#rule);
+    if (variables === undefined) return;
+    for (const [column, term] of headTerms.entries()) {
+      const declared = this.#tables[head]?.columns?.[column];
+      if (declared === undefined || term.kind === 'constant') continue;
+      const kinds = this.#kinds.ofHead(term, variables);
+      const fitting = kindsOfColumn(declared);
+      if (kinds === ALL || kinds === 0 || (kinds & ~fitting) === 0) continue;
+      const shown = term.kind === 'aggregate' ? `\`${term.function}\`` : this.#shown(term);
+      const where = this.#columnName(head, column);
+      const text = `${where} holds ${kindsText(fitting)}, ${shown} is ${kindsText(kinds)}`;
+      const never = (kinds & fitting) === 0;
+      this.#add(never ? 'error' : 'warning', span, text, 'change the rule or the declaration');
+    }
+  }
+
+  /** Of constants whatever is known of variables: they are in the rule itself. */
+  #kindsOf(term: Operand): Kinds {
+    return term.kind === 'constant'
+      ? kindsOfValue(term.value)
+      : this.#kinds.ofOperand(term, this.#variables);
+  }
+
+  #shown(term: Operand): string {
+    if (term.kind === 'constant') return 'the constant';
+    const name = this.#rule.variables[term.index] ?? '';
+    return name.startsWith('$') ? 'the expression' : `\`${name}\``;
+  }
+
+  #columnName(table: number, column: number): string {
+    const known = this.#tables[table];
+    const key = known === undefined ? '' : tableKey(known);
+    const name = known?.columns?.[column]?.name;
+    return name === undefined
+      ? `column number ${column} of \`${key}\``
+      : `column \`${name}\` of \`${key}\``;
+  }
+
+  #add(severity: TypeConflict['severity'], span: Span, message: string, note: string): void {
+    this.#found.push({ severity, rule: this.#rule, span, message, note });
+  }
+}
+
+const MIX_NOTE = 'values of different types are never equal; look at the declarations';
+
+/** `<` compares ints with floats by value. */
+function byOrder(kinds: Kinds): Kinds {
+  return (kinds & NUMBERS) === 0 ? kinds : kinds | NUMBERS;
+}
