@@ -17,7 +17,8 @@
  *   4 a fallen row with any derivation left stands again, ranked above it
  *   5 new exits, new instances, then semi-naive rounds
  *
- * When more than a quarter of the component falls, it is computed again instead.
+ * When more than a quarter of the component falls, or the update grows dear, it is computed again
+ * instead.
  */
 import {
   ROW_BASE,
@@ -137,6 +138,11 @@ let cursor: u64 = 0;
 /** Pairs relation, id: rows that fell, and rows that gained an exit. */
 let fallen: Vector = changetype<Vector>(0);
 let seeds: Vector = changetype<Vector>(0);
+/** Steps when the unit at hand, or its evaluation from scratch, began. */
+let unitStarted: u64 = 0;
+let scratchStarted: u64 = 0;
+/** The unit at hand is or was evaluated from scratch in this transaction. */
+let isScratch: bool = false;
 /** A recursive unit is evaluated from scratch and has not begun its rounds. */
 let fromScratch: bool = false;
 /** A round turned up rows for the next one. */
@@ -216,6 +222,8 @@ export function stepUnits(limit: u64): u32 {
     if (wasStarted || phase != PHASE_END) workedUnit = unitIndex;
     if (status != STATUS_DONE) return status;
     if (phase == PHASE_END) {
+      if (isScratch && unit.kind == UNIT_RECURSIVE)
+        unitRelation(unit, 0).scratchSteps = stepCount - scratchStarted;
       wakeReaders(unit);
       unitIndex += 1;
       phase = PHASE_START;
@@ -306,6 +314,9 @@ function hasWork(unit: Unit): bool {
 
 function startUnit(unit: Unit): u32 {
   rounds = 0;
+  unitStarted = stepCount;
+  scratchStarted = stepCount;
+  isScratch = unit.fresh;
   if (unit.kind == UNIT_AGGREGATE) {
     const plan = changetype<AggregatePlan>(unit.aggregate as usize);
     // Its groups change, even if no row of the output does.
@@ -461,11 +472,17 @@ function takeCandidate(unit: Unit): u32 {
   return STATUS_DONE;
 }
 
+/**
+ * True when a quarter of the rows fell, or when the update took half of what the last evaluation
+ * from scratch did: whatever is left of it, both together are not much more than one of those.
+ */
 function isWorthRecomputing(unit: Unit): bool {
-  if (sabotage == 2) return false;
+  if (sabotage == 2 || isScratch) return false;
   let rows: u32 = 0;
   for (let i: u32 = 0; i < unit.relationCount; i++) rows += unitRelation(unit, i).live;
-  return rows >= RECOMPUTE_ROWS_MIN && fallen.length >> 1 > rows >> 2;
+  if (rows < RECOMPUTE_ROWS_MIN) return false;
+  if (fallen.length >> 1 > rows >> 2) return true;
+  return stepCount - unitStarted > max(unitRelation(unit, 0).scratchSteps >> 1, rows as u64);
 }
 
 /** Looks for an instance under `rankBelow`: for a candidate its own rank, for a fallen row any. */
@@ -570,6 +587,10 @@ function takeSeeds(): u32 {
 function turnRound(unit: Unit): u32 {
   if (relationIndex == unit.relationCount) {
     rounds += 1;
+    if (hasMore && isWorthRecomputing(unit)) {
+      enter(PHASE_RESET);
+      return STATUS_DONE;
+    }
     const isDense = hasMore && fromScratch && beginDense(unit, recentRows(unit));
     fromScratch = false;
     if (isDense) enter(PHASE_DENSE);
@@ -669,7 +690,9 @@ function runRound(unit: Unit, limit: u64): u32 {
 /* Again from scratch: all rows of the component down, weights counted anew. */
 
 function resetRows(unit: Unit): u32 {
+  isScratch = true;
   if (relationIndex == unit.relationCount) {
+    scratchStarted = stepCount;
     clearCandidates();
     clearVector(fallen);
     clearVector(seeds);

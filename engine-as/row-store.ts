@@ -46,6 +46,8 @@ export class Relation {
   delta: Vector;
   pending: Vector;
   recent: Vector;
+  /** Of the first relation of a recursive unit: steps of its last evaluation from scratch. */
+  scratchSteps: u64;
   /** Made in the running transaction: no undo, no delta, dropped on rollback. */
   fresh: bool;
   /** Rows from here on are in neither the set nor an index yet (listing.ts); NOT_FOUND: none. */
