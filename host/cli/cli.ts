@@ -160,6 +160,8 @@ class Cli {
       )
       .option('--updates <file>', 'batches of `+table` and `-table` lines, ended by blank lines')
       .option('--stats', 'print sizes and times; JSON with `--json`')
+      .option('--explain <row>', 'show a proof of a row that is there, such as `p(1, _)`')
+      .option('--why-not <row>', 'show why a row is not there')
       .option('--batch-only', 'keep nothing that only updates need; not together with `--updates`')
       .option(
         '--max-rows <number>',
@@ -394,6 +396,8 @@ interface RunFlags {
   readonly stats?: boolean;
   readonly batchOnly?: boolean;
   readonly maxRows?: number;
+  readonly explain?: string;
+  readonly whyNot?: string;
 }
 interface ClientFlags {
   readonly url?: string;

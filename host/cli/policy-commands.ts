@@ -1,4 +1,4 @@
-/** Flags of the commands about policy files that are no server's: `test`. */
+/** Flags of the commands about policy files that are no server's: `test`, `lint`. */
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { examples } from './help-text.ts';
@@ -6,6 +6,15 @@ import type { CommandContext } from './server-commands.ts';
 
 export function addPolicyCommands(program: Command, context: CommandContext): void {
   addTest(program, context);
+  program
+    .command('lint')
+    .description('find what is allowed in policy files and probably not meant')
+    .argument('<file...>', 'policy files; `-` reads standard input')
+    .addHelpText('after', examples(['caucus lint *.policy', 'caucus lint --json net.policy']))
+    .action(async (files: string[]) => {
+      const { lint } = await import('./lint.ts');
+      context.end(await lint(files, context.terminal()));
+    });
 }
 
 interface TestFlags {

@@ -5,6 +5,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { lower } from '../compiler/lower.ts';
+import type { Plan } from '../compiler/plan.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
@@ -17,6 +18,8 @@ import { createEngine } from './core-engine.ts';
 import { readFactsFile } from './facts-file.ts';
 import { ProblemsError, UsageError } from './problem.ts';
 import type { Problem } from './problem.ts';
+import { explainRow } from './run-explain.ts';
+import type { ExplainRequest } from './run-explain.ts';
 import { externalTables, FACTS_SUFFIX, listFacts } from './run-facts.ts';
 import { expectSuccess } from './run-failure.ts';
 import { rowsMaxOf, showGrowth } from './run-limits.ts';
@@ -39,9 +42,13 @@ export interface RunOptions {
   readonly batchOnly?: boolean;
   /** Rows that any table may have. Absent: see `run-limits.ts`. */
   readonly maxRows?: number;
+  /** A row that is there, one that is not, as literals of constants and `_`. */
+  readonly explain?: string;
+  readonly whyNot?: string;
 }
 
 export interface RunResult {
+  readonly plan: Plan;
   /** Wall time of the first evaluation, without start-up and reading of files, ms. */
   readonly evaluateMs: number;
   readonly updateMs: readonly number[];
@@ -63,6 +70,12 @@ export async function run(
     throw new UsageError(
       '`--batch-only` and `--updates` exclude each other',
       'a program evaluated with `--batch-only` cannot be kept up to date; leave one of them out',
+    );
+  }
+  if (options.batchOnly === true && (options.explain ?? options.whyNot) !== undefined) {
+    throw new UsageError(
+      '`--batch-only` keeps nothing that explains a row',
+      'leave out `--batch-only`, or `--explain` and `--why-not`',
     );
   }
   const progress = terminal.progress();
@@ -111,6 +124,7 @@ class Run {
         await output.commit();
       }
       this.report(result, names);
+      await this.explain(engine, result.plan, sources);
     } catch (error) {
       await output?.discard();
       throw error;
@@ -169,7 +183,16 @@ class Run {
       await deltas?.close();
     }
     const stats = { ...engine.stats(), strata };
-    return { evaluateMs, updateMs, strata: program.strata, stats };
+    return { plan, evaluateMs, updateMs, strata: program.strata, stats };
+  }
+
+  private async explain(engine: Engine, plan: Plan, sources: readonly PolicyText[]): Promise<void> {
+    const { explain, whyNot } = this.options;
+    const requests: ExplainRequest[] = [
+      ...(explain === undefined ? [] : [{ kind: 'explain', text: explain } as const]),
+      ...(whyNot === undefined ? [] : [{ kind: 'why-not', text: whyNot } as const]),
+    ];
+    for (const one of requests) await explainRow(one, engine, plan, sources, this.terminal);
   }
 
   private async readFacts(files: readonly string[], names: TableNames): Promise<TableChange[]> {

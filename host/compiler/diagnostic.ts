@@ -78,6 +78,12 @@ export const DIAGNOSTIC_CODES = {
   'duplicate-rule': 'a rule or fact that the policy already has',
   // tests of policies (compile-tests.ts)
   'bad-test': 'a test that expects nothing, or gives what cannot be given',
+  // caucus lint (lint.ts)
+  'unused-table': 'a declared table that no rule reads or defines',
+  'unused-rule': 'a rule that gives nothing that another one does not give',
+  'never-holds': 'a literal that no row or value satisfies',
+  'cross-product': 'literals of a body that share no variable, while the head has values of both',
+  'non-linear-recursion': 'a rule that is recursive in more than one literal',
 } as const;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTIC_CODES;

@@ -12,6 +12,7 @@ const COMMANDS = [
   'config',
   'check',
   'test',
+  'lint',
   'fmt',
   'run',
   'query',

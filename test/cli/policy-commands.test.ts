@@ -80,3 +80,34 @@ test('caucus check reads tests too', async () => {
     assert.match(stderr, /error\[arity\].*\n {2}--> net\.policy:8:18/);
   });
 });
+
+test('caucus run --explain and --why-not, and what they refuse', async () => {
+  const facts = { 'f/port.facts': 'a\tvm1\ttrue\n', 'f/link.facts': 'vm1\tvm2\n' };
+  const text = `table port(id, server, open: bool)\n${POLICY}`;
+  await inFolder({ 'net.policy': text, ...facts }, async (cwd) => {
+    const run = async (...flags: string[]) =>
+      runCli(['run', 'net.policy', '--facts', 'f', ...flags], { cwd });
+    const proof = await run('--explain', 'exposed("vm2")');
+    assert.equal(proof.code, 0, proof.stderr);
+    assert.equal(
+      proof.stdout,
+      [
+        'exposed("vm2")  <- exposed(s) :- exposed(t), link(t, s). (rule 2)',
+        '  exposed("vm1")  <- exposed(s) :- port(_, s, true). (rule 1)',
+        '    port("a", "vm1", true)  <- given',
+        '  link("vm1", "vm2")  <- given',
+        '',
+      ].join('\n'),
+    );
+    const absent = await run('--why-not', 'exposed("vm3")');
+    assert.match(absent.stdout, /fails: link\("vm\d", "vm3"\): no such row/);
+    const gone = await run('--explain', 'exposed("vm3")');
+    assert.equal(gone.code, 1);
+    assert.match(gone.stderr, /`exposed\("vm3"\)` is not there[\s\S]*--why-not/);
+    const there = await run('--why-not', 'exposed("vm2")');
+    assert.match(there.stderr, /is there[\s\S]*--explain/);
+    assert.match((await run('--explain', 'exposed(x)')).stderr, /is no row of a table/);
+    assert.match((await run('--explain', 'exposd(1)')).stderr, /did you mean/);
+    assert.equal((await run('--explain', 'exposed(_)', '--batch-only')).code, 2);
+  });
+});
