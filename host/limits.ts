@@ -73,6 +73,8 @@ export const QUERY_UNITS_MAX = 1024 * 1024;
 /** A query is restarted so often when a commit overtakes it; then it runs between two commits. */
 export const QUERY_RESTARTS_MAX = 3;
 
+/** Bodies that a question about tables on demand may come to. */
+export const UNFOLDED_BODIES_MAX = 1_000;
 /** Rows of one view. */
 export const VIEW_ROWS_MAX = 4 * 1024 * 1024;
 /** Effort of one view in one transaction, engine steps. */

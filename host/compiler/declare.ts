@@ -136,6 +136,11 @@ function declare(
     entry?.columns === undefined ? origin : (entry.origin ?? origin),
     descriptionOf(node.annotations),
   );
+  if (node.onDemand !== true) return;
+  if (owner === policy.name) return registry.putOnDemand(owner, name);
+  const message = `the rows of \`${owner}:${name}\` come from a source`;
+  const note = 'leave out `on demand`: no rule computes them';
+  diagnostics.error('foreign-declaration', node.span, message, note);
 }
 
 /** Whether a table that is known already may be declared so. */

@@ -20,6 +20,7 @@ import {
 } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
+import { onDemandTables } from './on-demand.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
 import { PlanBuilder, UNKNOWN_SIZE } from './plan-builder.ts';
 import { PlanMemory } from './plan-memory.ts';
@@ -37,11 +38,14 @@ import type {
   TableKey,
   Term,
 } from './stratified.ts';
+import { Unfolding } from './unfold.ts';
 
 export { lowerQuery } from './lower-query.ts';
 
 const ERRORS_TABLE: TableKey = 'system:errors';
 const ERRORS_ARITY = 4;
+/** In place of the relation of a table that is not kept. */
+const NO_RELATION = -1;
 /** Rules of a stratum above which its facts stand in relations of their own, so many in each. */
 const FACTS_PER_UNIT_MAX = 32_768;
 /** Rows that a table of keys is taken to have: what is asked for is asked first. */
@@ -65,6 +69,8 @@ class Lowering {
   readonly #program: StratifiedProgram;
   readonly #options: PlanOptions;
   readonly #builder: PlanBuilder;
+  readonly #onDemand: ReadonlySet<number>;
+  readonly #unfolding: Unfolding;
   /** Plan relation of each program table. */
   readonly #relations: number[];
   /** Relation of each rule's aggregates by `policy:ordinal`. */
@@ -72,13 +78,19 @@ class Lowering {
   readonly #errorRules: CoreRule[] = [];
   #errors: number | undefined;
   #areErrorsDone = false;
+  /** The view that is being lowered. */
+  #viewKey: TableKey = '';
 
   constructor(program: StratifiedProgram, options: PlanOptions, memory: PlanMemory) {
     this.#program = program;
     this.#options = options;
     const sizes = options.sizes ?? new Map<TableKey, number>();
     this.#builder = new PlanBuilder(options.batchOnly === true, sizes, memory);
-    this.#relations = program.tables.map((table) => this.#tableRelation(table));
+    this.#onDemand = options.leavesOut === true ? onDemandTables(program) : new Set();
+    this.#unfolding = new Unfolding(program, this.#onDemand);
+    this.#relations = program.tables.map((table, index) =>
+      this.#onDemand.has(index) ? NO_RELATION : this.#tableRelation(table),
+    );
   }
 
   /** Undefined where the program has to be planned once more, see `PlanMemory`. */
@@ -94,15 +106,17 @@ class Lowering {
         rule.body.some((literal) => literal.kind === 'atom' && isErrors(literal.table)),
       );
       if (readsErrors) this.#finishErrors();
-      this.#lowerStratum(stratum, rules);
+      if (stratum.tables.every((table) => this.#onDemand.has(table))) this.#reportOnly(rules);
+      else this.#lowerStratum(stratum, rules);
     }
     this.#finishErrors();
     for (const view of this.#options.views ?? []) this.#lowerView(view.name, view.query);
     const finished = this.#builder.finish();
     if (finished === undefined) return undefined;
-    const [program, options] = [this.#program, this.#options];
     const { tables } = this.#builder;
-    return { program, options, ...finished, tables, aggregates: this.#aggregates };
+    const [aggregates, onDemand] = [this.#aggregates, this.#onDemand];
+    const [program, options] = [this.#program, this.#options];
+    return { program, options, ...finished, tables, aggregates, onDemand };
   }
 
   #tableRelation(table: Table): number {
@@ -119,6 +133,7 @@ class Lowering {
   }
 
   #relationOf(table: number, tables: readonly Table[]): number {
+    if (this.#onDemand.has(table)) return this.#askedRelation(table);
     const known = this.#relations[table];
     if (known !== undefined) return known;
     const missing = tables[table];
@@ -129,6 +144,42 @@ class Lowering {
     const relation = this.#builder.addTable(key, missing.arity);
     this.#builder.addBase(relation);
     return relation;
+  }
+
+  /** A table on demand that a view has under `not`: kept for views only. */
+  #askedRelation(table: number): number {
+    const { arity, ...named } = this.#program.tables[table] as Table;
+    const name = `$asked:${tableKey(named)}`;
+    const there = this.#builder.find(name);
+    if (there !== undefined) return there;
+    const relation = this.#builder.addAuxiliary(name, arity, this.#viewKey);
+    const rules = this.#unfolding.rulesOf(table).flatMap((rule) => {
+      const headTerms = rule.headTerms as readonly Operand[];
+      return this.#unfolded({ relation, headTerms }, rule.body, rule.variables.length);
+    });
+    this.#addCounting(relation, rules);
+    return relation;
+  }
+
+  #unfolded(
+    head: { readonly relation: number; readonly headTerms: readonly Operand[] },
+    literals: readonly Literal[],
+    count: number,
+    tables: readonly Table[] = this.#program.tables,
+  ): CoreRule[] {
+    return this.#unfolding.bodies(literals, count).map(({ body, variableCount }) => ({
+      head: head.relation,
+      headTerms: head.headTerms,
+      body: body.map((literal) => this.#lowerLiteral(literal, tables)),
+      variableCount,
+    }));
+  }
+
+  /** Of rules whose table is not kept: what of them fails is told all the same. */
+  #reportOnly(rules: readonly Rule[]): void {
+    for (const rule of rules) {
+      if (rule.body.some((literal) => literal.kind === 'compute')) this.#lowerRule(rule);
+    }
   }
 
   /** All failures of rules so far; strata that read them come behind every call. */
@@ -328,10 +379,11 @@ class Lowering {
     const key = `${VIEW_PREFIX}${name}`;
     const tables = query.tables ?? this.#program.tables;
     const relation = this.#builder.addTable(key, query.outputs.length);
-    const body = query.body.map((literal) => this.#lowerLiteral(literal, tables));
     const headTerms = query.outputs.map(variable);
-    const rule = { head: relation, headTerms, body, variableCount: query.variables.length };
-    this.#addCounting(relation, [rule]);
+    this.#viewKey = key;
+    const { body, variables } = query;
+    const rules = this.#unfolded({ relation, headTerms }, body, variables.length, tables);
+    this.#addCounting(relation, rules);
   }
 }
 

@@ -7,7 +7,7 @@
  *   statement   = {annotation} (declaration | import | kind | rule) ["." | ";"]
  *               | {annotation} test (test-parser.ts)
  *   annotation  = "@" name "(" string ")"
- *   declaration = "table" name "(" column {"," column} ")"
+ *   declaration = "table" name "(" column {"," column} ")" ["on" "demand"]
  *   column      = name [":" type] ["key"] ["nullable"] [string]
  *   import      = "import" (name | string) ["as" name]
  *   kind        = "policy" name

@@ -24,6 +24,8 @@ export interface PlanOptions {
   readonly views?: readonly { readonly name: string; readonly query: StratifiedQuery }[];
   /** Rows of tables, where known: decides the order of joins and nothing else. */
   readonly sizes?: ReadonlyMap<TableKey, number>;
+  /** Tables that are declared `on demand` are not kept, where that can be. */
+  readonly leavesOut?: boolean;
   /** Leave out what only maintenance needs: one transaction, no updates after it. */
   readonly batchOnly?: boolean;
 }
@@ -185,14 +187,26 @@ export interface Plan {
    * in the order of their numbers, then the aggregates. Explanations look them up.
    */
   readonly aggregates: ReadonlyMap<string, RelationNumber>;
+  /** Tables of the program that have no relation: queries compute what they ask for. */
+  readonly onDemand?: ReadonlySet<number>;
 }
 
 /** A query names its relations by table key and is bound to whatever plan runs. */
 export interface QueryPlan {
   readonly query: StratifiedQuery;
   readonly program: StratifiedProgram;
-  readonly relations: readonly { readonly table: TableKey; readonly arity: number }[];
+  readonly relations: readonly QueryRelation[];
   /** Indexes that the steps would like, by relation. */
   readonly indexes: readonly (readonly (readonly number[])[])[];
-  readonly version: Version;
+  /**
+   * Run one after another. All but the answer's fill relations that only this query has, for those
+   * behind them.
+   */
+  readonly versions: readonly Version[];
+}
+
+export interface QueryRelation {
+  /** Empty for the answer and for relations of the query's own. */
+  readonly table: TableKey;
+  readonly arity: number;
 }

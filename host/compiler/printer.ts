@@ -147,10 +147,11 @@ export function printStep(step: GivenNode | ExpectNode): string {
 function printDeclarationLines(declaration: DeclarationNode): string[] {
   const columns = declaration.columns.map(printColumn);
   const name = printName(declaration.name);
-  if (columns.length === 0) return [`table ${name}.`];
-  const line = `table ${name}(${columns.join(', ')}).`;
+  const end = declaration.onDemand === true ? ' on demand.' : '.';
+  if (columns.length === 0) return [`table ${name}${end}`];
+  const line = `table ${name}(${columns.join(', ')})${end}`;
   if (line.length <= WIDTH) return [line];
-  return [`table ${name}(`, ...columns.map((column) => `${INDENT}${column},`), ').'];
+  return [`table ${name}(`, ...columns.map((column) => `${INDENT}${column},`), `)${end}`];
 }
 
 function printColumn({ name, type, key, nullable, description }: ColumnNode): string {

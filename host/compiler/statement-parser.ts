@@ -163,11 +163,21 @@ export class StatementParser extends AtomParser {
     if (columns.length > ARITY_MAX) {
       this.fail('limit-exceeded', name.span, arityMessage(name.name, columns.length));
     }
+    const onDemand = this.#onDemand();
     const { terminated: _, ...closing } = this.closing(
       opening,
       this.takeInnerComments(opening.start),
     );
-    return { kind: 'declaration', name, columns, ...closing };
+    return { kind: 'declaration', name, columns, ...onDemand, ...closing };
+  }
+
+  #onDemand(): { onDemand?: true } {
+    const next = this.peek();
+    const isThere = this.isName('on') && !this.token.firstOnLine && next.text === 'demand';
+    if (!isThere || next.kind !== 'name' || next.firstOnLine) return {};
+    this.advance();
+    this.advance();
+    return { onDemand: true };
   }
 
   #column(): ColumnNode {

@@ -37,6 +37,8 @@ export interface Table {
   readonly arity: number;
   readonly columns?: readonly Column[];
   readonly description?: string;
+  /** Declared so: its rows are computed when they are asked for, where that can be. */
+  readonly onDemand?: true;
   /** `unresolved`: named by a rule, nobody owns it yet; empty until it binds. */
   readonly kind: 'policy' | 'source' | 'execute' | 'system' | 'unresolved';
 }

@@ -135,6 +135,8 @@ export interface ColumnNode {
 }
 /** `table servers(id: string, …)` */
 export interface DeclarationNode extends StatementParts {
+  /** `on demand` stands behind the columns. */
+  readonly onDemand?: true;
   readonly kind: 'declaration';
   readonly name: NameNode;
   readonly columns: readonly ColumnNode[];

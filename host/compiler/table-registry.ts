@@ -20,6 +20,8 @@ export interface TableEntry {
   arity: number | undefined;
   columns: readonly Column[] | undefined;
   description: string | undefined;
+  /** Declared so. */
+  onDemand: boolean;
   /** A rule, fact, declaration, file or source gives it rows, or can. */
   exists: boolean;
   /** Its owner mentions it, so that others may. */
@@ -111,6 +113,11 @@ export class TableRegistry {
     entry.description ??= description;
   }
 
+  /** Of a table that is declared. */
+  putOnDemand(owner: string, name: string): void {
+    this.#entry(owner, name).onDemand = true;
+  }
+
   /** Columns of a table that nobody declares itself, without keys. */
   shape(owner: string, name: string, columns: readonly Column[], origin: Origin): void {
     const entry = this.#entry(owner, name);
@@ -152,7 +159,7 @@ export class TableRegistry {
       this.#numbered[index] = entry;
       const shape = entry.referencedWidth + entry.referencedColumns.size;
       entry.arity ??= Math.min(shape, ARITY_MAX);
-      const { owner, name, arity, columns, description } = entry;
+      const { owner, name, arity, columns, description, onDemand } = entry;
       const kind = this.tableKind(entry);
       return {
         owner,
@@ -160,6 +167,7 @@ export class TableRegistry {
         arity,
         ...(columns === undefined ? {} : { columns }),
         ...(description === undefined ? {} : { description }),
+        ...(onDemand ? { onDemand } : {}),
         kind,
       };
     });
@@ -213,6 +221,7 @@ export class TableRegistry {
         arity: undefined,
         columns: undefined,
         description: undefined,
+        onDemand: false,
         exists: this.#external.has(key),
         mentionedByOwner: false,
         origin: undefined,

@@ -44,23 +44,28 @@ export class IndexDemand {
   }
 }
 
-/** `stands`: empty relations for tables that are not there; `rowsOf`: rows of a handle. */
+/**
+ * One version of a query. `own`: handles of the answer and of the query's own relations, by number;
+ * `stands`: empty relations for tables that are not there; `rowsOf`: rows of a handle.
+ */
 export function encodeQuery(
   plan: QueryPlan,
-  answer: number,
+  version: Version,
+  own: ReadonlyMap<number, number>,
   binding: Binding | undefined,
   stands: ReadonlyMap<TableKey, number>,
   demand: IndexDemand,
   rowsOf: (handle: number) => number,
 ): Uint8Array {
   const relations = plan.relations.map(({ table }, number) => {
-    if (number === 0) return { handle: answer, indexes: [] };
+    const known = own.get(number);
+    if (known !== undefined) return { handle: known, indexes: [] };
     const stand = stands.get(table);
     if (stand !== undefined) return { handle: stand, indexes: [] };
     const handle = binding?.byName.get(table)?.handle ?? -1;
     return { handle, indexes: binding?.indexes.get(handle) ?? [] };
   });
-  const steps = plan.version.steps.map((step): Step => {
+  const steps = version.steps.map((step): Step => {
     if (step.op !== 'lookup') return step;
     const columns = plan.indexes[step.relation]?.[step.index] ?? [];
     const { handle, indexes } = relations[step.relation] ?? { handle: -1, indexes: [] };
@@ -71,7 +76,7 @@ export function encodeQuery(
     const keyChecks = columns.map((column, place) => ({ column, register: keys[place] ?? 0 }));
     return { ...iteration, op: 'scan', checks: [...keyChecks, ...iteration.checks] };
   });
-  const version: Version = { ...plan.version, steps };
-  const unit = { kind: 'counting', relations: [0], versions: [version] } as const;
+  const versions = [{ ...version, steps }];
+  const unit = { kind: 'counting', relations: [version.head], versions } as const;
   return encodeProgram(relations, [{ unit, isFresh: true }]);
 }

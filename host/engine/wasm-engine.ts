@@ -55,6 +55,12 @@ export async function createWasmEngine(
   return new WasmEngine(core, options);
 }
 
+/** Steps that a query may still take, and might at first. */
+interface Effort {
+  left: number;
+  readonly max: number;
+}
+
 interface UnitTime {
   ms: number;
   rounds: number;
@@ -437,20 +443,25 @@ export class WasmEngine implements Engine {
     const { exports } = this.core;
     const arity = plan.query.outputs.length;
     const rowsMax = options.rowsMax ?? 0;
-    const answer = exports.createRelation(arity, abi.RELATION_LOCAL, rowsMax, 0n);
-    if (answer < 0) throw outOfMemory();
-    const stands = this.#standIns(plan);
-    let query = 0;
+    const own = new Map<number, number>();
+    const stands = new Map<TableKey, number>();
     try {
-      const bytes = encodeQuery(plan, answer, this.#binding, stands, this.#demand, (handle) =>
-        exports.liveRows(handle),
-      );
-      query = exports.openQuery(this.core.write(bytes), bytes.length) >>> 0;
-      if (query === 0) throw queryError(exports.queryFailure());
-      if (options.rankBelow !== undefined) exports.boundQueryRank(query, options.rankBelow);
-      const isThere = await this.#finishQuery(query, options.stepsMax ?? QUERY_STEPS_MAX, pause);
-      if (!isThere) return undefined;
-      const truncated = exports.isTruncated(query) !== 0;
+      const answer = this.#createLocal(arity, rowsMax);
+      own.set(0, answer);
+      this.#addLocals(plan, own, stands);
+      const max = options.stepsMax ?? QUERY_STEPS_MAX;
+      const effort: Effort = { left: max, max };
+      let truncated = false;
+      for (const version of plan.versions) {
+        const rowsOf = (handle: number): number => exports.liveRows(handle);
+        const demand = this.#demand;
+        const bytes = encodeQuery(plan, version, own, this.#binding, stands, demand, rowsOf);
+        const outcome = await this.#runVersion(bytes, effort, options.rankBelow, pause);
+        if (outcome === undefined) return undefined;
+        // Nothing that comes behind has room.
+        truncated = outcome.truncated;
+        if (truncated) break;
+      }
       const bodyRank = exports.bodyRankFound() >>> 0;
       const request = { kind: abi.OUTPUT_NEW, handle: answer };
       // The answer has rows of its own: a commit cannot void it any more.
@@ -461,36 +472,59 @@ export class WasmEngine implements Engine {
       const rows = await readBlock(this.core, request, arity, keepOn, options.rowsMax);
       return { rows: rows ?? emptyBlock(arity), truncated, bodyRank };
     } finally {
-      if (query !== 0) exports.closeQuery(query);
-      this.#drop([answer, ...stands.values()]);
+      this.#drop([...own.values(), ...stands.values()]);
     }
   }
 
-  /** Empty relations for tables that the running plan does not have. */
-  #standIns(plan: QueryPlan): Map<TableKey, number> {
-    const stands = new Map<TableKey, number>();
-    for (const { table, arity } of plan.relations.slice(1)) {
+  #createLocal(arity: number, rowsMax: number): number {
+    const handle = this.core.exports.createRelation(arity, abi.RELATION_LOCAL, rowsMax, 0n);
+    if (handle < 0) throw outOfMemory();
+    return handle;
+  }
+
+  /** Relations of the query's own, and empty ones for tables that the running plan has not. */
+  #addLocals(plan: QueryPlan, own: Map<number, number>, stands: Map<TableKey, number>): void {
+    for (const [number, { table, arity }] of plan.relations.entries()) {
+      if (own.has(number)) continue;
       const bound = this.#binding?.byName.get(table);
-      if (bound?.relation.arity === arity || stands.has(table)) continue;
-      const handle = this.core.exports.createRelation(arity, abi.RELATION_LOCAL, 0, 0n);
-      if (handle < 0) throw outOfMemory();
-      stands.set(table, handle);
+      if (table === '') own.set(number, this.#createLocal(arity, 0));
+      else if (bound?.relation.arity !== arity && !stands.has(table)) {
+        stands.set(table, this.#createLocal(arity, 0));
+      }
     }
-    return stands;
+  }
+
+  /** Undefined when a commit has overtaken it. */
+  async #runVersion(
+    bytes: Uint8Array,
+    effort: Effort,
+    rankBelow: number | undefined,
+    pause: () => Promise<boolean>,
+  ): Promise<{ readonly truncated: boolean } | undefined> {
+    const { exports } = this.core;
+    const query = exports.openQuery(this.core.write(bytes), bytes.length) >>> 0;
+    if (query === 0) throw queryError(exports.queryFailure());
+    try {
+      if (rankBelow !== undefined) exports.boundQueryRank(query, rankBelow);
+      if (!(await this.#finishQuery(query, effort, pause))) return undefined;
+      return { truncated: exports.isTruncated(query) !== 0 };
+    } finally {
+      exports.closeQuery(query);
+    }
   }
 
   async #finishQuery(
     query: number,
-    stepsMax: number,
+    effort: Effort,
     pause: () => Promise<boolean>,
   ): Promise<boolean> {
     const { exports } = this.core;
-    for (let steps = 0; ; steps += SLICE_STEPS) {
+    for (; ; effort.left -= SLICE_STEPS) {
       const status = exports.runQuery(query, SLICE_STEPS);
       if (status === abi.STATUS_DONE) return true;
       if (status !== abi.STATUS_MORE) throw queryError(status);
-      if (steps > stepsMax) {
-        throw new CaucusError('limit_exceeded', `the query took more than ${stepsMax} steps`, {
+      if (effort.left < 0) {
+        throw new CaucusError('limit_exceeded', `the query took more than ${effort.max} steps`, {
           remedy: 'bind more columns, or split the query',
         });
       }

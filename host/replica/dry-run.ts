@@ -1,5 +1,6 @@
 /** What a policy change would do to the rows, computed and rolled back. */
 import { tableKey } from '../compiler/stratified.ts';
+import { onDemandTables } from '../compiler/on-demand.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
 import type { TableDelta } from '../engine/engine.ts';
 import { CaucusError } from '../errors.ts';
@@ -62,6 +63,13 @@ function derivedTables(before: StratifiedProgram, after: StratifiedProgram): Tab
   const keys = new Set<TableKey>();
   for (const table of [...before.tables, ...after.tables]) {
     if (table.kind === 'policy' || table.kind === 'execute') keys.add(tableKey(table));
+  }
+  // Without rows of their own there is nothing to compare.
+  for (const program of [before, after]) {
+    for (const index of onDemandTables(program)) {
+      const table = program.tables[index];
+      if (table !== undefined) keys.delete(tableKey(table));
+    }
   }
   return [...keys].sort();
 }

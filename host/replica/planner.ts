@@ -3,8 +3,10 @@
  * chosen whose deltas and digest count. Pure.
  */
 import type { Plan, PlanOptions } from '../compiler/plan.ts';
+import { onDemandTables } from '../compiler/on-demand.ts';
 import type { PlanMemory } from '../compiler/plan-memory.ts';
 import { tableKey } from '../compiler/stratified.ts';
+import { Unfolding } from '../compiler/unfold.ts';
 import type {
   StratifiedProgram,
   StratifiedQuery,
@@ -96,6 +98,7 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
   const failures = failuresOf(program, input.roots);
   const effective = programWithout(program, failures);
   const binder = new QueryBinder(program.tables);
+  const unfolding = new Unfolding(effective, onDemandTables(effective));
   const kept: { entry: ViewEntry; query: CompiledQuery }[] = [];
   const lost: { entry: ViewEntry; error: CaucusError }[] = [];
   for (const entry of input.views) {
@@ -103,6 +106,7 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
       const query = input.compileView(entry.text);
       const failed = failedTableOf(query, failures);
       if (failed !== undefined) throw policyFailed(failed);
+      unfolding.check(query.body, query.variables.length);
       kept.push({ entry, query: binder.bind(query) });
     } catch (error) {
       if (!(error instanceof CaucusError)) throw error;
@@ -122,6 +126,7 @@ export function planProgram(lower: Lower, input: PlanInput): Planned {
       watched,
       digest: reachableFromExecute(effective),
       views,
+      leavesOut: true,
     },
     input.memory,
   );
