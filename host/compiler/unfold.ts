@@ -4,7 +4,8 @@
  *   allow("u1", a, f)     role("u1", r), perm(r, a, f), not denied("u1", f)
  *
  * What the body has bound is bound in the rule, so only what the question needs is computed. Each
- * rule of a table makes a body of its own; together they have the solutions. Atoms under `not` stay.
+ * rule of a table makes a body of its own; together they have the solutions. What is under `not`
+ * stays.
  */
 import { CaucusError } from '../errors.ts';
 import { RULE_VALUES_MAX, UNFOLDED_BODIES_MAX } from '../limits.ts';

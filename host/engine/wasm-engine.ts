@@ -29,7 +29,9 @@ import type {
   TransactionResult,
 } from './engine.ts';
 import { readDeltas } from './delta-reader.ts';
-import { CoreFailure, coreFailure, queryError, transactionFailure } from './failures.ts';
+import { runVersion } from './query-run.ts';
+import type { Effort } from './query-run.ts';
+import { CoreFailure, coreFailure, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
 import type { Layout, WasmEngineOptions } from './engine-options.ts';
 import { nextSlice, SLICE_STEPS, StepCounts, viewOfUnit, SLICE_MS } from './slices.ts';
@@ -53,12 +55,6 @@ export async function createWasmEngine(
   const core = await Core.create(wasm, pagesMax);
   core.exports.chooseLayout(LAYOUTS.indexOf(options.layout ?? 'auto'));
   return new WasmEngine(core, options);
-}
-
-/** Steps that a query may still take, and might at first. */
-interface Effort {
-  left: number;
-  readonly max: number;
 }
 
 interface UnitTime {
@@ -456,7 +452,11 @@ export class WasmEngine implements Engine {
         const rowsOf = (handle: number): number => exports.liveRows(handle);
         const demand = this.#demand;
         const bytes = encodeQuery(plan, version, own, this.#binding, stands, demand, rowsOf);
-        const outcome = await this.#runVersion(bytes, effort, options.rankBelow, pause);
+        const outcome = await runVersion(this.core, bytes, {
+          effort,
+          rankBelow: options.rankBelow,
+          pause,
+        });
         if (outcome === undefined) return undefined;
         // Nothing that comes behind has room.
         truncated = outcome.truncated;
@@ -491,44 +491,6 @@ export class WasmEngine implements Engine {
       else if (bound?.relation.arity !== arity && !stands.has(table)) {
         stands.set(table, this.#createLocal(arity, 0));
       }
-    }
-  }
-
-  /** Undefined when a commit has overtaken it. */
-  async #runVersion(
-    bytes: Uint8Array,
-    effort: Effort,
-    rankBelow: number | undefined,
-    pause: () => Promise<boolean>,
-  ): Promise<{ readonly truncated: boolean } | undefined> {
-    const { exports } = this.core;
-    const query = exports.openQuery(this.core.write(bytes), bytes.length) >>> 0;
-    if (query === 0) throw queryError(exports.queryFailure());
-    try {
-      if (rankBelow !== undefined) exports.boundQueryRank(query, rankBelow);
-      if (!(await this.#finishQuery(query, effort, pause))) return undefined;
-      return { truncated: exports.isTruncated(query) !== 0 };
-    } finally {
-      exports.closeQuery(query);
-    }
-  }
-
-  async #finishQuery(
-    query: number,
-    effort: Effort,
-    pause: () => Promise<boolean>,
-  ): Promise<boolean> {
-    const { exports } = this.core;
-    for (; ; effort.left -= SLICE_STEPS) {
-      const status = exports.runQuery(query, SLICE_STEPS);
-      if (status === abi.STATUS_DONE) return true;
-      if (status !== abi.STATUS_MORE) throw queryError(status);
-      if (effort.left < 0) {
-        throw new CaucusError('limit_exceeded', `the query took more than ${effort.max} steps`, {
-          remedy: 'bind more columns, or split the query',
-        });
-      }
-      if (!(await pause())) return false;
     }
   }
 }
