@@ -49,8 +49,7 @@ export class IndexDemand {
  * `stands`: empty relations for tables that are not there; `rowsOf`: rows of a handle.
  */
 export function encodeQuery(
-  plan: QueryPlan,
-  version: Version,
+  { plan, version }: { readonly plan: QueryPlan; readonly version: Version },
   own: ReadonlyMap<number, number>,
   binding: Binding | undefined,
   stands: ReadonlyMap<TableKey, number>,

@@ -451,7 +451,7 @@ export class WasmEngine implements Engine {
       for (const version of plan.versions) {
         const rowsOf = (handle: number): number => exports.liveRows(handle);
         const demand = this.#demand;
-        const bytes = encodeQuery(plan, version, own, this.#binding, stands, demand, rowsOf);
+        const bytes = encodeQuery({ plan, version }, own, this.#binding, stands, demand, rowsOf);
         const outcome = await runVersion(this.core, bytes, {
           effort,
           rankBelow: options.rankBelow,

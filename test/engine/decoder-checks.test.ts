@@ -91,7 +91,7 @@ function withQuery(world: World, use: (bytes: Uint8Array, words: number) => void
   const [version] = plan.versions;
   assert.ok(version !== undefined);
   const own = new Map([[0, answer]]);
-  const bytes = encodeQuery(plan, version, own, world.binding, new Map(), demand, () => 0);
+  const bytes = encodeQuery({ plan, version }, own, world.binding, new Map(), demand, () => 0);
   use(bytes, new DataView(bytes.buffer).getUint32(8, true));
   exports.destroyRelation(answer);
 }

@@ -86,8 +86,7 @@ for (const [index, wasm] of CORES.entries()) {
       );
       attempt(seed, `query \`${text}\``, () => {
         const bytes = encodeQuery(
-          plan,
-          plan.versions[0] as Version,
+          { plan, version: plan.versions[0] as Version },
           new Map([[0, answer]]),
           world.binding,
           new Map(),
