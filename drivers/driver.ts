@@ -14,10 +14,10 @@
  *
  * Drivers import no replica: `publish` and `report` are handed in.
  */
+import type { ColumnType } from '../host/value/column-type.ts';
 import type { RowBlock } from '../host/value/row-block.ts';
 
 /** The types of `table src:t(name: type, …)` in a policy. */
-export type ColumnType = 'string' | 'int' | 'float' | 'bool' | 'any';
 
 export interface DriverColumn {
   readonly name: string;

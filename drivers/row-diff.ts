@@ -13,6 +13,7 @@
  * give way to other work every `ROWS_PER_TURN` rows.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { valueBytes } from '../host/value/value-tags.ts';
 import type { RowBlock } from '../host/value/row-block.ts';
 
 export interface RowDifference {
@@ -141,32 +142,11 @@ export async function diffRows(previous: RowSet, next: RowSet): Promise<RowDiffe
   return { insert: await next.without(previous), delete: await previous.without(next) };
 }
 
-const FIXED_PAYLOAD_BYTES = [0, 0, 0, 8, 8, 0, 4, 0] as const;
-const TAG_LONG_STRING = 5;
-const TAG_SHORT_STRING = 7;
-
-/**
- * Offset behind the row that starts at `start`. The layout is that of `host/value/row-block.ts`.
- */
+/** Offset behind the row that starts at `start`. */
 function rowEnd(bytes: Uint8Array, start: number, arity: number): number {
   let at = start;
-  for (let column = 0; column < arity; column++) {
-    const tag = bytes[at] as number;
-    if (tag === TAG_SHORT_STRING) {
-      at += 2 + (bytes[at + 1] as number);
-    } else if (tag === TAG_LONG_STRING) {
-      at += 5 + readLength(bytes, at + 1);
-    } else {
-      at += 1 + (FIXED_PAYLOAD_BYTES[tag] as number);
-    }
-  }
+  for (let column = 0; column < arity; column++) at += valueBytes(bytes, at);
   return at;
-}
-
-function readLength(bytes: Uint8Array, at: number): number {
-  const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
-  const high = (bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8);
-  return low + high * 0x10000;
 }
 
 /**

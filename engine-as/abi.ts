@@ -25,12 +25,22 @@ export const TAG_FLOAT = 4;
 export const TAG_STRING = 5;
 export const TAG_INT32 = 6;
 export const TAG_SHORT_STRING = 7;
+export const TAG_DATETIME = 8;
+export const TAG_IP = 9;
+export const TAG_NETWORK = 10;
+export const TAG_LIST = 11;
+export const TAG_DOCUMENT = 12;
 
 /* Limits of the core. */
 export const ARITY_MAX = 64;
 export const RELATIONS_MAX = 0x20000;
 export const ROWS_MAX = 0x0ffffff0;
 export const STRING_BYTES_MAX = 0x01000000;
+/** Levels of lists and documents inside each other. */
+export const VALUE_DEPTH_MAX = 32;
+/** Inputs of one call of a function, and bytes of them, or of its value. */
+export const CALL_INPUTS_MAX = 256;
+export const CALL_BYTES_MAX = 0x00100000;
 export const REGISTERS_MAX = 1024;
 export const STEPS_PER_VERSION_MAX = 4096;
 export const INDEXES_PER_RELATION_MAX = 64;
@@ -83,6 +93,9 @@ export const OP_FAILS = 8;
 export const OP_FORMAT = 9;
 export const OP_EMIT = 10;
 export const OP_MOVE = 11;
+export const OP_CALL = 12;
+export const OP_CALL_FAILS = 13;
+export const OP_EACH = 14;
 
 /* How a scan or lookup goes on. */
 export const MATCH_EACH = 0;

@@ -5,6 +5,7 @@
  */
 import { ROW_USED, STATUS_DONE, STATUS_MORE } from './abi';
 import { AggregateState, markGroups } from './aggregate';
+import { forgetCalls } from './call';
 import { relationCount, relationOf } from './catalog';
 import { sabotage } from './maintenance';
 import { forgetEnd, memoryEnded } from './memory';
@@ -122,6 +123,7 @@ export function collect(rows: u32): u32 {
     // Last, and at once: what programs and queries hold at this moment.
     markProgram(currentProgram());
     for (let i: u32 = 0; i < queryCount(); i++) markProgram(queryAt(i).program);
+    forgetCalls();
     phase = PHASE_SWEEP;
     row = 0;
     sweepEnd = valueTop();

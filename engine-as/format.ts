@@ -1,8 +1,8 @@
 /*
  * Cells as the text of a JSON array, for the `inputs` column of `system:errors`: `[1,"a",null]`.
- * Strings are escaped as JSON.stringify does it, ints are digits, floats come from the host.
+ * Strings are escaped as JSON.stringify does it, ints are digits, all else comes from the host.
  */
-import { formatFloat } from './env';
+import { formatEncoded, formatFloat } from './env';
 import { allocate, release } from './memory';
 import {
   CELL_FALSE,
@@ -10,6 +10,7 @@ import {
   CELL_TRUE,
   internString,
   intOf,
+  isEncoded,
   isFloat,
   isInt,
   NO_CELL,
@@ -33,6 +34,7 @@ function textBytesMax(cell: u32): u32 {
   ) {
     return NUMBER_BYTES_MAX + 1;
   }
+  if (isEncoded(cell)) return stringLength(cell) * 7 + 65;
   return stringLength(cell) * 6 + 3;
 }
 
@@ -105,6 +107,7 @@ function writeCell(cell: u32, to: u32): u32 {
   if (cell == CELL_TRUE) return writeAscii(WORDS + 9, 4, to);
   if (isInt(cell)) return writeDigits(intOf(cell), to);
   if (isFloat(cell)) return formatFloat(floatOf(cell), to);
+  if (isEncoded(cell)) return formatEncoded(stringBytes(cell), stringLength(cell), to);
   return writeString(cell, to);
 }
 

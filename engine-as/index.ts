@@ -11,6 +11,7 @@ import {
   STATUS_BAD_CALL,
   STATUS_OUT_OF_MEMORY,
 } from './abi';
+import { initCalls } from './call';
 import { addRelation, dropRelation, initCatalog, relationCount, relationOf } from './catalog';
 import { changedCount, changedHandle, initChanges } from './changes';
 import { initCandidates } from './candidates';
@@ -66,6 +67,7 @@ export function start(pagesMax: u32): u32 {
     initCatalog() &&
     initChanges() &&
     initCandidates() &&
+    initCalls() &&
     initSideWeights() &&
     initMaintenance() &&
     initQueries();

@@ -7,9 +7,12 @@ import {
   MATCH_ABSENT,
   MATCH_EACH,
   NO_REGISTER,
+  OP_CALL,
+  OP_CALL_FAILS,
   OP_COMPARE,
   OP_COMPUTE,
   OP_DELTA,
+  OP_EACH,
   OP_EMIT,
   OP_END,
   OP_FAILS,
@@ -25,7 +28,10 @@ import {
   STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { ColumnIndex, findGroup } from './column-index';
+import { call, callSteps } from './call';
 import { compare, compute, FAILED } from './compute';
+import { eachTries, nextEach, openEach } from './each';
+import { EXHAUSTED, FOUND, PAUSED, TRIES_MAX } from './iteration';
 import { dropBlock, emit, flushBlock, MODE_SUPPORT, nextCells } from './emit';
 import { formatCells } from './format';
 import { hashCells } from './hash';
@@ -43,12 +49,6 @@ import { viewMask, viewValue } from './views';
 const ENTER_FORWARDS: u32 = 0;
 const ENTER_BACKWARDS: u32 = 1;
 const ENTER_AGAIN: u32 = 2;
-/** What an iterating step came to. */
-const FOUND: u32 = 0;
-const EXHAUSTED: u32 = 1;
-const PAUSED: u32 = 2;
-/** Rows that one step tries before it looks at the budget again. */
-const TRIES_MAX: u32 = 8192;
 
 /** Entries of a delta that a run takes. */
 export const TAKE_ALL: u32 = 0;
@@ -80,6 +80,8 @@ export class Machine {
 
 /** Longest row and key. */
 const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
+/** Inputs of a call. */
+const callCells: u32 = memory.data(256 * 4, 8) as u32;
 /** Steps run since the engine started. */
 export let stepCount: u64 = 0;
 
@@ -397,6 +399,52 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         if (cell == NO_CELL) return failRun();
         ok = cell == FAILED;
         size = 20;
+        break;
+      }
+      case OP_CALL: {
+        const count = load<u32>(pc, 20);
+        gather(pc + 24, count, frame, callCells);
+        const cell = call(load<u32>(pc, 8), count, callCells);
+        stepCount += callSteps as u64;
+        if (cell == NO_CELL) return failRun();
+        const output = frame + load<u32>(pc, 12);
+        if (cell != FAILED) {
+          if (load<u32>(pc, 16) != 0) ok = load<u32>(output) == cell;
+          else {
+            store<u32>(output, cell);
+            ok = true;
+          }
+        }
+        size = 24 + (count << 2);
+        break;
+      }
+      case OP_CALL_FAILS: {
+        const count = load<u32>(pc, 12);
+        gather(pc + 16, count, frame, callCells);
+        const cell = call(load<u32>(pc, 8), count, callCells);
+        stepCount += callSteps as u64;
+        if (cell == NO_CELL) return failRun();
+        ok = cell == FAILED;
+        size = 16 + (count << 2);
+        break;
+      }
+      case OP_EACH: {
+        if (stepCount >= limit) {
+          machine.pc = pc;
+          machine.entry = entry;
+          return pauseRun(machine);
+        }
+        stepCount += 1;
+        if (entry == ENTER_FORWARDS) openEach(pc, frame);
+        const result = nextEach(pc, frame);
+        stepCount += eachTries as u64;
+        if (result == NO_CELL) return failRun();
+        if (result == PAUSED) {
+          entry = ENTER_AGAIN;
+          continue;
+        }
+        ok = result == FOUND;
+        size = 24;
         break;
       }
       case OP_FORMAT: {

@@ -17,14 +17,18 @@
 import {
   ABI_VERSION,
   AGGREGATE_MAX,
+  CALL_INPUTS_MAX,
   COMPARE_GREATER_EQUAL,
   COMPUTE_REMAINDER,
   INDEXES_PER_RELATION_MAX,
   MATCH_ABSENT,
   NO_REGISTER,
+  OP_CALL,
+  OP_CALL_FAILS,
   OP_COMPARE,
   OP_COMPUTE,
   OP_DELTA,
+  OP_EACH,
   OP_EMIT,
   OP_END,
   OP_FAILS,
@@ -374,6 +378,27 @@ function takeStep(version: Version): u32 {
       readRegister(2);
       bindRegister(3);
       return 4;
+    }
+    case OP_CALL: {
+      takeBack();
+      const amount = codeWord(5);
+      const words = check(amount <= (CALL_INPUTS_MAX as u32)) ? takeRegisters(6, amount) : 6;
+      if (codeWord(4) != 0) readRegister(3);
+      else bindRegister(3);
+      return words;
+    }
+    case OP_CALL_FAILS: {
+      takeBack();
+      const amount = codeWord(3);
+      return check(amount <= (CALL_INPUTS_MAX as u32)) ? takeRegisters(4, amount) : 4;
+    }
+    case OP_EACH: {
+      takeBack();
+      takeCursor(2);
+      readRegister(3);
+      if (codeWord(5) != 0) readRegister(4);
+      else bindRegister(4);
+      return 6;
     }
     case OP_EMIT: {
       takeBack();

@@ -2,7 +2,7 @@
  * A decoded program: units in evaluation order, each with its versions. A version is one way to run
  * one rule: from scratch, driven by the delta of one body literal, or backwards from a head row.
  *
- * Code of a version is a list of steps in words. Steps that iterate (delta, scan, lookup) are
+ * Code of a version is a list of steps in words. Steps that iterate (delta, scan, lookup, each) are
  * entered forwards once and backwards whenever a later step fails; `back` is the address of the
  * iterating step to go back to. Registers, constants, ranks and cursors share one frame; operands
  * are byte offsets into it, columns are byte offsets into a row's cells, relations and indexes are
@@ -19,6 +19,9 @@
  *   FAILS    op back operator left right
  *   FORMAT   op back output count register…
  *   MOVE     op back from to
+ *   CALL     op back function output isCheck count register…
+ *   FAILURE  op back function count register…       (CALL_FAILS)
+ *   EACH     op back cursor list output isCheck
  *   EMIT     op back ranks arity  register…(ranks)  register…(arity)
  *
  * `rank` is where the row's rank goes, `below` the register whose value the rank must stay under,

@@ -4,30 +4,39 @@
  */
 import {
   STRING_BYTES_MAX,
+  TAG_DATETIME,
+  TAG_DOCUMENT,
   TAG_FALSE,
   TAG_FLOAT,
   TAG_INT32,
   TAG_INT64,
+  TAG_IP,
+  TAG_LIST,
+  TAG_NETWORK,
   TAG_NULL,
   TAG_SHORT_STRING,
   TAG_STRING,
   TAG_TRUE,
+  VALUE_DEPTH_MAX,
 } from './abi';
+import { encodedBytes, verifyEncoded } from './encoded-value';
+import { isUtf8 } from './utf8';
 import {
   CELL_FALSE,
   CELL_NULL,
   CELL_TRUE,
   floatOf,
+  internEncoded,
   internFloat,
   internInt,
   internString,
   intOf,
+  isEncoded,
   isFloat,
   isInt,
   stringBytes,
   stringLength,
 } from './value-table';
-import { shortWord } from './hash';
 
 /** Bytes that the last `readValue` took. */
 export let readBytes: u32 = 0;
@@ -57,45 +66,6 @@ function readString(pointer: u32, end: u32, header: u32, length: u32): u32 {
   textAt = pointer + header;
   textBytes = length;
   return TEXT_CELL;
-}
-
-/**
- * Well-formed UTF-8 (Unicode 15, table 3-7): no overlong forms, no surrogates, nothing past
- * U+10FFFF.
- */
-function isUtf8(pointer: u32, length: u32): bool {
-  if (length <= 8 && (shortWord(pointer, length) & 0x8080808080808080) == 0) return true;
-  const start = pointer;
-  const end = pointer + length;
-  while (pointer < end) {
-    // What is left of a text of ASCII letters is in its last word.
-    const last = pointer + 8 > end && pointer >= start + 8;
-    if (last && (load<u64>(end - 8) & 0x8080808080808080) == 0) return true;
-    if (pointer + 8 <= end && (load<u64>(pointer) & 0x8080808080808080) == 0) {
-      pointer += 8;
-      continue;
-    }
-    const lead = load<u8>(pointer) as u32;
-    pointer += 1;
-    if (lead < 0x80) continue;
-    if (lead < 0xc2 || lead > 0xf4) return false;
-    let low: u32 = 0x80;
-    let high: u32 = 0xbf;
-    if (lead == 0xe0) low = 0xa0;
-    else if (lead == 0xed) high = 0x9f;
-    else if (lead == 0xf0) low = 0x90;
-    else if (lead == 0xf4) high = 0x8f;
-    const more: u32 = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
-    if (pointer + more > end) return false;
-    for (let i: u32 = 0; i < more; i++) {
-      const byte = load<u8>(pointer + i) as u32;
-      if (byte < low || byte > high) return false;
-      low = 0x80;
-      high = 0xbf;
-    }
-    pointer += more;
-  }
-  return true;
 }
 
 /** The cell of the value at `pointer`; BAD_CELL, or NO_CELL without memory. */
@@ -134,8 +104,28 @@ export function readValue(pointer: u32, end: u32): u32 {
     case TAG_STRING:
       return left < 5 ? cutShort() : readString(pointer, end, 5, load<u32>(pointer, 1));
     default:
-      return BAD_CELL;
+      return readEncoded(pointer, end);
   }
+}
+
+/** A date-time, address, network, list or document. */
+function readEncoded(pointer: u32, end: u32): u32 {
+  const left = end - pointer;
+  const header = headerBytes(load<u8>(pointer));
+  if (header == 0) return BAD_CELL;
+  if (left < header) return cutShort();
+  const bytes = encodedBytes(pointer);
+  if (bytes > (STRING_BYTES_MAX as u32) + 5) return BAD_CELL;
+  if (bytes > left) return cutShort();
+  readBytes = verifyEncoded(pointer, end, VALUE_DEPTH_MAX);
+  return readBytes == 0 ? BAD_CELL : internEncoded(pointer, readBytes);
+}
+
+/** Bytes that tell how long such a value is; 0 for a tag that is none. */
+function headerBytes(tag: i32): u32 {
+  if (tag == TAG_LIST || tag == TAG_DOCUMENT) return 5;
+  if (tag == TAG_IP || tag == TAG_NETWORK) return 2;
+  return tag == TAG_DATETIME ? 1 : 0;
 }
 
 /** Bytes of a cell's value. */
@@ -147,6 +137,7 @@ export function cellBytes(cell: u32): u32 {
   }
   if (isFloat(cell)) return 9;
   const length = stringLength(cell);
+  if (isEncoded(cell)) return length;
   return length > 255 ? 5 + length : 2 + length;
 }
 
@@ -173,6 +164,10 @@ export function writeCell(cell: u32, to: u32): u32 {
     return to + 9;
   }
   const length = stringLength(cell);
+  if (isEncoded(cell)) {
+    memory.copy(to, stringBytes(cell), length);
+    return to + length;
+  }
   const header: u32 = length > 255 ? 5 : 2;
   if (header == 2) {
     store<u8>(to, TAG_SHORT_STRING);

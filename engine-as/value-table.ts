@@ -10,14 +10,18 @@
  * Equal values have equal cells: what fits a small int is never in the table, and the table
  * interns. An entry has 16 bytes:
  *
- *   | hash u32 | kind (2 bits), length (30 bits) | payload 8 bytes |
+ *   | hash u32 | kind (3 bits), length (29 bits) | payload 8 bytes |
  *
- * The payload is an i64, an f64, a string of up to 8 bytes, or the address of a longer one's bytes.
+ * The payload is an i64, an f64, or text: up to 8 bytes of it, or the address of more. A date-time,
+ * address, network, list or document is kept as the bytes that a row block has of it, whose first
+ * is the tag (`encoded-value.ts`).
  *
  * Values are collected by marking what rows, programs and groups refer to, in slices; an intern and
  * a row insertion during a collection mark what they touch (`collector.ts`).
  */
 import { allocate, allocateZeroed, release } from './memory';
+import { compareEncoded } from './encoded-value';
+import { compareIntFloat } from './number-order';
 import { finish, hashBytes64, mix, shortWord } from './hash';
 import {
   createIdSet,
@@ -41,6 +45,8 @@ const KIND_FREE: u32 = 0;
 const KIND_STRING: u32 = 1;
 const KIND_INT: u32 = 2;
 const KIND_FLOAT: u32 = 3;
+const KIND_ENCODED: u32 = 4;
+const KIND_SHIFT: u32 = 29;
 
 /**
  * Far apart: `mix` begins with ^, so near seeds would give 0 of one type and 2 of another one hash.
@@ -49,12 +55,13 @@ const OTHER_SEED: u64 = 0x8ebc6af09c88c6e3;
 const INT_SEED: u64 = 0x589965cc75374cc3;
 const FLOAT_SEED: u64 = 0x1d8e4e27c47d124f;
 const STRING_SEED: u64 = 0xeb44accab455d165;
+const ENCODED_SEED: u64 = 0x2f9c3b8e5d7a4161;
 
 const ENTRY_BYTES: u32 = 16;
 const SEGMENT_BYTES: u32 = ENTRY_BYTES << SEGMENT_SHIFT;
 const SEGMENTS_MAX: u32 = 0x10000;
 const INLINE_BYTES_MAX: u32 = 8;
-const LENGTH_MASK: u32 = 0x3fffffff;
+const LENGTH_MASK: u32 = 0x1fffffff;
 const SMALL_INT_MIN: i64 = -0x40000000;
 const SMALL_INT_MAX: i64 = 0x3fffffff;
 
@@ -101,9 +108,10 @@ function idOfCell(cell: u32): u32 {
 
 /** KIND_… of a cell; only for cells of the table. */
 function kindOf(cell: u32): u32 {
-  return load<u32>(entryOf(idOfCell(cell)), 4) >> 30;
+  return load<u32>(entryOf(idOfCell(cell)), 4) >> KIND_SHIFT;
 }
 
+/** Length and address of the bytes of a string, or of an encoded value. */
 export function stringLength(cell: u32): u32 {
   return load<u32>(entryOf(idOfCell(cell)), 4) & LENGTH_MASK;
 }
@@ -129,6 +137,11 @@ export function isFloat(cell: u32): bool {
   return isTableCell(cell) && kindOf(cell) == KIND_FLOAT;
 }
 
+/** A date-time, address, network, list or document. */
+export function isEncoded(cell: u32): bool {
+  return isTableCell(cell) && kindOf(cell) == KIND_ENCODED;
+}
+
 /**
  * Canonical 64-bit hash of the value behind a cell: the same on every replica, whatever the ids.
  */
@@ -138,7 +151,8 @@ export function canonicalHash(cell: u32): u64 {
   const kind = kindOf(cell);
   if (kind == KIND_INT) return mix(INT_SEED, intOf(cell) as u64);
   if (kind == KIND_FLOAT) return mix(FLOAT_SEED, reinterpret<u64>(floatOf(cell)));
-  return hashBytes64(stringBytes(cell), stringLength(cell), STRING_SEED);
+  const seed = kind == KIND_STRING ? STRING_SEED : ENCODED_SEED;
+  return hashBytes64(stringBytes(cell), stringLength(cell), seed);
 }
 
 function newEntry(hash: u32): u32 {
@@ -185,7 +199,7 @@ function internWord(kind: u32, bits: u64): u32 {
     if (found == 0) break;
     if (load<u32>(at) == hash) {
       const entry = entryOf(found - 1);
-      if (load<u32>(entry, 4) >> 30 == kind && load<u64>(entry, 8) == bits) {
+      if (load<u32>(entry, 4) >> KIND_SHIFT == kind && load<u64>(entry, 8) == bits) {
         if (marking) markId(found - 1);
         return cellOfId(found - 1);
       }
@@ -196,7 +210,7 @@ function internWord(kind: u32, bits: u64): u32 {
   if (id == NOT_FOUND) return NO_CELL;
   const entry = entryOf(id);
   store<u32>(entry, hash);
-  store<u32>(entry, kind << 30, 4);
+  store<u32>(entry, kind << KIND_SHIFT, 4);
   store<u64>(entry, bits, 8);
   return cellOfId(id);
 }
@@ -260,9 +274,19 @@ export function internString(pointer: u32, length: u32): u32 {
 
 /** With the hash that `hashString` gave. */
 export function internHashed(pointer: u32, length: u32, hash: u32): u32 {
+  return internBytes(KIND_STRING, pointer, length, hash);
+}
+
+/** The caller made sure that the bytes are one canonical value. */
+export function internEncoded(pointer: u32, length: u32): u32 {
+  const hash = finish(hashBytes64(pointer, length, ENCODED_SEED));
+  return internBytes(KIND_ENCODED, pointer, length, hash);
+}
+
+function internBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
   const isLong = length > INLINE_BYTES_MAX;
   const word: u64 = isLong ? 0 : shortWord(pointer, length);
-  const kind = (KIND_STRING << 30) | length;
+  const kind = (tag << KIND_SHIFT) | length;
   const shard = shardOf(set, hash);
   let slot = hash & shard.mask;
   while (true) {
@@ -299,22 +323,16 @@ export function internHashed(pointer: u32, length: u32, hash: u32): u32 {
   return cellOfId(id);
 }
 
-/* The order: null < false < true < numbers by value, an int before an equal float < strings. */
+/*
+ * The order: null < false < true < numbers by value, an int before an equal float < strings <
+ * encoded values, by their tags.
+ */
 
 function classOfCell(cell: u32): u32 {
   if (isSmallInt(cell)) return 3;
   if (cell < ID_CELL_BASE) return cell >> 1;
-  return kindOf(cell) == KIND_STRING ? 4 : 3;
-}
-
-/** Sign of int − float, by value, exactly: no rounding of a large int. */
-function compareIntFloat(int: i64, float: f64): i32 {
-  if (float >= 9223372036854775808.0) return -1;
-  if (float < -9223372036854775808.0) return 1;
-  const whole = trunc(float);
-  const other = whole as i64;
-  if (int != other) return int < other ? -1 : 1;
-  return float > whole ? -1 : float < whole ? 1 : 0;
+  const kind = kindOf(cell);
+  return kind == KIND_ENCODED ? 5 : kind == KIND_STRING ? 4 : 3;
 }
 
 /** Numbers by value: 1 and 1.0 are 0 apart. Both cells are numbers. */
@@ -350,13 +368,15 @@ export function compareByValue(a: u32, b: u32): i32 {
   const bClass = classOfCell(b);
   if (aClass != bClass) return aClass < bClass ? -1 : 1;
   if (aClass == 3) return compareNumbers(a, b);
-  return aClass == 4 ? compareStrings(a, b) : 0;
+  if (aClass == 4) return compareStrings(a, b);
+  return aClass == 5 ? compareEncoded(stringBytes(a), stringBytes(b)) : 0;
 }
 
 /** The total order; 0 only for equal cells. */
 export function compareCells(a: u32, b: u32): i32 {
   const order = compareByValue(a, b);
   if (order != 0 || a == b) return order;
+  // Only an int and a float of one value are equal by it and differ.
   return isFloat(a) ? 1 : -1;
 }
 
@@ -392,10 +412,11 @@ export function sweep(from: u32, to: u32): void {
     }
     const entry = entryOf(id);
     const info = load<u32>(entry, 4);
-    if (info >> 30 == KIND_FREE) continue;
+    if (info >> KIND_SHIFT == KIND_FREE) continue;
     removeId(set, load<u32>(entry), id);
     const length = info & LENGTH_MASK;
-    if (info >> 30 == KIND_STRING && length > INLINE_BYTES_MAX)
+    const kind = info >> KIND_SHIFT;
+    if ((kind == KIND_STRING || kind == KIND_ENCODED) && length > INLINE_BYTES_MAX)
       release(load<u32>(entry, 8), length);
     store<u32>(entry, 0, 4);
     store<u32>(entry, freeHead, 8);

@@ -163,6 +163,18 @@ export const DISK_PROBE_MS = 1_000;
 
 /** A string in UTF-8 that the engine holds. */
 export const VALUE_STRING_BYTES_MAX = 16 * 1024 * 1024;
+/** Levels of lists and documents inside each other that a value may have. */
+export const VALUE_DEPTH_MAX = 32;
+/** What a function is given, and what it gives, as bytes of a row block; more is a failure. */
+export const FUNCTION_BYTES_MAX = 1024 * 1024;
+/** Inputs of one call: what a list with variables in it may have. */
+export const CALL_INPUTS_MAX = 256;
+/** Instructions of one regular expression; a pattern that needs more is a failure. */
+export const REGEX_INSTRUCTIONS_MAX = 4096;
+/** Instructions of a pattern times characters of a text; more is a failure. */
+export const REGEX_WORK_MAX = 8 * 1024 * 1024;
+/** Patterns that are kept compiled. */
+export const REGEX_KEPT_MAX = 256;
 /** Levels of arrays and objects inside each other that a JSON text may have. */
 export const JSON_DEPTH_MAX = 64;
 

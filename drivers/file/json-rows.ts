@@ -5,7 +5,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { CaucusError } from '../../host/errors.ts';
-import { JsonReader } from '../../host/value/json.ts';
+import { JsonReader, valueOfJson } from '../../host/value/json.ts';
 import type { Value } from '../../host/value/value.ts';
 import type { SourceProblem } from '../driver.ts';
 import { SourceError } from '../driver.ts';
@@ -23,7 +23,7 @@ export async function readNdjson(
     const bytes = Buffer.from(text);
     const reader = new JsonReader(bytes, { firstLine: line });
     try {
-      const row = readRow(reader, '');
+      const row = readRow(reader);
       reader.expectEnd();
       addRow(rows, row, (offset) => placeIn(bytes, offset, line));
     } catch (error) {
@@ -53,8 +53,8 @@ export async function readJson(path: string, rows: TypedRows, signal: AbortSigna
         'write `[[…], …]` or `[{…}, …]`, or name the file `.ndjson` if each line is a row',
       );
     }
-    reader.readArray((index) => {
-      addRow(rows, readRow(reader, `[${index}]`), (offset) => placeIn(bytes, offset, 1));
+    reader.readArray(() => {
+      addRow(rows, readRow(reader), (offset) => placeIn(bytes, offset, 1));
     });
     reader.expectEnd();
   } catch (error) {
@@ -70,18 +70,11 @@ interface JsonRow {
   /** Offset of the row, then of each value. */
   readonly start: number;
   readonly offsets: readonly number[];
-  readonly nested: { readonly path: string; readonly offset: number } | undefined;
 }
 
 type PlaceOf = (offset: number) => { readonly line: number; readonly column: number };
 
 function addRow(rows: TypedRows, row: JsonRow, placeOf: PlaceOf): void {
-  if (row.nested !== undefined) {
-    const { path, offset } = row.nested;
-    return rows.problem(`\`${path}\` is nested; a value is a scalar`, placeOf(offset), 0, {
-      remedy: 'put nested lists into a table of their own, or write them as strings',
-    });
-  }
   const place: RecordPlace = {
     get line() {
       return placeOf(row.start).line;
@@ -92,31 +85,23 @@ function addRow(rows: TypedRows, row: JsonRow, placeOf: PlaceOf): void {
   else rows.object(row.keys, row.values, place);
 }
 
-function readRow(reader: JsonReader, path: string): JsonRow {
+function readRow(reader: JsonReader): JsonRow {
   const kind = reader.peek();
   const start = reader.offset;
   const keys: string[] = [];
   const values: Value[] = [];
   const offsets: number[] = [];
-  let nested: JsonRow['nested'];
-  const value = (step: string): void => {
-    const inner = reader.peek();
+  const value = (): void => {
+    reader.peek();
     offsets.push(reader.offset);
-    const offset = reader.offset;
-    const read = reader.readValue();
-    if (inner === 'object' || inner === 'array') {
-      nested ??= { path: `${path}${step}`.replace(/^\./, ''), offset };
-      values.push(null);
-    } else {
-      values.push(read as Value);
-    }
+    values.push(valueOfJson(reader.readValue()));
   };
   if (kind === 'array') {
-    reader.readArray((index) => value(`[${index}]`));
+    reader.readArray(value);
   } else if (kind === 'object') {
     reader.readObject((name) => {
       keys.push(name);
-      value(`.${name}`);
+      value();
     });
   } else {
     reader.fail(
@@ -124,7 +109,7 @@ function readRow(reader: JsonReader, path: string): JsonRow {
       'write `["web-1", 4]` or `{"name": "web-1", "cpus": 4}`',
     );
   }
-  return { keys: kind === 'object' ? keys : undefined, values, start, offsets, nested };
+  return { keys: kind === 'object' ? keys : undefined, values, start, offsets };
 }
 
 function syntaxProblem(

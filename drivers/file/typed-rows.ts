@@ -7,14 +7,18 @@
  *   text      string             as it is
  *   text      any, undeclared    int if `-?(0|[1-9][0-9]*)` (not `-0`) within 64 bits, else string
  *   text      int, float, bool   that, or a problem; an empty CSV field is null
+ *   text      ip, network, datetime, list, document, json   the value it stands for, or a problem
  *   JSON      any, undeclared    its own type; a number without `.` or `e` is an int
  *   JSON      float              an int too, if the float is exactly it
+ *   JSON      ip, network, datetime   a string that is the text of one
  */
 import { RowBlockWriter } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
-import { formatValue, INT_MAX, INT_MIN, isWellFormed } from '../../host/value/value.ts';
+import { formatValue, INT_MAX, INT_MIN, isWellFormed, kindOf } from '../../host/value/value.ts';
 import type { Value } from '../../host/value/value.ts';
-import type { ColumnType, DriverColumn, SourceProblem } from '../driver.ts';
+import { isOpenType, isTextType, TEXT_FORMS, valueOfText } from '../../host/value/column-type.ts';
+import type { ColumnType } from '../../host/value/column-type.ts';
+import type { DriverColumn, SourceProblem } from '../driver.ts';
 import { SourceError } from '../driver.ts';
 import { FILE_PROBLEMS_MAX } from '../limits.ts';
 
@@ -249,6 +253,10 @@ export class TypedRows {
     if (raw === '' && this.#text.emptyIsNull) return null;
     if (type === 'int') return intOf(raw) ?? MISFIT;
     if (type === 'bool') return raw === 'true' ? true : raw === 'false' ? false : MISFIT;
+    if (isTextType(type)) {
+      const value = valueOfText(raw, type);
+      return value === undefined ? MISFIT : value;
+    }
     const float = FLOAT_FORM.test(raw) ? Number(raw) : Number.NaN;
     return Number.isFinite(float) ? float : MISFIT;
   }
@@ -259,6 +267,7 @@ const REMEDIES: Readonly<Record<ColumnType, string>> = {
   int: 'write decimal digits without leading zeros, within 64 bits, or change the declaration',
   float: 'write a finite decimal number such as `1.5` or `1e-3`, or change the declaration',
   bool: 'write `true` or `false`, or change the declaration',
+  ...TEXT_FORMS,
   any: 'use a value of another type',
 };
 
@@ -282,7 +291,7 @@ export function intOf(text: string): bigint | undefined {
 }
 
 function typedJson(value: Value, type: ColumnType): Value | typeof MISFIT {
-  if (value === null || type === 'any') return value;
+  if (value === null || isOpenType(type)) return value;
   switch (type) {
     case 'string':
       return typeof value === 'string' ? value : MISFIT;
@@ -290,6 +299,13 @@ function typedJson(value: Value, type: ColumnType): Value | typeof MISFIT {
       return typeof value === 'bigint' ? value : MISFIT;
     case 'bool':
       return typeof value === 'boolean' ? value : MISFIT;
+    case 'datetime':
+    case 'ip':
+    case 'network':
+      return typeof value === 'string' ? (valueOfText(value, type) ?? MISFIT) : MISFIT;
+    case 'list':
+    case 'document':
+      return kindOf(value) === type ? value : MISFIT;
     case 'float':
       if (typeof value === 'number') return value;
       return typeof value === 'bigint' && BigInt(Number(value)) === value ? Number(value) : MISFIT;

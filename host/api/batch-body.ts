@@ -9,7 +9,7 @@ import { BATCH_ID_BYTES_MAX, BATCH_TABLES_MAX, NAME_BYTES_MAX } from '../limits.
 import { JsonReader } from '../value/json.ts';
 import { RowBlockWriter } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
-import { compareStrings } from '../value/value.ts';
+import { compareStrings } from '../value/string-order.ts';
 import type { Batch } from '../replica/replica.ts';
 import { blockRowBytes } from '../subscriptions/row-bytes.ts';
 

@@ -3,9 +3,9 @@
  * printed as the language writes it.
  */
 import { CaucusError } from '../errors.ts';
+import { valueOfJson } from '../value/json.ts';
 import type { JsonObject } from '../value/json.ts';
 import { formatValue } from '../value/value.ts';
-import type { Value } from '../value/value.ts';
 
 export interface PreparedQuery {
   readonly policy: string | undefined;
@@ -63,12 +63,8 @@ function checkNames(parameters: readonly string[], args: JsonObject): void {
 }
 
 function literalOf(name: string, value: JsonObject[string] | undefined): string {
-  if (value !== null && typeof value === 'object') {
-    throw new CaucusError('invalid_request', `the parameter \`${name}\` is no scalar`, {
-      remedy: 'send a string, a number, `true`, `false` or `null`',
-    });
-  }
-  const literal = formatValue(value as Value);
+  if (value === undefined) throw new Error(`no value of \`${name}\``);
+  const literal = formatValue(valueOfJson(value));
   // `x-$n` with −1 must not become the start of something else: `x--1`.
   return literal.startsWith('-') ? ` ${literal}` : literal;
 }

@@ -5,7 +5,8 @@
  */
 import { DiagnosticList } from '../compiler/diagnostic.ts';
 import { parsePolicy } from '../compiler/parser.ts';
-import type { ColumnType } from '../compiler/stratified.ts';
+import { COLUMN_TYPES } from '../value/column-type.ts';
+import type { ColumnType } from '../value/column-type.ts';
 import type { PolicyPosition, PolicyWrite, Replica } from '../replica/replica.ts';
 
 export interface DeclaredColumn {
@@ -13,7 +14,7 @@ export interface DeclaredColumn {
   readonly type: ColumnType;
 }
 
-const TYPES: ReadonlySet<string> = new Set(['string', 'int', 'float', 'bool', 'any']);
+const TYPES: ReadonlySet<string> = new Set(COLUMN_TYPES);
 
 export class DeclaredTables {
   private readonly byPolicy = new Map<string, ReadonlyMap<string, readonly DeclaredColumn[]>>();

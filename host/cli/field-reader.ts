@@ -7,11 +7,14 @@
  *   digits       int                 int, `-?(0|[1-9][0-9]*)`, not `-0`, within 64 bits
  *   decimal      float               float; a whole number is one too
  *   true false   bool                boolean
+ *   its text     ip, network, datetime, list, document, json   that value; JSON has its own escapes
  *   anything     string              string; `\t \n \r \\` are escapes, empty is the empty string
  *   anything     any or undeclared   int where it has the form of one, else string
  */
-import type { Column, ColumnType } from '../compiler/stratified.ts';
+import type { Column } from '../compiler/stratified.ts';
 import { VALUE_STRING_BYTES_MAX } from '../limits.ts';
+import { isTextType, TEXT_FORMS, valueOfText } from '../value/column-type.ts';
+import type { ColumnType, TextType } from '../value/column-type.ts';
 import { RowBlockWriter } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { INT_MAX, INT_MIN } from '../value/value.ts';
@@ -129,6 +132,7 @@ export class FieldReader {
       return false;
     }
     const type = this.types[column] as ColumnType;
+    if (isTextType(type)) return this.textValue(at, column, start, end, type);
     switch (type) {
       case 'string':
         return escaped ? this.escapedString(at, start, end) : this.plainString(bytes, start, end);
@@ -142,6 +146,20 @@ export class FieldReader {
       case 'bool':
         return this.bool(bytes, start, end) || this.misfit(at, column, start, end, type);
     }
+  }
+
+  /** Not unescaped: JSON has escapes of its own, and the other texts need none. */
+  private textValue(
+    at: Place,
+    column: number,
+    start: number,
+    end: number,
+    type: TextType,
+  ): boolean {
+    const value = valueOfText(at.bytes.toString('utf8', start, end), type);
+    if (value === undefined) return this.misfit(at, column, start, end, type);
+    this.rows.appendValue(value);
+    return true;
   }
 
   private plainString(bytes: Buffer, start: number, end: number): true {
@@ -279,6 +297,7 @@ const NOTES: Partial<Record<ColumnType, string>> = {
   int: 'an int is written in decimal digits, without leading zeros, and fits 64 bits',
   float: 'a float is a finite decimal number such as `1.5`, `2` or `1e-3`',
   bool: 'a bool is `true` or `false`',
+  ...TEXT_FORMS,
 };
 
 function unescaped(byte: number): number {

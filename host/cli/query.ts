@@ -1,7 +1,7 @@
 /** `caucus query TEXT`: one answer of a server, as a table or as JSON. */
 import { formatValue } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
-import { stringifyJson } from '../value/json.ts';
+import { stringifyJson, valueOfJson } from '../value/json.ts';
 import type { JsonObject, JsonValue } from '../value/json.ts';
 import { notCaucus, request } from './client.ts';
 import { renderTable } from './terminal.ts';
@@ -60,7 +60,7 @@ export function answerOf(body: JsonObject, url: string): Answer {
   }
   return {
     columns: columns as string[],
-    rows: rows as Value[][],
+    rows: (rows as JsonValue[][]).map((row) => row.map(valueOfJson)),
     revision: String(revision),
     token: String(token),
   };

@@ -4,6 +4,8 @@
  */
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { Document, List } from '../value/composite.ts';
+import { stringifyJson } from '../value/json.ts';
 import {
   TAG_FALSE,
   TAG_FLOAT,
@@ -13,7 +15,9 @@ import {
   TAG_SHORT_STRING,
   TAG_STRING,
   TAG_TRUE,
-} from '../value/row-block.ts';
+  valueBytes,
+} from '../value/value-tags.ts';
+import { RowBlockReader } from '../value/row-block-reader.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { formatFloat } from '../value/value.ts';
 
@@ -82,8 +86,20 @@ export class RowText {
         cursor.offset = end;
         return this.string(bytes, at + 5, end);
       }
-      default:
-        throw new Error(`row block: unknown tag ${bytes[at]} at byte ${at}`);
+      default: {
+        const end = at + valueBytes(bytes, at);
+        const block = { arity: 1, count: 1, bytes: bytes.subarray(at, end) };
+        const value = new RowBlockReader(block).readValue();
+        cursor.offset = end;
+        // Lists and documents as JSON, the others as their JSON strings say inside the quotes.
+        const isText = !(value instanceof List) && !(value instanceof Document);
+        const json = Buffer.from(isText ? String(value) : stringifyJson(value));
+        // JSON escapes tabs and line ends itself, and its backslashes are its own.
+        this.reserve(json.length);
+        this.buffer.set(json, this.length);
+        this.length += json.length;
+        return;
+      }
     }
   }
 

@@ -29,7 +29,7 @@ export function growingRule(
   const stratum = program.strata.find((one) => one.recursive && one.tables.includes(table));
   for (const index of stratum?.rules ?? []) {
     const rule = program.rules[index];
-    if (rule?.body.some((literal) => literal.kind === 'compute') === true) return rule;
+    if (rule?.body.some(({ kind }) => kind === 'compute' || kind === 'call') === true) return rule;
   }
   return undefined;
 }

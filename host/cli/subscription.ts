@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import WebSocket from 'ws';
 import { ERROR_KINDS } from '../errors.ts';
-import { parseJson, stringifyJson } from '../value/json.ts';
+import { parseJson, stringifyJson, valueOfJson } from '../value/json.ts';
 import type { JsonObject, JsonValue } from '../value/json.ts';
 import type { Row } from '../value/value.ts';
 import { isObject, notCaucus, problemsOfAnswer, retryOf, textOf, unreachable } from './client.ts';
@@ -274,7 +274,7 @@ class Connection {
   private rowsOnArrival(frame: JsonObject): void {
     const sign = frame['sign'] === 1n ? '+' : '-';
     for (const row of frame['rows'] as readonly JsonValue[]) {
-      this.transaction?.changes.push([sign, row as Row]);
+      this.transaction?.changes.push([sign, (row as readonly JsonValue[]).map(valueOfJson)]);
     }
   }
 

@@ -1,30 +1,19 @@
 /** Builtins as tables: comparisons take two inputs, computations two inputs and one output. */
+import { OPERATORS } from '../functions/operators.ts';
+import { FUNCTION_NAMES, functionNamed, takesCount } from '../functions/registry.ts';
 import type { AggregateFunction, ComparisonOperator, ComputeOperator } from './stratified.ts';
-import type { AtomNode } from './syntax-tree.ts';
+import type { AtomNode, CallNode } from './syntax-tree.ts';
 
 export type Builtin =
   | { readonly kind: 'comparison'; readonly operator: ComparisonOperator; readonly arity: 2 }
   | { readonly kind: 'compute'; readonly operator: ComputeOperator; readonly arity: 3 };
 
-const comparison = (operator: ComparisonOperator): Builtin => ({
-  kind: 'comparison',
-  operator,
-  arity: 2,
-});
-const compute = (operator: ComputeOperator): Builtin => ({ kind: 'compute', operator, arity: 3 });
-
-export const BUILTINS: ReadonlyMap<string, Builtin> = new Map([
-  ['lt', comparison('<')],
-  ['lteq', comparison('<=')],
-  ['gt', comparison('>')],
-  ['gteq', comparison('>=')],
-  ['equal', comparison('=')],
-  ['plus', compute('+')],
-  ['minus', compute('-')],
-  ['mul', compute('*')],
-  ['div', compute('/')],
-  ['mod', compute('%')],
-]);
+export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
+  OPERATORS.map(({ name, operator: { kind, sign } }) => [
+    name,
+    kind === 'comparison' ? { kind, operator: sign, arity: 2 } : { kind, operator: sign, arity: 3 },
+  ]),
+);
 
 /**
  * Builtins that are no calls but columns of a system table: what they say is a row like any other,
@@ -34,7 +23,16 @@ const TABLE_BUILTINS: ReadonlyMap<string, { readonly columns: readonly string[] 
   ['now', { columns: ['time'] }],
 ]);
 
-export const BUILTIN_NAMES: readonly string[] = [...BUILTINS.keys(), ...TABLE_BUILTINS.keys()];
+export const BUILTIN_NAMES: readonly string[] = [
+  ...BUILTINS.keys(),
+  ...TABLE_BUILTINS.keys(),
+  ...FUNCTION_NAMES.filter((name) => functionNamed(name)?.isReserved === true),
+];
+
+/** Everything that may stand behind `builtin:`. */
+export const CALLABLE_NAMES: readonly string[] = [
+  ...new Set([...BUILTIN_NAMES, ...FUNCTION_NAMES]),
+];
 
 /** `now(t)` and `builtin:now(t)` as the atom `system:now(time=t)`; undefined for any other atom. */
 export function systemAtom(atom: AtomNode): AtomNode | undefined {
@@ -75,20 +73,9 @@ interface Misuse {
   readonly note: string;
 }
 
-/** The other builtins of Congress: no table may take their names. */
-const CONGRESS_BUILTINS: ReadonlySet<string> = new Set(
-  (
-    'max float int concat len unpack_date unpack_time unpack_datetime pack_time pack_date ' +
-    'pack_datetime extract_date extract_time datetime_to_seconds datetime_plus datetime_minus ' +
-    'datetime_lt datetime_lteq datetime_gt datetime_gteq datetime_equal ips_equal ips_lt ' +
-    'ips_lteq ' +
-    'ips_gt ips_gteq networks_equal networks_overlap ip_in_network validate_int validate_float ' +
-    'validate_string'
-  ).split(' '),
-);
-
+/** Names of Congress: no table may have them. */
 export function isBuiltinName(name: string): boolean {
-  return BUILTINS.has(name) || TABLE_BUILTINS.has(name) || CONGRESS_BUILTINS.has(name);
+  return BUILTINS.has(name) || TABLE_BUILTINS.has(name) || functionNamed(name)?.isReserved === true;
 }
 
 export const AGGREGATES: ReadonlySet<string> = new Set<AggregateFunction>([
@@ -100,6 +87,13 @@ export const AGGREGATES: ReadonlySet<string> = new Set<AggregateFunction>([
 
 export function isAggregate(name: string): name is AggregateFunction {
   return AGGREGATES.has(name);
+}
+
+/** `max(x, y)` is a function, `max(x)` an aggregate. */
+export function isFunctionCall({ name, arguments: args }: CallNode): boolean {
+  const definition = functionNamed(name);
+  if (definition === undefined) return false;
+  return !isAggregate(name) || takesCount(definition, args.length);
 }
 
 /** The comparison that holds exactly where the other does not. */

@@ -6,7 +6,7 @@
  * A variable changes with the time if all that binds it does; a column of a table, if some rule
  * puts such a variable there, in whatever policy.
  */
-import { tableKey } from './stratified.ts';
+import { literalOperands, tableKey } from './stratified.ts';
 import type { HeadTerm, Literal, Operand, Rule, Table } from './stratified.ts';
 
 export interface ChangingArgument {
@@ -59,7 +59,8 @@ function changingColumns(tables: readonly Table[], rules: readonly Rule[]): Colu
       // A call that fails is reported with its inputs.
       const fails = body.some(
         (one) =>
-          one.kind === 'compute' && [one.left, one.right].some((term) => !isFixed(term, fixed)),
+          (one.kind === 'compute' || one.kind === 'call') &&
+          literalOperands(one).inputs.some((term) => !isFixed(term, fixed)),
       );
       if (fails && errors >= 0) add(errors, INPUTS_COLUMN);
     }
@@ -113,8 +114,8 @@ function fix(literal: Literal, columns: Columns, fixed: Set<number>): void {
       else if (isFixed(right, fixed)) add(left);
       return;
     }
-    case 'compute':
-      if (isFixed(literal.left, fixed) && isFixed(literal.right, fixed)) add(literal.output);
+    default:
+      if (literalOperands(literal).inputs.every((one) => isFixed(one, fixed))) add(literal.output);
   }
 }
 

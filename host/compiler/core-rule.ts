@@ -2,7 +2,9 @@
  * Rules as the planner sees them: over relations instead of tables, without aggregates, negation
  * only of whole rows, and with the two steps that reports of failures need.
  */
+import { valueKey } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
+import { literalOperands } from './stratified.ts';
 import type { ComparisonOperator, ComputeOperator, Literal, Operand, Term } from './stratified.ts';
 
 export interface CoreAtom {
@@ -28,7 +30,15 @@ export type CoreLiteral =
       readonly right: Operand;
       readonly output: Operand;
     }
-  /** Holds where the call fails. */
+  | {
+      readonly kind: 'call';
+      readonly function: string;
+      readonly inputs: readonly Operand[];
+      readonly output: Operand;
+    }
+  | { readonly kind: 'each'; readonly list: Operand; readonly output: Operand }
+  /** These hold where the computation or call fails. */
+  | { readonly kind: 'callFails'; readonly function: string; readonly inputs: readonly Operand[] }
   | {
       readonly kind: 'fails';
       readonly operator: ComputeOperator;
@@ -71,6 +81,11 @@ export function operandsOf(literal: Exclude<CoreLiteral, CoreAtom>): {
       return { inputs: [literal.left, literal.right] };
     case 'compute':
       return { inputs: [literal.left, literal.right], output: literal.output };
+    case 'each':
+      return { inputs: [literal.list], output: literal.output };
+    case 'callFails':
+      return { inputs: literal.inputs };
+    case 'call':
     case 'format':
       return { inputs: literal.inputs, output: literal.output };
   }
@@ -79,8 +94,8 @@ export function operandsOf(literal: Exclude<CoreLiteral, CoreAtom>): {
 /** Terms of a literal of the language that need a place at run time. */
 export function variableOrConstant(literal: Literal): readonly Term[] {
   if (literal.kind === 'atom') return literal.terms;
-  const { left, right } = literal;
-  return literal.kind === 'compute' ? [left, right, literal.output] : [left, right];
+  const { inputs, output } = literalOperands(literal);
+  return output === undefined ? inputs : [...inputs, output];
 }
 
 export function variablesOf(literal: CoreLiteral): number[] {
@@ -108,6 +123,11 @@ export function withTerms(
       const { left, right, output } = literal;
       return { ...literal, left: operand(left), right: operand(right), output: operand(output) };
     }
+    case 'each':
+      return { ...literal, list: operand(literal.list), output: operand(literal.output) };
+    case 'callFails':
+      return { ...literal, inputs: literal.inputs.map(operand) };
+    case 'call':
     case 'format':
       return {
         ...literal,
@@ -137,7 +157,8 @@ function printLiteral(literal: CoreLiteral, nameOf: (relation: number) => string
     const terms = literal.terms.map(printTerm).join();
     return `${literal.negated ? '!' : ''}${name.length}:${name}(${terms})`;
   }
-  const operator = 'operator' in literal ? literal.operator : '';
+  const operator =
+    'operator' in literal ? literal.operator : 'function' in literal ? literal.function : '';
   const { inputs, output } = operandsOf(literal);
   const to = output === undefined ? '' : printTerm(output);
   return `${literal.kind} ${operator} ${inputs.map(printTerm).join()} ${to}`;
@@ -146,15 +167,5 @@ function printLiteral(literal: CoreLiteral, nameOf: (relation: number) => string
 function printTerm(term: Term): string {
   if (term.kind === 'variable') return `v${term.index}`;
   if (term.kind === 'wildcard') return '_';
-  const { value } = term;
-  switch (typeof value) {
-    case 'string':
-      return JSON.stringify(value);
-    case 'bigint':
-      return `i${value}`;
-    case 'number':
-      return Object.is(value, -0) ? 'f-0' : `f${value}`;
-    default:
-      return String(value);
-  }
+  return valueKey(term.value);
 }

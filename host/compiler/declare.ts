@@ -1,6 +1,7 @@
 /**
  * First pass over the policies: declarations, definitions and mentions of tables → the registry.
  */
+import { functionNamed } from '../functions/registry.ts';
 import { isBuiltinName, systemAtom } from './builtins.ts';
 import { RESERVED_OWNERS } from './catalog.ts';
 import type { CatalogSource } from './catalog.ts';
@@ -9,7 +10,9 @@ import { nearestName } from './nearest-name.ts';
 import { descriptionOf } from './policy-info.ts';
 import type { PolicyInfo } from './policy-info.ts';
 import { printName } from './printer.ts';
-import type { Column, ColumnType, TableKey } from './stratified.ts';
+import { COLUMN_TYPES } from '../value/column-type.ts';
+import type { ColumnType } from '../value/column-type.ts';
+import type { Column, TableKey } from './stratified.ts';
 import type { AtomNode, ColumnNode, DeclarationNode, PolicyTree } from './syntax-tree.ts';
 import { TableRegistry } from './table-registry.ts';
 import type { Origin, TableEntry } from './table-registry.ts';
@@ -21,7 +24,7 @@ export interface ParsedPolicy {
   readonly diagnostics: DiagnosticList;
 }
 
-const TYPES: ReadonlySet<string> = new Set<ColumnType>(['string', 'int', 'float', 'bool', 'any']);
+const TYPES: ReadonlySet<string> = new Set(COLUMN_TYPES);
 
 /** Names of body atoms that are no tables. */
 export function isTableAtom(atom: AtomNode): boolean {
@@ -74,6 +77,17 @@ function mentionTables(
   registry: TableRegistry,
   foreign: [AtomNode, ParsedPolicy][],
 ): void {
+  const heads = new Set(
+    policy.tree.statements.flatMap((one) =>
+      one.kind === 'rule' && one.head.name.owner === undefined ? [one.head.name.name] : [],
+    ),
+  );
+  /** A function, unless the policy has a table of its name. */
+  const isFunction = ({ name: { owner, name } }: AtomNode): boolean =>
+    owner === undefined &&
+    functionNamed(name) !== undefined &&
+    !heads.has(name) &&
+    !registry.isDefined(policy.name, name);
   for (const statement of policy.tree.statements) {
     if (statement.kind !== 'rule') continue;
     const { head, body } = statement;
@@ -92,7 +106,7 @@ function mentionTables(
     for (const literal of body) {
       if (literal.kind !== 'atom' || literal.atom.modal !== undefined) continue;
       const atom = systemAtom(literal.atom) ?? plainAtom(literal.atom);
-      if (!isTableAtom(atom)) continue;
+      if (!isTableAtom(atom) || isFunction(atom)) continue;
       const owner = atom.name.owner ?? policy.name;
       if (owner !== policy.name) foreign.push([atom, policy]);
       else
@@ -220,7 +234,7 @@ function columnType({ type }: ColumnNode, diagnostics: DiagnosticList): ColumnTy
     type.span,
     `there is no type \`${type.name}\``,
     nearest === undefined
-      ? 'types are `string`, `int`, `float`, `bool` and `any`'
+      ? `types are ${COLUMN_TYPES.map((one) => `\`${one}\``).join(', ')}`
       : `did you mean \`${nearest}\`?`,
   );
   return 'any';
@@ -235,7 +249,12 @@ const COMMON_TYPES: Readonly<Record<string, ColumnType>> = {
   long: 'int',
   double: 'float',
   real: 'float',
-  json: 'any',
+  array: 'list',
+  object: 'document',
+  cidr: 'network',
+  inet: 'ip',
+  timestamp: 'datetime',
+  time: 'datetime',
 };
 
 /** `net:3:1`, after `declared at` where it is no place of its own. */

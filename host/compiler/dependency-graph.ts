@@ -2,6 +2,7 @@
  * Which table is computed from which, and the strongly connected components in dependency order.
  */
 import type { Span } from './source-text.ts';
+import { canFail } from './stratified.ts';
 import type { HeadTerm, Rule } from './stratified.ts';
 
 /** `from` is computed with rows of `to`. A strict edge needs `to` complete: negation, aggregate. */
@@ -35,7 +36,7 @@ export function dependencyGraph(
   for (const [index, rule] of rules.entries()) {
     const aggregates = rule.headTerms.some((term) => term.kind === 'aggregate');
     const failing = [
-      ...rule.body.filter((literal) => literal.kind === 'compute'),
+      ...rule.body.filter(canFail),
       // A sum outside 64 bits, or over what is no number.
       ...(rule.headTerms.some(isSum) ? [rule] : []),
     ];

@@ -5,7 +5,13 @@
 import { EXPRESSION_OPERATORS_MAX, NESTING_MAX } from '../limits.ts';
 import { INT_MAX } from '../value/value.ts';
 import type { Token } from './lexer.ts';
-import type { BinaryNode, ConstantNode, ExpressionNode } from './syntax-tree.ts';
+import type {
+  BinaryNode,
+  ConstantNode,
+  DocumentNode,
+  ExpressionNode,
+  ListNode,
+} from './syntax-tree.ts';
 import type { ComparisonOperator, ComputeOperator } from './stratified.ts';
 import { TokenReader } from './token-reader.ts';
 
@@ -134,6 +140,8 @@ export class ExpressionParser extends TokenReader {
       return { kind: 'constant', value: token.text, span: { start: token.start, end: token.end } };
     }
     if (token.kind === 'name') return this.#named();
+    if (this.isMark('[')) return this.#list();
+    if (this.isMark('{')) return this.#document();
     if (!this.isMark('(')) this.failExpected('a value');
     this.nest(this.advance());
     const inner = this.#sum();
@@ -170,16 +178,59 @@ export class ExpressionParser extends TokenReader {
     return { kind: 'variable', name: token.text, span };
   }
 
-  #call(name: Token): ExpressionNode {
+  #list(): ListNode {
+    const { start } = this.token;
+    const items: ExpressionNode[] = [];
+    this.#separated(']', 'between the items of a list', () => items.push(this.#sum()));
+    return { kind: 'list', items, span: { start, end: this.previousEnd } };
+  }
+
+  #document(): DocumentNode {
+    const { start } = this.token;
+    const members: { name: string; value: ExpressionNode }[] = [];
+    this.#separated('}', 'between the members of a document', () => {
+      if (this.token.kind !== 'string') this.failExpected('a name in quotes');
+      const span = this.span();
+      const name = this.advance().text;
+      if (members.some((one) => one.name === name)) {
+        this.fail('syntax', span, `the name \`${name}\` stands twice in one document`);
+      }
+      this.expect(':', 'behind a name');
+      members.push({ name, value: this.#sum() });
+    });
+    return { kind: 'document', members, span: { start, end: this.previousEnd } };
+  }
+
+  /** From an opening mark to the closing one. */
+  #separated(close: string, where: string, part: () => void): void {
     this.nest(this.advance());
-    const args: ExpressionNode[] = [];
-    if (!this.isMark(')')) args.push(this.#sum());
-    while (!this.isMark(')')) {
-      this.expect(',', 'between arguments');
-      args.push(this.#sum());
+    if (!this.isMark(close)) part();
+    while (!this.isMark(close)) {
+      this.expect(',', where);
+      part();
     }
     this.advance();
     this.depth--;
+  }
+
+  /** At a name and `(`: whether an operator or a comparison follows the closing `)`. */
+  protected callIsOperand(): boolean {
+    let open = 0;
+    for (let distance = 1; ; distance++) {
+      const token = this.peek(distance);
+      if (token.kind === 'end') return false;
+      if (token.kind !== 'mark') continue;
+      if ('([{'.includes(token.text)) open++;
+      else if (')]}'.includes(token.text) && --open === 0) {
+        const next = this.peek(distance + 1);
+        return isComparison(next) || (next.kind === 'mark' && '+-*/%'.includes(next.text));
+      }
+    }
+  }
+
+  #call(name: Token): ExpressionNode {
+    const args: ExpressionNode[] = [];
+    this.#separated(')', 'between arguments', () => args.push(this.#sum()));
     const span = { start: name.start, end: this.previousEnd };
     return { kind: 'call', name: name.text, arguments: args, span };
   }

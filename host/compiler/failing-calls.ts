@@ -6,9 +6,10 @@
  */
 import { constant, operandsOf, variable, variablesOf } from './core-rule.ts';
 import type { CoreLiteral, CoreRule } from './core-rule.ts';
+import { canFail } from './stratified.ts';
 import type { Operand, Rule } from './stratified.ts';
 
-type Call = Extract<CoreLiteral, { kind: 'compute' }>;
+type Call = Extract<CoreLiteral, { kind: 'compute' | 'call' }>;
 
 /** One rule for each computation of `body`, which is the rule's in the form of core rules. */
 export function failureRules(
@@ -19,21 +20,29 @@ export function failureRules(
 ): CoreRule[] {
   const rules: CoreRule[] = [];
   for (const [position, call] of body.entries()) {
-    if (call.kind !== 'compute') continue;
     const source = rule.body[position];
-    const text = source?.kind === 'compute' ? source.text : '';
-    const { operator, left, right } = call;
+    if (source === undefined || !canFail(source)) continue;
+    if (call.kind !== 'compute' && call.kind !== 'call') continue;
+    const { inputs } = operandsOf(call);
     rules.push({
-      ...failureHead(rule, text, errors, variableCount),
+      ...failureHead(rule, source.text, errors, variableCount),
       body: [
         ...literalsBefore(call, body),
-        { kind: 'fails', operator, left, right },
-        { kind: 'format', inputs: [left, right], output: variable(variableCount) },
+        failureOf(call),
+        { kind: 'format', inputs, output: variable(variableCount) },
       ],
       variableCount: variableCount + 1,
     });
   }
   return rules;
+}
+
+function failureOf(call: Call): CoreLiteral {
+  if (call.kind === 'call') {
+    return { kind: 'callFails', function: call.function, inputs: call.inputs };
+  }
+  const { operator, left, right } = call;
+  return { kind: 'fails', operator, left, right };
 }
 
 /** Head of a rule about `text`; the inputs' text is variable `inputsVariable`. */

@@ -355,8 +355,10 @@ class Lexer {
     const long = LONG_MARKS.find((mark) => this.#text.startsWith(mark, start));
     if (long !== undefined || MARKS.includes(char)) {
       this.#at += long?.length ?? 1;
-      if (char === '(' || char === '[') this.#depth++;
-      if (char === ')' || char === ']') this.#depth = Math.max(0, this.#depth - 1);
+      if (char === '(' || char === '[' || char === '{') this.#depth++;
+      if (char === ')' || char === ']' || char === '}') {
+        this.#depth = Math.max(0, this.#depth - 1);
+      }
       if (long === '==') {
         this.#diagnostics.error('syntax', { start, end: this.#at }, '`==` is written `=`');
       }

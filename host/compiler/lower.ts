@@ -24,7 +24,7 @@ import { onDemandTables } from './on-demand.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
 import { PlanBuilder, UNKNOWN_SIZE } from './plan-builder.ts';
 import { PlanMemory } from './plan-memory.ts';
-import { tableKey } from './stratified.ts';
+import { canFail, tableKey } from './stratified.ts';
 import type {
   Aggregate,
   HeadTerm,
@@ -281,7 +281,7 @@ class Lowering {
   #lowerRule(rule: Rule): CoreRule {
     const body = rule.body.map((literal) => this.#lowerLiteral(literal, this.#program.tables));
     const variableCount = rule.variables.length;
-    if (body.some((literal) => literal.kind === 'compute')) {
+    if (rule.body.some(canFail)) {
       const errors = this.#errorsRelation();
       this.#errorRules.push(...failureRules(rule, body, errors, variableCount));
     }
@@ -296,6 +296,13 @@ class Lowering {
     if (literal.kind === 'comparison') {
       const { operator, left, right } = literal;
       return { kind: 'comparison', operator, left, right };
+    }
+    if (literal.kind === 'call') {
+      const { inputs, output } = literal;
+      return { kind: 'call', function: literal.function, inputs, output };
+    }
+    if (literal.kind === 'each') {
+      return { kind: 'each', list: literal.list, output: literal.output };
     }
     if (literal.kind === 'compute') {
       const { operator, left, right, output } = literal;

@@ -19,6 +19,7 @@
  *   argument    = [(column | number) "="] expression
  *   expression  = the usual, over variables, constants, "_", "-", "+ - * / %" and parentheses
  */
+import { functionNamed } from '../functions/registry.ts';
 import { BODY_LITERALS_MAX, DIAGNOSTICS_MAX, STATEMENTS_MAX } from '../limits.ts';
 import { isAggregate } from './builtins.ts';
 import type { DiagnosticList } from './diagnostic.ts';
@@ -280,6 +281,9 @@ class Parser extends StatementParser {
   #atomBegins(): boolean {
     if (this.token.kind !== 'name') return false;
     const next = this.peek();
+    if (this.isMark('(', 1) && functionNamed(this.token.text) !== undefined) {
+      return !this.callIsOperand();
+    }
     if (next.text === '(' || next.text === ':' || next.text === '[') return next.kind === 'mark';
     if (isComparison(next)) return false;
     if (this.signedAtomAt(1)) return true;

@@ -8,9 +8,10 @@ import {
   RULE_VALUES_MAX,
   TABLE_VERSIONS_MAX,
 } from '../limits.ts';
+import { valueKey } from '../value/value.ts';
 import { variableOrConstant } from './core-rule.ts';
 import { lower } from './lower.ts';
-import { tableKey } from './stratified.ts';
+import { canFail, tableKey } from './stratified.ts';
 import type { Literal, Rule, StratifiedProgram, Stratum, TableKey } from './stratified.ts';
 
 export interface PlanLimits {
@@ -51,7 +52,7 @@ function valuesProblem(rule: Rule): LimitProblem[] {
   const places = terms.reduce((sum, list) => sum + list.length, 0);
   if (places <= RULE_VALUES_MAX && variables.length <= RULE_VALUES_MAX) return [];
   const constants = terms.flat().flatMap((term) => (term.kind === 'constant' ? [term.value] : []));
-  const total = variables.length + new Set(constants).size;
+  const total = variables.length + new Set(constants.map(valueKey)).size;
   if (total <= RULE_VALUES_MAX) return [];
   const message =
     `the rule has ${total} different variables and constants, ` +
@@ -66,7 +67,7 @@ function versionsOf(rule: Rule): number {
 
 /** The reports of failures are rules of one table. */
 function failuresOf(rule: Rule): number {
-  const calls = rule.body.filter((literal) => literal.kind === 'compute').length;
+  const calls = rule.body.filter(canFail).length;
   const sums = rule.headTerms.filter((term) => term.kind === 'aggregate').length;
   return calls * versionsOf(rule) + sums * 3;
 }
@@ -122,7 +123,7 @@ function relationsAtMost({ tables, rules }: StratifiedProgram): number {
   let total = tables.length + 1 + Math.ceil(rules.length / 1024);
   for (const { headTerms, body } of rules) {
     const atoms = body.filter((literal) => literal.kind === 'atom').length;
-    const calls = body.filter((literal) => literal.kind === 'compute').length;
+    const calls = body.filter(canFail).length;
     const isAggregate = headTerms.some((term) => term.kind === 'aggregate');
     total += atoms * (1 + calls) + (isAggregate ? 3 : 0);
   }

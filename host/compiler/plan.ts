@@ -118,6 +118,21 @@ export type Step =
       readonly left: Register;
       readonly right: Register;
     }
+  | {
+      readonly op: 'call';
+      readonly function: string;
+      readonly inputs: readonly Register[];
+      readonly output: Register;
+      readonly isCheck: boolean;
+    }
+  | { readonly op: 'callFails'; readonly function: string; readonly inputs: readonly Register[] }
+  /** Goes through the items of a list. */
+  | {
+      readonly op: 'each';
+      readonly list: Register;
+      readonly output: Register;
+      readonly isCheck: boolean;
+    }
   | { readonly op: 'format'; readonly inputs: readonly Register[]; readonly output: Register }
   | { readonly op: 'move'; readonly from: Register; readonly to: Register }
   | {

@@ -22,6 +22,10 @@ export class PolicyScope implements TableScope {
     );
   }
 
+  hasTable({ name: { name } }: AtomNode): boolean {
+    return this.registry.isDefined(this.policy.name, name);
+  }
+
   table(atom: AtomNode): ScopeTable | undefined {
     if (atom.modal !== undefined) {
       this.policy.diagnostics.error(

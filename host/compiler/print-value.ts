@@ -1,9 +1,10 @@
+import { formatValue } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
 
 /** A value as the language writes it; reading it back gives the same value. */
 export function printValue(value: Value): string {
   if (typeof value === 'string') return printString(value);
-  if (typeof value !== 'number') return String(value);
+  if (typeof value !== 'number') return formatValue(value);
   const text = String(value);
   return /[.e]/.test(text) ? text : `${text}.0`;
 }

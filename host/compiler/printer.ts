@@ -213,6 +213,14 @@ export function printExpression(node: ExpressionNode, place = SUM): string {
       return printValue(node.value);
     case 'call':
       return `${node.name}(${node.arguments.map((one) => printExpression(one)).join(', ')})`;
+    case 'list':
+      return `[${node.items.map((one) => printExpression(one)).join(', ')}]`;
+    case 'document': {
+      const members = node.members.map(
+        ({ name, value }) => `${printValue(name)}: ${printExpression(value)}`,
+      );
+      return `{${members.join(', ')}}`;
+    }
     case 'negate': {
       // A minus before a bare number would become part of the number.
       const { operand } = node;

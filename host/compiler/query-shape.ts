@@ -1,5 +1,6 @@
 /** Queries that differ in constants only have one shape. */
 import { printLiteral } from './printer.ts';
+import { constantOf } from './resolve-call.ts';
 import type { ArgumentNode, ExpressionNode, LiteralNode } from './syntax-tree.ts';
 
 /** The text of a body with `?` for each constant. Names are resolved by the caller. */
@@ -17,10 +18,15 @@ function withoutConstants(literal: LiteralNode): LiteralNode {
 }
 
 function unknown(node: ExpressionNode): ExpressionNode {
+  // No variable is written so. What is called here and now is a constant like others.
+  if (constantOf(node) !== undefined) return { kind: 'variable', name: '?', span: node.span };
   switch (node.kind) {
-    case 'constant':
-      // No variable is written so.
-      return { kind: 'variable', name: '?', span: node.span };
+    case 'list':
+      return { ...node, items: node.items.map(unknown) };
+    case 'document': {
+      const members = node.members.map((one) => ({ ...one, value: unknown(one.value) }));
+      return { ...node, members };
+    }
     case 'negate':
       return { ...node, operand: unknown(node.operand) };
     case 'binary':

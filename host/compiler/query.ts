@@ -182,6 +182,10 @@ class QueryScope implements TableScope {
     return { ...literal, atom: { ...atom, name: { ...atom.name, owner } } };
   }
 
+  hasTable({ name: { name } }: AtomNode): boolean {
+    return this.#indexes.byName.has(name);
+  }
+
   table(atom: AtomNode): ScopeTable | undefined {
     const owner = atom.modal === 'execute' ? 'execute' : this.#ownerOrError(atom);
     if (owner === undefined) return undefined;

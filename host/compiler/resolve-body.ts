@@ -3,28 +3,30 @@
  * computations with temporaries `$1`, `$2` …, builtins become comparisons and computations,
  * column references positions, `true` nothing and `false` a comparison that never holds.
  */
+import { FUNCTION_NAMES, functionNamed } from '../functions/registry.ts';
 import { BODY_LITERALS_MAX } from '../limits.ts';
 import {
   AGGREGATES,
   BUILTIN_NAMES,
   BUILTINS,
+  CALLABLE_NAMES,
   isAggregate,
   isBuiltinName,
+  isFunctionCall,
   NEGATED,
   systemAtom,
   tableMisuse,
 } from './builtins.ts';
 import type { Builtin } from './builtins.ts';
 import { plainAtom } from './declare.ts';
+import { checkConstant } from './check-constant.ts';
+import { CallResolver, constantOf } from './resolve-call.ts';
 import type { DiagnosticList } from './diagnostic.ts';
 import { nearestName } from './nearest-name.ts';
 import { printLiteral, printName } from './printer.ts';
-import { printValue } from './print-value.ts';
 import type { Span } from './source-text.ts';
-import { isNullable } from './stratified.ts';
 import type {
   Column,
-  ColumnType,
   ComparisonOperator,
   ComputeOperator,
   Constant,
@@ -41,7 +43,6 @@ import type {
   LiteralNode,
   NegateNode,
 } from './syntax-tree.ts';
-import type { Value } from '../value/value.ts';
 
 /** A table as an atom sees it. */
 export interface ScopeTable {
@@ -54,6 +55,8 @@ export interface ScopeTable {
 
 /** The tables that a body may mention. */
 export interface TableScope {
+  /** Whether a bare name that is also a function means a table of the policy. */
+  hasTable(atom: AtomNode): boolean;
   /** Undefined once the reason is reported. */
   table(atom: AtomNode): ScopeTable | undefined;
   /** Reports a wrong number of arguments. */
@@ -83,6 +86,7 @@ export class BodyResolver {
   readonly #diagnostics: DiagnosticList;
   readonly #indexes = new Map<string, number>();
   #temporaries = 0;
+  readonly calls: CallResolver;
   /** The literal of the text that is being resolved. */
   #text: () => string = () => '';
   #span: Span = { start: 0, end: 0 };
@@ -90,6 +94,12 @@ export class BodyResolver {
   constructor(scope: TableScope, diagnostics: DiagnosticList) {
     this.#scope = scope;
     this.#diagnostics = diagnostics;
+    this.calls = new CallResolver(this, diagnostics);
+  }
+
+  /** Where what is being resolved stands, and how it is told of. */
+  get place(): { readonly span: Span; readonly text: string } {
+    return { span: this.#span, text: this.#text() };
   }
 
   body(nodes: readonly LiteralNode[]): void {
@@ -124,10 +134,16 @@ export class BodyResolver {
         );
       }
     }
-    if (owner === 'builtin' || (owner === undefined && isBuiltinName(name) && !atom.modal)) {
+    if (owner === 'builtin' || (owner === undefined && !atom.modal && this.#isBuiltin(atom))) {
       return this.#builtin(atom, negated);
     }
     this.#atom(atom, negated);
+  }
+
+  #isBuiltin(atom: AtomNode): boolean {
+    const { name } = atom.name;
+    if (isBuiltinName(name)) return true;
+    return functionNamed(name) !== undefined && !this.#scope.hasTable(atom);
   }
 
   /** Computations that follow come from this place of the text. */
@@ -146,14 +162,14 @@ export class BodyResolver {
     return { kind: 'variable', index };
   }
 
-  #temporary(): Variable {
+  temporary(): Variable {
     this.#temporaries++;
     return { kind: 'variable', index: this.variables.push(`$${this.#temporaries}`) - 1 };
   }
 
   /** Stands for what is in error. */
-  #assumed(): Variable {
-    const variable = this.#temporary();
+  assumed(): Variable {
+    const variable = this.temporary();
     this.assumedBound.add(variable.index);
     return variable;
   }
@@ -169,7 +185,7 @@ export class BodyResolver {
       case 'binary': {
         // Numbered when the outermost operation is reached last, so that they read from inside out.
         const inputs = this.#inputs(node);
-        const output = this.#temporary();
+        const output = this.temporary();
         this.#compute(inputs, output);
         return output;
       }
@@ -180,10 +196,14 @@ export class BodyResolver {
           '`_` has no value',
           'give the variable a name',
         );
-        return this.#assumed();
+        return this.assumed();
+      case 'list':
+      case 'document':
+        return this.calls.literal(node);
       case 'call':
+        if (isFunctionCall(node)) return this.calls.value(node);
         this.refuseCall(node);
-        return this.#assumed();
+        return this.assumed();
     }
   }
 
@@ -191,8 +211,8 @@ export class BodyResolver {
   asVariable(node: ExpressionNode): Variable {
     const operand = this.operand(node);
     if (operand.kind === 'variable') return operand;
-    const left = this.#temporary();
-    this.#push({ kind: 'comparison', operator: '=', left, right: operand, span: this.#span });
+    const left = this.temporary();
+    this.push({ kind: 'comparison', operator: '=', left, right: operand, span: this.#span });
     return left;
   }
 
@@ -213,13 +233,13 @@ export class BodyResolver {
         'write an operator, or the builtin as a literal of the body, its output as last argument',
       );
     } else {
-      const nearest = nearestName(node.name, AGGREGATES);
+      const nearest = nearestName(node.name, [...AGGREGATES, ...FUNCTION_NAMES]);
       this.#diagnostics.error(
         'unknown-function',
         node.span,
         `there is no function \`${node.name}\``,
         nearest === undefined
-          ? 'values have no functions; a table is read as a literal of the body'
+          ? 'a table is read as a literal of the body'
           : `did you mean \`${nearest}\`?`,
       );
     }
@@ -232,10 +252,10 @@ export class BodyResolver {
 
   #compute([operator, left, right]: [ComputeOperator, Operand, Operand], output: Operand): void {
     const text = this.#text();
-    this.#push({ kind: 'compute', operator, left, right, output, text, span: this.#span });
+    this.push({ kind: 'compute', operator, left, right, output, text, span: this.#span });
   }
 
-  #push(literal: Literal): void {
+  push(literal: Literal): void {
     this.literals.push(literal);
   }
 
@@ -244,16 +264,24 @@ export class BodyResolver {
       const { name } = atom.name;
       this.#diagnostics.error('arity', atom.span, `\`${name}\` takes no arguments`);
     }
-    if (!holds) this.#never();
+    if (!holds) this.never();
   }
 
-  #never(): void {
-    this.#push({ kind: 'comparison', operator: '=', left: TRUE, right: FALSE, span: this.#span });
+  never(): void {
+    this.push({ kind: 'comparison', operator: '=', left: TRUE, right: FALSE, span: this.#span });
   }
 
   /** `x = y + z` computes into `x` directly, without a temporary. */
   #comparison(operator: ComparisonOperator, left: ExpressionNode, right: ExpressionNode): void {
     if (operator === '=') {
+      for (const [one, other] of [
+        [left, right],
+        [right, left],
+      ] as const) {
+        if (other.kind !== 'call' || !isFunctionCall(other)) continue;
+        if (constantOf(other) !== undefined) continue;
+        return this.calls.valueInto(other, this.operand(one));
+      }
       if (right.kind === 'binary' || right.kind === 'negate') {
         const output = this.operand(left);
         return this.#compute(this.#inputs(right), output);
@@ -265,7 +293,7 @@ export class BodyResolver {
     }
     const leftOperand = this.operand(left);
     const rightOperand = this.operand(right);
-    this.#push({
+    this.push({
       kind: 'comparison',
       operator,
       left: leftOperand,
@@ -280,17 +308,21 @@ export class BodyResolver {
     if (table !== undefined) {
       const misuse = tableMisuse(atom);
       if (misuse === undefined) return this.#atom(table, negated);
-      this.#assumeBound(atom);
+      this.assumeBound(atom);
       return this.#diagnostics.error(misuse.code, atom.span, misuse.message, misuse.note);
     }
     const builtin = BUILTINS.get(name);
-    if (builtin === undefined) return this.#unknownBuiltin(atom);
+    if (builtin === undefined) {
+      const definition = functionNamed(name);
+      if (definition === undefined) return this.#unknownBuiltin(atom);
+      return this.calls.table(atom, definition, negated);
+    }
     const inputs = atom.arguments.map((one) => one.value);
     const [first, second, third] = inputs;
     const fits = inputs.length === builtin.arity && first !== undefined && second !== undefined;
     if (!fits || atom.arguments.some((one) => one.column !== undefined)) {
       const shape = builtin.kind === 'comparison' ? 'two inputs' : 'two inputs and an output';
-      this.#assumeBound(atom);
+      this.assumeBound(atom);
       return this.#diagnostics.error(
         'arity',
         atom.span,
@@ -319,15 +351,15 @@ export class BodyResolver {
     if (third === undefined) return;
     const ignored = third.kind === 'wildcard';
     if (!negated) {
-      const output = ignored ? this.#temporary() : this.operand(third);
+      const output = ignored ? this.temporary() : this.operand(third);
       return this.#compute([builtin.operator, left, right], output);
     }
     // Computed first, then compared: a failed call has no solution, negated or not.
-    const output = this.#temporary();
+    const output = this.temporary();
     this.#compute([builtin.operator, left, right], output);
-    if (ignored) return this.#never();
+    if (ignored) return this.never();
     const expected = this.operand(third);
-    this.#push({
+    this.push({
       kind: 'comparison',
       operator: '!=',
       left: output,
@@ -337,17 +369,9 @@ export class BodyResolver {
   }
 
   #unknownBuiltin(atom: AtomNode): void {
-    this.#assumeBound(atom);
+    this.assumeBound(atom);
     const { name } = atom.name;
-    if (isBuiltinName(name)) {
-      return this.#diagnostics.error(
-        'unknown-builtin',
-        atom.name.span,
-        `the builtin \`${name}\` is not available in this version`,
-        `available are ${BUILTIN_NAMES.map((one) => `\`${one}\``).join(', ')}`,
-      );
-    }
-    const nearest = nearestName(name, BUILTIN_NAMES);
+    const nearest = nearestName(name, CALLABLE_NAMES);
     this.#diagnostics.error(
       'unknown-builtin',
       atom.name.span,
@@ -356,7 +380,7 @@ export class BodyResolver {
     );
   }
 
-  #assumeBound(atom: AtomNode): void {
+  assumeBound(atom: AtomNode): void {
     for (const { value } of atom.arguments) {
       if (value.kind === 'variable') {
         this.assumedBound.add(this.variable(value.name, value.span).index);
@@ -366,9 +390,9 @@ export class BodyResolver {
 
   #atom(atom: AtomNode, negated: boolean): void {
     const table = this.#scope.table(atom);
-    if (table === undefined) return this.#assumeBound(atom);
+    if (table === undefined) return this.assumeBound(atom);
     const places = this.places(atom, table);
-    if (places === undefined) return this.#assumeBound(atom);
+    if (places === undefined) return this.assumeBound(atom);
     const terms = Array.from({ length: table.arity }, (): Term => ({ kind: 'wildcard' }));
     atom.arguments.forEach(({ value }, index) => {
       const place = places[index] ?? 0;
@@ -376,10 +400,12 @@ export class BodyResolver {
       const term = this.operand(value);
       terms[place] = term;
       if (term.kind === 'constant') {
-        this.checkConstant(term.value, value.span, printName(atom.name), table.columns?.[place]);
+        const column = table.columns?.[place];
+        const shown = printName(atom.name);
+        checkConstant(this.#diagnostics, term.value, value.span, shown, column);
       }
     });
-    this.#push({ kind: 'atom', table: table.index, negated, terms, span: this.#span });
+    this.push({ kind: 'atom', table: table.index, negated, terms, span: this.#span });
   }
 
   /** Argument → column; undefined once the reason is reported. */
@@ -467,34 +493,4 @@ export class BodyResolver {
     let next = positional;
     return atom.arguments.map((one, index) => (one.column === undefined ? index : next++));
   }
-
-  /** A constant in a declared column. */
-  checkConstant(value: Value, span: Span, table: string, column: Column | undefined): void {
-    if (column === undefined) return;
-    const of = `column \`${column.name}\` of \`${table}\``;
-    if (value === null) {
-      if (isNullable(column)) return;
-      const note = 'declare it as `nullable` where its rows may lack a value';
-      return this.#diagnostics.error('type-mismatch', span, `${of} is never null`, note);
-    }
-    const type = typeOf(value);
-    if (type === column.type || column.type === 'any') return;
-    const whole = type === 'int' && column.type === 'float';
-    this.#diagnostics.error(
-      'type-mismatch',
-      span,
-      `${of} holds ${PLURALS[column.type]}, \`${printValue(value).slice(0, 60)}\` is ` +
-        ARTICLES[type],
-      whole ? `write \`${printValue(value)}.0\`` : undefined,
-    );
-  }
 }
-
-function typeOf(value: Exclude<Value, null>): Exclude<ColumnType, 'any'> {
-  if (typeof value === 'bigint') return 'int';
-  if (typeof value === 'number') return 'float';
-  return typeof value === 'string' ? 'string' : 'bool';
-}
-
-const PLURALS = { string: 'strings', int: 'ints', float: 'floats', bool: 'bools' } as const;
-const ARTICLES = { string: 'a string', int: 'an int', float: 'a float', bool: 'a bool' } as const;

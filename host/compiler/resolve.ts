@@ -2,7 +2,8 @@
  * Second pass over the policies: names → tables, variables → numbers; and everything one rule can
  * do wrong.
  */
-import { isAggregate, isBuiltinName } from './builtins.ts';
+import { checkConstant } from './check-constant.ts';
+import { isAggregate, isBuiltinName, isFunctionCall } from './builtins.ts';
 import type { CompileMemory } from './compile-memory.ts';
 import { headTable } from './declare.ts';
 import type { ParsedPolicy } from './declare.ts';
@@ -172,6 +173,9 @@ class RuleResolver {
         names.push(node.kind === 'wildcard' ? '_' : node.name);
       } else if (node.kind === 'negate') visit(node.operand);
       else if (node.kind === 'binary') [node.left, node.right].forEach(visit);
+      else if (node.kind === 'list') node.items.forEach(visit);
+      else if (node.kind === 'document') node.members.forEach(({ value }) => visit(value));
+      else if (node.kind === 'call') node.arguments.forEach(visit);
     };
     for (const { value } of head.arguments) visit(value);
     if (span === undefined) return true;
@@ -194,7 +198,7 @@ class RuleResolver {
     const entry = this.#scope.registry.get(owner, name);
     const written = head.arguments.map(({ value, span }): HeadTerm => {
       this.#body.within(span, () => printExpression(value));
-      if (value.kind === 'call' && isAggregate(value.name)) {
+      if (value.kind === 'call' && isAggregate(value.name) && !isFunctionCall(value)) {
         if (body.length === 0) {
           const message = `\`${value.name}\` has nothing to range over in a fact`;
           diagnostics.error('misplaced-aggregate', value.span, message, 'add a body');
@@ -207,7 +211,7 @@ class RuleResolver {
     const terms = this.#inColumns(written, entry);
     terms?.forEach(({ term, span }, index) => {
       if (term.kind !== 'constant') return;
-      this.#body.checkConstant(term.value, span, head.name.name, entry.columns?.[index]);
+      checkConstant(diagnostics, term.value, span, head.name.name, entry.columns?.[index]);
     });
     return terms?.map(({ term }) => term) ?? written;
   }

@@ -3,6 +3,7 @@
  * literal moves back only as far as it must. A positive atom binds its variables, `=` the side
  * that is not bound, a computation its output; everything else only reads.
  */
+import { literalOperands } from './stratified.ts';
 import type { Literal, Operand, Term } from './stratified.ts';
 
 export interface BodyOrder {
@@ -50,8 +51,8 @@ function isReady(literal: Literal, bound: ReadonlySet<number>): boolean {
       const right = isKnown(literal.right, bound);
       return literal.operator === '=' ? left || right : left && right;
     }
-    case 'compute':
-      return isKnown(literal.left, bound) && isKnown(literal.right, bound);
+    default:
+      return inputs(literal).every((input) => isKnown(input, bound));
   }
 }
 
@@ -65,13 +66,13 @@ function bind(literal: Literal, bound: Set<number>): void {
 
 function outputs(literal: Literal): readonly Term[] {
   if (literal.kind === 'atom') return literal.negated ? [] : literal.terms;
-  if (literal.kind === 'compute') return [literal.output];
+  if (literal.kind !== 'comparison') return [literal.output];
   return literal.operator === '=' ? [literal.left, literal.right] : [];
 }
 
 function inputs(literal: Literal): readonly Operand[] {
   if (literal.kind === 'atom') return literal.terms.filter((term) => term.kind !== 'wildcard');
-  return [literal.left, literal.right];
+  return literalOperands(literal).inputs;
 }
 
 export interface Unbound {
@@ -88,8 +89,8 @@ export function unboundVariables(order: BodyOrder): Unbound {
   for (const literal of order.stuck) {
     const needed = inputs(literal).filter((term) => !isKnown(term, order.bound));
     for (const term of needed) if (term.kind === 'variable') missing.add(term.index);
-    if (literal.kind !== 'compute' || literal.output.kind !== 'variable') continue;
-    derived.add(literal.output.index);
+    const output = literal.kind === 'atom' ? undefined : literalOperands(literal).output;
+    if (output?.kind === 'variable') derived.add(output.index);
   }
   const roots = new Set([...missing].filter((index) => !derived.has(index)));
   return roots.size > 0 ? { roots, derived } : { roots: missing, derived: new Set() };

@@ -7,11 +7,11 @@
  * its inputs), strata are in dependency order, negation and aggregation never stay inside a
  * stratum.
  */
+import { isOpenType } from '../value/column-type.ts';
+import type { ColumnType } from '../value/column-type.ts';
 import type { Value } from '../value/value.ts';
 import type { PolicyInfo, RuleMetadata } from './policy-info.ts';
 import type { Span } from './source-text.ts';
-
-export type ColumnType = 'string' | 'int' | 'float' | 'bool' | 'any';
 
 export interface Column {
   readonly name: string;
@@ -26,7 +26,7 @@ export interface Column {
 /** Whether null is a value of the column. */
 export function isNullable(column: Column | undefined): boolean {
   if (column === undefined || column.nullable === true) return true;
-  return column.type === 'any' && column.key !== true;
+  return isOpenType(column.type) && column.key !== true;
 }
 
 export interface Table {
@@ -110,7 +110,29 @@ export interface ComputeLiteral {
   readonly text: string;
   readonly span: Span;
 }
-export type Literal = AtomLiteral | ComparisonLiteral | ComputeLiteral;
+/**
+ * `output = function(inputs)`, of a function of `host/functions`. A bound output is compared. May
+ * fail.
+ */
+export interface CallLiteral {
+  readonly kind: 'call';
+  readonly function: string;
+  readonly inputs: readonly Operand[];
+  readonly output: Operand;
+  /** Never fails where its inputs are what the literals before it give. */
+  readonly isSafe: boolean;
+  /** As of a computation. */
+  readonly text: string;
+  readonly span: Span;
+}
+/** `output` is each item of `list` by turns, which is the output of a call that gives lists. */
+export interface EachLiteral {
+  readonly kind: 'each';
+  readonly list: Operand;
+  readonly output: Operand;
+  readonly span: Span;
+}
+export type Literal = AtomLiteral | ComparisonLiteral | ComputeLiteral | CallLiteral | EachLiteral;
 
 export interface Rule {
   readonly policy: string;
@@ -163,6 +185,28 @@ export interface StratifiedQuery {
    * `tables[index]` of the body's atoms; begins with the program's tables. Absent: the program's.
    */
   readonly tables?: readonly Table[];
+}
+
+/** What a literal without a table reads, and what it binds or compares. */
+export function literalOperands(literal: Exclude<Literal, AtomLiteral>): {
+  readonly inputs: readonly Operand[];
+  readonly output?: Operand;
+} {
+  switch (literal.kind) {
+    case 'comparison':
+      return { inputs: [literal.left, literal.right] };
+    case 'compute':
+      return { inputs: [literal.left, literal.right], output: literal.output };
+    case 'call':
+      return { inputs: literal.inputs, output: literal.output };
+    case 'each':
+      return { inputs: [literal.list], output: literal.output };
+  }
+}
+
+/** True for what `system:errors` may tell of. */
+export function canFail(literal: Literal): literal is ComputeLiteral | CallLiteral {
+  return literal.kind === 'compute' || (literal.kind === 'call' && !literal.isSafe);
 }
 
 export function tableKey(table: { readonly owner: string; readonly name: string }): TableKey {

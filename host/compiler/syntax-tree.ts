@@ -39,7 +39,19 @@ export interface BinaryNode {
   readonly right: ExpressionNode;
   readonly span: Span;
 }
-/** `count()`, `sum(x)`: an aggregate, or a mistake that `resolve.ts` names. */
+/** `[x, 1]` */
+export interface ListNode {
+  readonly kind: 'list';
+  readonly items: readonly ExpressionNode[];
+  readonly span: Span;
+}
+/** `{"a": x}` */
+export interface DocumentNode {
+  readonly kind: 'document';
+  readonly members: readonly { readonly name: string; readonly value: ExpressionNode }[];
+  readonly span: Span;
+}
+/** A function of values, an aggregate in a head, or a mistake that `resolve.ts` names. */
 export interface CallNode {
   readonly kind: 'call';
   readonly name: string;
@@ -52,6 +64,8 @@ export type ExpressionNode =
   | ConstantNode
   | NegateNode
   | BinaryNode
+  | ListNode
+  | DocumentNode
   | CallNode;
 
 /** A value by position, or for a column by its name or 0-based number. */

@@ -96,6 +96,11 @@ export class TableRegistry {
     return this.#numbered[index];
   }
 
+  /** Something gives it rows, or can. */
+  isDefined(owner: string, name: string): boolean {
+    return this.get(owner, name)?.exists === true || this.#external.has(`${owner}:${name}`);
+  }
+
   /** A declaration in a policy's text. A source that has one is complete. */
   declare(
     owner: string,

@@ -8,6 +8,7 @@ import { operandsOf, variablesOf, variablesOfTerms } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import type { ColumnUse, Match, Purpose, Step, Version, View } from './plan.ts';
 import type { Operand, Term } from './stratified.ts';
+import { sameValue } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
 
 export interface VersionRequest {
@@ -126,9 +127,13 @@ class VersionBuilder {
   /** The next literal: a filter that is ready, else the atom with the fewest rows to expect. */
   #choose(waiting: readonly Waiting[]): Waiting {
     const filter = waiting.find(
-      ({ literal }) => this.#isFilter(literal) || this.#isQuestion(literal, waiting),
+      ({ literal }) =>
+        literal.kind !== 'each' && (this.#isFilter(literal) || this.#isQuestion(literal, waiting)),
     );
     if (filter !== undefined) return filter;
+    // What goes through a list comes behind all that only filters.
+    const each = waiting.find(({ literal }) => literal.kind === 'each' && this.#isFilter(literal));
+    if (each !== undefined) return each;
     let best: Waiting | undefined;
     let fewest = Infinity;
     for (const one of waiting) {
@@ -208,6 +213,27 @@ class VersionBuilder {
         if (!isCheck) this.#bind(literal.output, this.#originOf([literal.left, literal.right]));
         const { operator } = literal;
         this.#steps.push({ op: 'compute', operator, left, right, output, isCheck });
+        return;
+      }
+      case 'call': {
+        const inputs = literal.inputs.map((input) => this.#register(input));
+        const isCheck = this.#isBound(literal.output);
+        const output = this.#register(literal.output);
+        if (!isCheck) this.#bind(literal.output, this.#originOf(literal.inputs));
+        this.#steps.push({ op: 'call', function: literal.function, inputs, output, isCheck });
+        return;
+      }
+      case 'callFails': {
+        const inputs = literal.inputs.map((input) => this.#register(input));
+        this.#steps.push({ op: 'callFails', function: literal.function, inputs });
+        return;
+      }
+      case 'each': {
+        const list = this.#register(literal.list);
+        const isCheck = this.#isBound(literal.output);
+        const output = this.#register(literal.output);
+        if (!isCheck) this.#bind(literal.output, this.#steps.length);
+        this.#steps.push({ op: 'each', list, output, isCheck });
         return;
       }
       case 'fails': {
@@ -313,7 +339,7 @@ class VersionBuilder {
   #register(term: Operand): number {
     if (term.kind === 'variable') return term.index;
     const { value } = term;
-    const known = this.#constants.find((one) => one.value === value);
+    const known = this.#constants.find((one) => sameValue(one.value, value));
     if (known !== undefined) return known.register;
     const register = this.#registerCount++;
     this.#constants.push({ register, value });

@@ -5,7 +5,14 @@
 import { instantiate } from '@assemblyscript/loader';
 import { ABI_VERSION, STATUS_OUT_OF_MEMORY } from '../../engine-as/abi.ts';
 import { CaucusError } from '../errors.ts';
+import { workSteps } from '../functions/regex/regex.ts';
+import { callNumber } from '../functions/registry.ts';
+import { stringifyJson } from '../value/json.ts';
+import { RowBlockReader } from '../value/row-block-reader.ts';
 import { formatFloat } from '../value/value.ts';
+
+const encoder = new TextEncoder();
+const CALL_FAILED = -1;
 
 /** What of the global `WebAssembly` is used; Node's types do not declare it. */
 declare const WebAssembly: { compile(bytes: Uint8Array): Promise<object> };
@@ -96,6 +103,33 @@ export interface CoreExports {
   sabotage(kind: number): void;
 }
 
+/** Functions of the language, as the core calls them. */
+function callImports(buffer: () => ArrayBuffer): Record<string, unknown> {
+  let value: Uint8Array = new Uint8Array(0);
+  const takeValue = (to: number): void => {
+    new Uint8Array(buffer(), to >>> 0, value.length).set(value);
+  };
+  return {
+    callFunction(
+      number: number,
+      count: number,
+      from: number,
+      length: number,
+      to: number,
+      room: number,
+    ): number {
+      const inputs = new Uint8Array(buffer(), from >>> 0, length);
+      const answer = callNumber(number, inputs, count);
+      if (answer === undefined) return CALL_FAILED;
+      value = answer;
+      if (value.length <= room) takeValue(to);
+      return value.length;
+    },
+    takeValue,
+    callWork: workSteps,
+  };
+}
+
 export class Core {
   readonly exports: CoreExports;
 
@@ -112,8 +146,22 @@ export class Core {
       for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
       return text.length;
     };
+    const formatEncoded = (from: number, length: number, to: number): number => {
+      const { buffer } = memory as CoreExports['memory'];
+      const bytes = new Uint8Array(buffer, from >>> 0, length).slice();
+      const value = new RowBlockReader({ arity: 1, count: 1, bytes }).readValue();
+      const text = encoder.encode(stringifyJson(value));
+      new Uint8Array(buffer, to >>> 0, text.length).set(text);
+      return text.length;
+    };
     // The module `env` is the core's env.ts; the loader's own type knows only AssemblyScript's.
-    const env: Record<string, unknown> = { formatFloat: formatInto, abort };
+    const calls = callImports(() => (memory as CoreExports['memory']).buffer);
+    const env: Record<string, unknown> = {
+      formatFloat: formatInto,
+      formatEncoded,
+      ...calls,
+      abort,
+    };
     const compiled = (await compileOnce(wasm)) as Parameters<typeof instantiate>[0];
     const { exports } = await instantiate<Record<string, unknown>>(compiled, { env });
     const core = exports as unknown as CoreExports;

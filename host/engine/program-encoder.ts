@@ -4,7 +4,9 @@
  */
 import * as abi from '../../engine-as/abi.ts';
 import type { AggregatePlan, ColumnUse, Step, Unit, Version, View } from '../compiler/plan.ts';
+import { functionNumber } from '../functions/registry.ts';
 import { encodeRows } from '../value/row-block.ts';
+import { valueKey } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
 
 const NONE = 0xffffffff;
@@ -75,7 +77,9 @@ export function encodeProgram(
 class ProgramEncoder {
   #words = new Uint32Array(1 << 12);
   #wordCount = 0;
-  readonly #constants = new Map<Value, number>();
+  readonly #constants: Value[] = [];
+  /** Place in `#constants`, by the value's key. */
+  readonly #places = new Map<string, number>();
 
   encode(relations: readonly EncodedRelation[], units: readonly EncodedUnit[]): Uint8Array {
     // Filled in when the counts are known.
@@ -85,7 +89,7 @@ class ProgramEncoder {
       for (const columns of indexes) this.#put(columns.length, ...columns);
     }
     for (const { unit, isFresh } of units) this.#putUnit(unit, isFresh);
-    const constants = [...this.#constants.keys()].map((value) => [value]);
+    const constants = this.#constants.map((value) => [value]);
     const { bytes } = encodeRows(1, constants);
     this.#words.set(
       [
@@ -123,10 +127,11 @@ class ProgramEncoder {
   }
 
   #constant(value: Value): number {
-    const known = this.#constants.get(value);
+    const key = valueKey(value);
+    const known = this.#places.get(key);
     if (known !== undefined) return known;
-    const number = this.#constants.size;
-    this.#constants.set(value, number);
+    const number = this.#constants.push(value) - 1;
+    this.#places.set(key, number);
     return number;
   }
 
@@ -199,7 +204,9 @@ function encodeSteps(steps: readonly Step[]): number[] {
     starts.push(start);
     if (step.op === 'emit' && step.back !== undefined) back = starts[step.back] ?? 0;
     putStep(code, step, back);
-    if (step.op === 'delta' || step.op === 'scan' || step.op === 'lookup') back = start;
+    if (step.op === 'delta' || step.op === 'scan' || step.op === 'lookup' || step.op === 'each') {
+      back = start;
+    }
   }
   return code;
 }
@@ -231,6 +238,17 @@ function putStep(code: number[], step: Step, back: number): void {
     case 'compute':
       code.push(abi.OP_COMPUTE, back, COMPUTATIONS[step.operator], step.left, step.right);
       code.push(step.output, Number(step.isCheck));
+      return;
+    case 'call':
+      code.push(abi.OP_CALL, back, functionNumber(step.function), step.output);
+      code.push(Number(step.isCheck), step.inputs.length, ...step.inputs);
+      return;
+    case 'callFails':
+      code.push(abi.OP_CALL_FAILS, back, functionNumber(step.function));
+      code.push(step.inputs.length, ...step.inputs);
+      return;
+    case 'each':
+      code.push(abi.OP_EACH, back, 0, step.list, step.output, Number(step.isCheck));
       return;
     case 'fails':
       code.push(abi.OP_FAILS, back, COMPUTATIONS[step.operator], step.left, step.right);

@@ -1,5 +1,5 @@
 /** The payload of each kind of record, field by field; `docs/LOG.md` draws them. */
-import { compareStrings } from '../value/value.ts';
+import { compareStrings } from '../value/string-order.ts';
 import { verifyBlock } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';

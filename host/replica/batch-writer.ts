@@ -8,7 +8,8 @@ import type { Compiled } from './program.ts';
 import { kindTaken } from './registration.ts';
 import type { ReplicatedState, SourceState } from './replicated-state.ts';
 import type { Batch } from './replica.ts';
-import { checkRows } from './row-check.ts';
+import { checkRows, readTexts } from './row-check.ts';
+import type { RowBlock } from '../value/row-block.ts';
 import type { TableShape } from './row-check.ts';
 import type { Timer } from './revision-waiters.ts';
 import type { Verdict } from './sequencer.ts';
@@ -80,10 +81,28 @@ export class BatchWriter {
     }
   }
 
-  async #writeOnce(batch: Batch): Promise<number> {
+  /** What JSON could only write as strings becomes what the declared columns hold. */
+  #withTexts(batch: Batch, source: SourceState | undefined): Batch {
+    const changes = batch.changes.map((change) => {
+      const shape = this.#shapeOf(batch.source, change.table, source);
+      if (shape === undefined) return change;
+      const read = (block: RowBlock | undefined): RowBlock | undefined =>
+        block === undefined ? undefined : readTexts(shape, block);
+      const [removed, added] = [read(change.delete), read(change.insert)];
+      return {
+        ...change,
+        ...(removed === undefined ? {} : { delete: removed }),
+        ...(added === undefined ? {} : { insert: added }),
+      };
+    });
+    return { ...batch, changes };
+  }
+
+  async #writeOnce(given: Batch): Promise<number> {
     const { state, addSource, owner, recordBytes } = this.#options;
-    if (state.policies.has(batch.source)) throw nameTaken('source', batch.source, 'policy');
-    const known = state.sources.get(batch.source);
+    if (state.policies.has(given.source)) throw nameTaken('source', given.source, 'policy');
+    const known = state.sources.get(given.source);
+    const batch = this.#withTexts(given, known);
     if (known?.kind === 'fenced') throw kindTaken(batch.source, known.kind);
     this.#check(batch, known);
     const records = encodePushBatch(

@@ -5,7 +5,7 @@
 import type { TableKey } from '../compiler/stratified.ts';
 import type { TableDelta } from '../engine/engine.ts';
 import { crc32c } from '../log/crc32c.ts';
-import { RowBlockReader } from '../value/row-block.ts';
+import { RowBlockReader } from '../value/row-block-reader.ts';
 import type { RowBlock } from '../value/row-block.ts';
 
 /** Rows as the text of their bytes (one character a byte) → revision. */

@@ -11,7 +11,7 @@ import type {
   PushRecord,
   Vector,
 } from '../log/records.ts';
-import { compareStrings } from '../value/value.ts';
+import { compareStrings } from '../value/string-order.ts';
 import type { Timer } from './revision-waiters.ts';
 import type { TopicEnd } from './sequencer.ts';
 import { DIVERGED_REMEDY, ReadingStopped, TopicReader } from './topic-reader.ts';

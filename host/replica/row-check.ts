@@ -3,19 +3,26 @@
  * second check finds only what a change of the table in between made wrong.
  */
 import { isNullable } from '../compiler/stratified.ts';
-import type { Column, ColumnType } from '../compiler/stratified.ts';
+import type { Column } from '../compiler/stratified.ts';
+import { isOpenType, TEXT_FORMS, valueOfText } from '../value/column-type.ts';
+import type { ColumnType } from '../value/column-type.ts';
 import {
+  TAG_DATETIME,
+  TAG_DOCUMENT,
   TAG_FALSE,
   TAG_FLOAT,
   TAG_INT32,
   TAG_INT64,
+  TAG_IP,
+  TAG_LIST,
+  TAG_NETWORK,
   TAG_NULL,
   TAG_SHORT_STRING,
   TAG_STRING,
   TAG_TRUE,
-  decodeRows,
-  verifyBlock,
-} from '../value/row-block.ts';
+  valueBytes,
+} from '../value/value-tags.ts';
+import { RowBlockWriter, decodeRows, verifyBlock } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { formatValue } from '../value/value.ts';
 import { CaucusError } from '../errors.ts';
@@ -51,6 +58,34 @@ export function checkDecodedRows(table: string, shape: TableShape, block: RowBlo
   checkRows(table, shape, block);
 }
 
+/**
+ * The rows with the values that strings in columns of addresses, networks and date-times stand for:
+ * JSON has no other way to write them. A string that stands for none stays, and is found by
+ * `checkRows`.
+ */
+export function readTexts(shape: TableShape, block: RowBlock): RowBlock {
+  const { columns } = shape;
+  if (columns === undefined || block.arity !== shape.arity) return block;
+  if (!columns.some((column) => isText(column.type))) return block;
+  verifyBlock(block);
+  if (findMisfit(shape, block) === undefined) return block;
+  const writer = new RowBlockWriter(block.arity);
+  for (const row of decodeRows(block)) {
+    writer.appendRow(
+      row.map((value, index) => {
+        const type = columns[index]?.type ?? 'any';
+        if (typeof value !== 'string' || !isText(type)) return value;
+        return valueOfText(value, type) ?? value;
+      }),
+    );
+  }
+  return writer.finish();
+}
+
+function isText(type: ColumnType): type is 'datetime' | 'ip' | 'network' {
+  return type === 'datetime' || type === 'ip' || type === 'network';
+}
+
 function tooWide(table: string, arity: number): CaucusError {
   return new CaucusError('invalid_row', `rows of \`${table}\` have ${arity} values`, {
     remedy: `a table has at most ${ARITY_MAX} columns: split the rows over several tables`,
@@ -61,12 +96,11 @@ function tooWide(table: string, arity: number): CaucusError {
 /** The first value that is not of its column. The block must be valid. */
 export function findMisfit(shape: TableShape, block: RowBlock): RowMisfit | undefined {
   const { columns } = shape;
-  const takesAll = (column: Column): boolean => column.type === 'any' && isNullable(column);
+  const takesAll = (column: Column): boolean => isOpenType(column.type) && isNullable(column);
   if (columns === undefined || columns.every(takesAll)) return undefined;
   const types = columns.map((column) => column.type);
   const nullable = columns.map(isNullable);
   const { bytes } = block;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let offset = 0;
   for (let rowIndex = 0; rowIndex < block.count; rowIndex++) {
     for (let column = 0; column < block.arity; column++) {
@@ -76,7 +110,7 @@ export function findMisfit(shape: TableShape, block: RowBlock): RowMisfit | unde
       if (isNull ? nullable[column] === false : !tagFits(tag, expected)) {
         return { rowIndex, column, expected, isNull };
       }
-      offset += valueBytes(tag, view, offset);
+      offset += valueBytes(bytes, offset);
     }
   }
   return undefined;
@@ -85,7 +119,18 @@ export function findMisfit(shape: TableShape, block: RowBlock): RowMisfit | unde
 function tagFits(tag: number, type: ColumnType): boolean {
   switch (type) {
     case 'any':
+    case 'json':
       return true;
+    case 'datetime':
+      return tag === TAG_DATETIME;
+    case 'ip':
+      return tag === TAG_IP;
+    case 'network':
+      return tag === TAG_NETWORK;
+    case 'list':
+      return tag === TAG_LIST;
+    case 'document':
+      return tag === TAG_DOCUMENT;
     case 'string':
       return tag === TAG_STRING || tag === TAG_SHORT_STRING;
     case 'int':
@@ -94,22 +139,6 @@ function tagFits(tag: number, type: ColumnType): boolean {
       return tag === TAG_FLOAT;
     case 'bool':
       return tag === TAG_TRUE || tag === TAG_FALSE;
-  }
-}
-
-function valueBytes(tag: number, view: DataView, offset: number): number {
-  switch (tag) {
-    case TAG_INT32:
-      return 5;
-    case TAG_INT64:
-    case TAG_FLOAT:
-      return 9;
-    case TAG_SHORT_STRING:
-      return 2 + view.getUint8(offset + 1);
-    case TAG_STRING:
-      return 5 + view.getUint32(offset + 1, true);
-    default:
-      return 1;
   }
 }
 
@@ -149,5 +178,6 @@ function wrongType(
 function remedyOf(type: ColumnType): string {
   if (type === 'float')
     return 'write the number with a point, such as `2.0`, or change the declaration';
+  if (isText(type)) return `${TEXT_FORMS[type]}, or change the declaration`;
   return 'send a value of that type, or change the declaration';
 }

@@ -1,7 +1,7 @@
 /** The topics of a state, and cuts that name how far they go. */
 import { encodeRecord } from '../log/records.ts';
 import type { CutRecord, Vector } from '../log/records.ts';
-import { compareStrings } from '../value/value.ts';
+import { compareStrings } from '../value/string-order.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import type { TopicEnd } from './sequencer.ts';
 import { POLICY_TOPIC, sourceTopic } from './topics.ts';

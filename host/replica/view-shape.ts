@@ -87,10 +87,22 @@ function withOperands(literal: Literal, change: (one: Operand) => Operand): Lite
     const terms = literal.terms.map((term) => (term.kind === 'wildcard' ? term : change(term)));
     return { ...literal, terms };
   }
-  const left = change(literal.left);
-  const right = change(literal.right);
-  if (literal.kind === 'comparison') return { ...literal, left, right };
-  return { ...literal, left, right, output: change(literal.output) };
+  switch (literal.kind) {
+    case 'comparison':
+      return { ...literal, left: change(literal.left), right: change(literal.right) };
+    case 'call':
+      return {
+        ...literal,
+        inputs: literal.inputs.map(change),
+        output: change(literal.output),
+      };
+    case 'each':
+      return { ...literal, list: change(literal.list), output: change(literal.output) };
+    case 'compute': {
+      const [left, right] = [change(literal.left), change(literal.right)];
+      return { ...literal, left, right, output: change(literal.output) };
+    }
+  }
 }
 
 /** Reads the rows of one key. */

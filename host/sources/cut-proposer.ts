@@ -6,7 +6,7 @@ import type { Log } from '../log/log.ts';
 import { encodeRecord } from '../log/records.ts';
 import type { TopicEnd } from '../replica/sequencer.ts';
 import { CUTS_TOPIC } from '../replica/topics.ts';
-import { compareStrings } from '../value/value.ts';
+import { compareStrings } from '../value/string-order.ts';
 
 export class CutProposer {
   readonly #log: Log;

@@ -1,4 +1,4 @@
-import { RowBlockReader } from '../value/row-block.ts';
+import { RowBlockReader } from '../value/row-block-reader.ts';
 import type { RowBlock } from '../value/row-block.ts';
 
 // One character a byte, so equal rows and only they give equal keys.

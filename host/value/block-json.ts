@@ -1,13 +1,23 @@
 /** Row blocks as JSON text, byte to byte, without values in between. */
+import { DateTime } from './datetime.ts';
+import { stringifyJson } from './json.ts';
 import {
-  RowBlockReader,
+  TAG_DATETIME,
+  TAG_DOCUMENT,
   TAG_FALSE,
   TAG_FLOAT,
   TAG_INT32,
   TAG_INT64,
+  TAG_IP,
+  TAG_LIST,
+  TAG_NETWORK,
   TAG_NULL,
-} from './row-block.ts';
-import { TAG_SHORT_STRING, TAG_STRING, TAG_TRUE } from './row-block.ts';
+  TAG_SHORT_STRING,
+  TAG_STRING,
+  TAG_TRUE,
+  valueBytes,
+} from './value-tags.ts';
+import { RowBlockReader } from './row-block-reader.ts';
 import type { RowBlock } from './row-block.ts';
 import { formatFloat } from './value.ts';
 
@@ -27,12 +37,15 @@ const COMMA = 0x2c;
 const OPEN_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
+const COLON = 0x3a;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
 const MINUS = 0x2d;
 const ZERO = 0x30;
 /** No escape is longer: `\u001f` for one byte. */
 const ESCAPE_BYTES_MAX = 6;
-/** Longest scalar: a float of 24 characters and what surrounds it. */
-const SCALAR_BYTES_MAX = 40;
+/** Longest scalar without a length of its own: an IPv6 network of 45 characters, and more. */
+const SCALAR_BYTES_MAX = 64;
 const HEX = '0123456789abcdef';
 const SHORT_ESCAPES: ReadonlyMap<number, number> = new Map([
   [0x22, 0x22],
@@ -101,9 +114,44 @@ class BlockJsonWriter {
         return this.#writeString(at + 5, this.#view.getUint32(at + 1, true));
       case TAG_SHORT_STRING:
         return this.#writeString(at + 2, this.#block.bytes[at + 1] as number);
+      case TAG_DATETIME:
+        return this.#writeText(
+          `"${new DateTime(this.#view.getBigInt64(at + 1, true)).toString()}"`,
+          at + 9,
+        );
+      case TAG_IP:
+      case TAG_NETWORK:
+        return this.#writeAddress(at);
+      case TAG_LIST:
+        return this.#writeNested(at, OPEN_BRACKET, CLOSE_BRACKET);
+      case TAG_DOCUMENT:
+        return this.#writeNested(at, OPEN_BRACE, CLOSE_BRACE);
       default:
         throw new Error('blockToJson: a value passed verification with an unknown tag');
     }
+  }
+
+  #writeAddress(at: number): number {
+    const end = at + valueBytes(this.#block.bytes, at);
+    const bytes = this.#block.bytes.subarray(at, end);
+    const value = new RowBlockReader({ arity: 1, count: 1, bytes }).readValue();
+    return this.#writeText(stringifyJson(value), end);
+  }
+
+  /** Items with commas between; of a document every other one is a name. */
+  #writeNested(at: number, open: number, close: number): number {
+    const end = at + valueBytes(this.#block.bytes, at);
+    this.#reserve(SCALAR_BYTES_MAX);
+    this.#out[this.#length++] = open;
+    let from = at + 5;
+    for (let place = 0; from < end; place++) {
+      const isValue = open === OPEN_BRACE && place % 2 === 1;
+      if (place > 0) this.#out[this.#length++] = isValue ? COLON : COMMA;
+      from = this.#writeValue(from);
+    }
+    this.#reserve(SCALAR_BYTES_MAX);
+    this.#out[this.#length++] = close;
+    return end;
   }
 
   #writeText(text: string, next: number): number {

@@ -10,9 +10,13 @@
 import { CaucusError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import { JSON_DEPTH_MAX } from '../limits.ts';
+import { Document, List } from './composite.ts';
+import { DateTime } from './datetime.ts';
+import { IpAddress, IpNetwork } from './ip.ts';
 import type { RowBlockWriter } from './row-block.ts';
 import { isUtf8, textOf } from './utf8.ts';
 import { formatFloat, INT_MAX, INT_MIN, isWellFormed } from './value.ts';
+import type { Value } from './value.ts';
 
 /** Objects have no prototype, so `__proto__` is a name like any other. */
 export type JsonObject = { readonly [name: string]: JsonValue };
@@ -68,18 +72,22 @@ export class RawJson {
 }
 
 export type JsonInput =
-  | null
-  | boolean
-  | bigint
-  | number
-  | string
+  | Value
   | RawJson
   | readonly JsonInput[]
   | { readonly [name: string]: JsonInput | undefined };
 
+/** The value that a JSON text means: an array is a list, an object a document. */
+export function valueOfJson(json: JsonValue): Value {
+  if (json === null || typeof json !== 'object') return json;
+  if (isArray(json)) return new List(json.map(valueOfJson));
+  return new Document(Object.entries(json).map(([name, member]) => [name, valueOfJson(member)]));
+}
+
 /**
- * Ints (`bigint`) as digits, every `number` as a float (`1.0`); members that are `undefined` are
- * left out.
+ * Ints (`bigint`) as digits, every `number` as a float (`1.0`); lists and documents as arrays and
+ * objects, addresses, networks and date-times as strings; members that are `undefined` are left
+ * out.
  */
 export function stringifyJson(value: JsonInput): string {
   if (value === null) return 'null';
@@ -94,12 +102,24 @@ export function stringifyJson(value: JsonInput): string {
     default:
   }
   if (value instanceof RawJson) return value.text;
+  if (value instanceof List) return stringifyJson(value.items);
+  if (value instanceof Document) return membersText(value.members);
+  if (isPrinted(value)) return JSON.stringify(value.toString());
   if (isArray(value)) return `[${value.map(stringifyJson).join(',')}]`;
+  return membersText(Object.entries(value));
+}
+
+function membersText(entries: Iterable<readonly [string, JsonInput | undefined]>): string {
   const members: string[] = [];
-  for (const [name, member] of Object.entries(value)) {
+  for (const [name, member] of entries) {
     if (member !== undefined) members.push(`${JSON.stringify(name)}:${stringifyJson(member)}`);
   }
   return `{${members.join(',')}}`;
+}
+
+/** What JSON has only as a string. */
+function isPrinted(value: object): value is DateTime | IpAddress | IpNetwork {
+  return value instanceof DateTime || value instanceof IpAddress || value instanceof IpNetwork;
 }
 
 const QUOTE = 0x22;
@@ -248,7 +268,7 @@ export class JsonReader {
   }
 
   /**
-   * Reads `[[…],…]`, arrays of scalars, as rows. Errors are `invalid_row` and carry also `rowIndex`
+   * Reads `[[…],…]`, arrays of values, as rows. Errors are `invalid_row` and carry also `rowIndex`
    * (in this array) and `columnIndex`. The writer holds the rows before the error.
    */
   readRows(writer: RowBlockWriter): void {
@@ -307,12 +327,7 @@ export class JsonReader {
       } else if (byte === MINUS || isDigit(byte)) {
         this.#readNumberInto(writer);
       } else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
-        this.#failRow(
-          at,
-          rowIndex,
-          columnIndex,
-          'a value is a string, a number, `true`, `false` or `null`',
-        );
+        writer.appendValue(valueOfJson(this.readValue()));
       } else {
         const value = this.readValue();
         if (value === null) writer.appendNull();
@@ -573,7 +588,7 @@ export class JsonReader {
   }
 }
 
-function isArray(value: object): value is readonly JsonInput[] {
+function isArray(value: object): value is readonly JsonValue[] {
   return Array.isArray(value);
 }
 

@@ -12,14 +12,40 @@
  *   5        string        u32 little-endian byte length, UTF-8 bytes; only when longer than 255 bytes
  *   6        int           i32 little-endian
  *   7        string        u8 byte length, UTF-8 bytes
+ *   8        date-time     i64 little-endian, microseconds since 1970
+ *   9        address       u8 4 or 16, so many bytes, the highest first
+ *   10       network       u8 4 or 16, so many bytes, u8 length of the prefix; host bits are zero
+ *   11       list          u32 little-endian byte length of what follows, the items as values
+ *   12       document      u32 as before, each name (5 or 7) and its value, in the order of names
  *
  * Each value has exactly one encoding, so equal blocks are equal bytes. The writer asserts that it
  * writes such bytes; the reader verifies all it reads and names the byte where a block is broken.
  */
 import { CaucusError } from '../errors.ts';
-import { ASCII_LOOP_UNITS_MAX, isUtf8, textOf } from './utf8.ts';
+import { VALUE_STRING_BYTES_MAX } from '../limits.ts';
+import { Document, List } from './composite.ts';
+import { DateTime } from './datetime.ts';
+import { IpAddress, IpNetwork } from './ip.ts';
+import { RowBlockReader } from './row-block-reader.ts';
+import { ASCII_LOOP_UNITS_MAX, isUtf8 } from './utf8.ts';
 import { INT_MAX, INT_MIN, isWellFormed, normalizeFloat } from './value.ts';
-import type { Row, Value } from './value.ts';
+import type { Row, Scalar, Value } from './value.ts';
+import {
+  SHORT_STRING_BYTES_MAX,
+  TAG_DATETIME,
+  TAG_DOCUMENT,
+  TAG_FALSE,
+  TAG_FLOAT,
+  TAG_INT32,
+  TAG_INT64,
+  TAG_IP,
+  TAG_LIST,
+  TAG_NETWORK,
+  TAG_NULL,
+  TAG_SHORT_STRING,
+  TAG_STRING,
+  TAG_TRUE,
+} from './value-tags.ts';
 
 export interface RowBlock {
   readonly arity: number;
@@ -27,16 +53,6 @@ export interface RowBlock {
   readonly bytes: Uint8Array;
 }
 
-export const TAG_NULL = 0;
-export const TAG_FALSE = 1;
-export const TAG_TRUE = 2;
-export const TAG_INT64 = 3;
-export const TAG_FLOAT = 4;
-export const TAG_STRING = 5;
-export const TAG_INT32 = 6;
-export const TAG_SHORT_STRING = 7;
-
-const SHORT_STRING_BYTES_MAX = 255;
 const INITIAL_BYTES = 256;
 /** V8 and WASM both address a block with 32 bits. */
 const BLOCK_BYTES_MAX = 2 ** 32 - 1;
@@ -260,7 +276,7 @@ export class RowBlockWriter {
       case 'boolean':
         return this.appendBoolean(value);
       default:
-        return this.appendNull();
+        return value === null ? this.appendNull() : this.#appendObject(value);
     }
   }
 
@@ -299,6 +315,58 @@ export class RowBlockWriter {
     if (this.#columns !== 0) throw new Error('RowBlockWriter.finish inside a row');
     const bytes = this.#bytes.subarray(0, this.#length);
     return { arity: Math.max(this.#arity, 0), count: this.#count, bytes };
+  }
+
+  #appendObject(value: Exclude<Value, Scalar>): void {
+    if (value instanceof List) {
+      this.#appendNested(TAG_LIST, () => {
+        for (const item of value.items) this.appendValue(item);
+      });
+    } else if (value instanceof Document) {
+      this.#appendNested(TAG_DOCUMENT, () => {
+        for (const [name, member] of value.members) {
+          this.appendString(name);
+          this.appendValue(member);
+        }
+      });
+    } else if (value instanceof DateTime) {
+      this.#reserve(9);
+      this.#bytes[this.#length] = TAG_DATETIME;
+      this.#view.setBigInt64(this.#length + 1, value.micros, true);
+      this.#length += 9;
+      this.#columns++;
+    } else this.#appendAddress(value);
+  }
+
+  #appendAddress(value: IpAddress | IpNetwork): void {
+    const width = value.version === 4 ? 4 : 16;
+    this.#reserve(width + 3);
+    const bytes = this.#bytes;
+    bytes[this.#length++] = value instanceof IpAddress ? TAG_IP : TAG_NETWORK;
+    bytes[this.#length++] = width;
+    for (let shift = (width - 1) * 8; shift >= 0; shift -= 8) {
+      bytes[this.#length++] = Number((value.bits >> BigInt(shift)) & 255n);
+    }
+    if (value instanceof IpNetwork) bytes[this.#length++] = value.prefix;
+    this.#columns++;
+  }
+
+  /** A header with the length of what `write` appends, which counts as one column. */
+  #appendNested(tag: number, write: () => void): void {
+    const columns = this.#columns;
+    this.#reserve(5);
+    const at = this.#length;
+    this.#bytes[at] = tag;
+    this.#length += 5;
+    write();
+    const length = this.#length - at - 5;
+    if (length > VALUE_STRING_BYTES_MAX) {
+      throw new CaucusError('invalid_row', `a value has ${length} bytes`, {
+        remedy: `a list or document has at most ${VALUE_STRING_BYTES_MAX} bytes`,
+      });
+    }
+    this.#view.setUint32(at + 1, length, true);
+    this.#columns = columns + 1;
   }
 
   #appendTag(tag: number): void {
@@ -358,122 +426,6 @@ export class RowBlockWriter {
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
     this.#view = new DataView(grown.buffer);
-  }
-}
-
-/**
- * Reads values one after another; throws `invalid_row` with `details.byteOffset` where the bytes
- * are no block.
- */
-export class RowBlockReader {
-  readonly #block: RowBlock;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  #offset = 0;
-
-  constructor(block: RowBlock) {
-    this.#block = block;
-    this.#bytes = block.bytes;
-    this.#view = new DataView(block.bytes.buffer, block.bytes.byteOffset, block.bytes.byteLength);
-  }
-
-  /** Bytes read so far. */
-  get offset(): number {
-    return this.#offset;
-  }
-
-  readValue(): Value {
-    const at = this.#offset;
-    const length = this.#verifyValue();
-    switch (this.#bytes[at]) {
-      case TAG_NULL:
-        return null;
-      case TAG_FALSE:
-        return false;
-      case TAG_TRUE:
-        return true;
-      case TAG_INT32:
-        return BigInt(this.#view.getInt32(at + 1, true));
-      case TAG_INT64:
-        return this.#view.getBigInt64(at + 1, true);
-      case TAG_FLOAT:
-        return this.#view.getFloat64(at + 1, true);
-      default:
-        return textOf(this.#bytes, this.#offset - length, this.#offset);
-    }
-  }
-
-  skipRow(): void {
-    this.skipValues(this.#block.arity);
-  }
-
-  skipValues(count: number): void {
-    for (let value = 0; value < count; value++) this.#verifyValue();
-  }
-
-  expectEnd(): void {
-    if (this.#offset !== this.#bytes.length) this.#fail('bytes after the last row', this.#offset);
-  }
-
-  /** Verifies one value and steps over it; returns the length of a string's text. */
-  #verifyValue(): number {
-    const at = this.#offset;
-    const bytes = this.#bytes;
-    if (at >= bytes.length) this.#fail('cut short', at);
-    const tag = bytes[at];
-    switch (tag) {
-      case TAG_NULL:
-      case TAG_FALSE:
-      case TAG_TRUE:
-        this.#offset = at + 1;
-        return 0;
-      case TAG_INT32:
-        this.#advance(at, 5);
-        return 0;
-      case TAG_INT64: {
-        this.#advance(at, 9);
-        const low = this.#view.getInt32(at + 1, true);
-        if (this.#view.getInt32(at + 5, true) === low >> 31)
-          this.#fail('int is not in its short form', at);
-        return 0;
-      }
-      case TAG_FLOAT: {
-        this.#advance(at, 9);
-        const value = this.#view.getFloat64(at + 1, true);
-        if (!Number.isFinite(value)) this.#fail('float is not finite', at);
-        if (Object.is(value, -0)) this.#fail('float is −0', at);
-        return 0;
-      }
-      case TAG_SHORT_STRING: {
-        if (at + 2 > bytes.length) this.#fail('cut short', at);
-        return this.#verifyText(at, 2, bytes[at + 1] as number);
-      }
-      case TAG_STRING: {
-        if (at + 5 > bytes.length) this.#fail('cut short', at);
-        const length = this.#view.getUint32(at + 1, true);
-        if (length <= SHORT_STRING_BYTES_MAX) this.#fail('string is not in its short form', at);
-        return this.#verifyText(at, 5, length);
-      }
-      default:
-        return this.#fail(`unknown tag ${tag}`, at);
-    }
-  }
-
-  #verifyText(at: number, header: number, length: number): number {
-    this.#advance(at, header + length);
-    if (!isUtf8(this.#bytes, at + header, this.#offset)) this.#fail('string is not UTF-8', at);
-    return length;
-  }
-
-  #advance(at: number, length: number): void {
-    if (at + length > this.#bytes.length) this.#fail('cut short', at);
-    this.#offset = at + length;
-  }
-
-  #fail(what: string, byteOffset: number): never {
-    throw new CaucusError('invalid_row', `row block: ${what} at byte ${byteOffset}`, {
-      details: { byteOffset },
-    });
   }
 }
 

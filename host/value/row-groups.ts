@@ -1,5 +1,6 @@
 /** Rows that begin alike, taken apart by their beginning. */
-import { encodeRows, RowBlockReader } from './row-block.ts';
+import { RowBlockReader } from './row-block-reader.ts';
+import { encodeRows } from './row-block.ts';
 import type { RowBlock } from './row-block.ts';
 import type { Row } from './value.ts';
 

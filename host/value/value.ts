@@ -3,11 +3,17 @@
  *
  * `bigint` is a 64-bit signed integer and `number` is a finite float: the JavaScript type *is* the
  * language type, so 1n and 1 are different values (`1 ≠ 1.0`). −0, NaN and infinities are no
- * values.
+ * values. The other kinds are immutable objects: two of them with equal content are one value, so
+ * values are compared with `sameValue`, never with `===`.
  */
 import { CaucusError } from '../errors.ts';
+import { Document, List } from './composite.ts';
+import { DateTime } from './datetime.ts';
+import { IpAddress, IpNetwork } from './ip.ts';
+import { compareStrings } from './string-order.ts';
 
-export type Value = null | boolean | bigint | number | string;
+export type Scalar = null | boolean | bigint | number | string;
+export type Value = Scalar | DateTime | IpAddress | IpNetwork | List | Document;
 export type Row = readonly Value[];
 
 export const INT_MIN = -(2n ** 63n);
@@ -15,15 +21,61 @@ export const INT_MAX = 2n ** 63n - 1n;
 
 /**
  * The total order: null < false < true < numbers by value (an int before an equal float) < strings
- * by UTF-8 bytes. Returns −1, 0 or 1; 0 only for identical values.
+ * by UTF-8 bytes < date-times < addresses (4 before 6) < networks (by first address, then the
+ * shorter prefix) < lists (by the first item that differs, then the shorter) < documents (by name,
+ * then value, of the first member that differs, then the one with fewer). Returns −1, 0 or 1; 0
+ * only for identical values.
  */
 export function compareValues(a: Value, b: Value): -1 | 0 | 1 {
   const rankA = typeRank(a);
   const rankB = typeRank(b);
   if (rankA !== rankB) return rankA < rankB ? -1 : 1;
-  if (rankA === RANK_STRING) return compareStrings(a as string, b as string);
-  if (rankA !== RANK_NUMBER) return 0;
-  return compareNumbers(a as bigint | number, b as bigint | number);
+  switch (rankA) {
+    case RANK_NUMBER:
+      return compareNumbers(a as bigint | number, b as bigint | number);
+    case RANK_STRING:
+      return compareStrings(a as string, b as string);
+    default:
+      return typeof a === 'object' && a !== null && a !== b ? compareObjects(a, b) : 0;
+  }
+}
+
+/** Identity of type and value. */
+export function sameValue(a: Value, b: Value): boolean {
+  return a === b || (typeof a === 'object' && typeof b === 'object' && compareValues(a, b) === 0);
+}
+
+/** Equal keys, equal values; for maps and sets. No key is the beginning of another one. */
+export function valueKey(value: Value): string {
+  switch (typeof value) {
+    case 'string':
+      return `s${value.length}:${value};`;
+    case 'bigint':
+      return `i${value};`;
+    case 'number':
+      return `f${value};`;
+    default:
+      return `${formatValue(value)};`;
+  }
+}
+
+function compareObjects(a: Exclude<Value, Scalar>, b: Value): -1 | 0 | 1 {
+  if (a instanceof List && b instanceof List) return compareRows(a.items, b.items);
+  if (a instanceof Document && b instanceof Document) {
+    return compareRows([...a.members].flat(), [...b.members].flat());
+  }
+  if (a instanceof DateTime && b instanceof DateTime) return sign(a.micros, b.micros);
+  if (a instanceof IpAddress && b instanceof IpAddress) {
+    return sign(a.version, b.version) || sign(a.bits, b.bits);
+  }
+  if (a instanceof IpNetwork && b instanceof IpNetwork) {
+    return sign(a.version, b.version) || sign(a.bits, b.bits) || sign(a.prefix, b.prefix);
+  }
+  throw new Error('values of one rank are of one kind');
+}
+
+function sign<T extends bigint | number>(a: T, b: T): -1 | 0 | 1 {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Column by column; a row that is a prefix of another comes first. */
@@ -32,20 +84,6 @@ export function compareRows(a: Row, b: Row): -1 | 0 | 1 {
   for (let column = 0; column < shared; column++) {
     const order = compareValues(a[column] as Value, b[column] as Value);
     if (order !== 0) return order;
-  }
-  return a.length === b.length ? 0 : a.length < b.length ? -1 : 1;
-}
-
-/**
- * By code point, which is the order of the UTF-8 bytes. Not JavaScript's `<`: that one compares
- * UTF-16 units.
- */
-export function compareStrings(a: string, b: string): -1 | 0 | 1 {
-  const shared = Math.min(a.length, b.length);
-  for (let index = 0; index < shared; index++) {
-    const unitA = a.charCodeAt(index);
-    const unitB = b.charCodeAt(index);
-    if (unitA !== unitB) return byteOrderOfUnit(unitA) < byteOrderOfUnit(unitB) ? -1 : 1;
   }
   return a.length === b.length ? 0 : a.length < b.length ? -1 : 1;
 }
@@ -82,7 +120,10 @@ export function formatFloat(value: number): string {
   return text.includes('.') ? text : `${text}.0`;
 }
 
-/** As written in the policy language: `null`, `true`, `-1`, `1.0`, `"a\n"`. */
+/**
+ * As written in the policy language: `null`, `true`, `-1`, `1.0`, `"a\n"`, `[1, 2]`, `{"a": 1}`,
+ * `ip("10.0.0.1")`, `network("10.0.0.0/8")`, `datetime("2031-05-01T00:00:00Z")`.
+ */
 export function formatValue(value: Value): string {
   switch (typeof value) {
     case 'string':
@@ -91,9 +132,53 @@ export function formatValue(value: Value): string {
       return formatFloat(value);
     case 'bigint':
       return value.toString();
-    default:
+    case 'boolean':
       return String(value);
+    default:
+      return value === null ? 'null' : formatObject(value);
   }
+}
+
+function formatObject(value: Exclude<Value, Scalar>): string {
+  if (value instanceof List) return `[${value.items.map(formatValue).join(', ')}]`;
+  if (value instanceof Document) {
+    const members = [...value.members].map(
+      ([name, member]) => `${formatString(name)}: ${formatValue(member)}`,
+    );
+    return `{${members.join(', ')}}`;
+  }
+  return `${kindOf(value)}("${value.toString()}")`;
+}
+
+export type ValueKind =
+  | 'null'
+  | 'bool'
+  | 'int'
+  | 'float'
+  | 'string'
+  | 'datetime'
+  | 'ip'
+  | 'network'
+  | 'list'
+  | 'document';
+
+export function kindOf(value: Value): ValueKind {
+  switch (typeof value) {
+    case 'string':
+      return 'string';
+    case 'bigint':
+      return 'int';
+    case 'number':
+      return 'float';
+    case 'boolean':
+      return 'bool';
+    default:
+  }
+  if (value === null) return 'null';
+  if (value instanceof List) return 'list';
+  if (value instanceof Document) return 'document';
+  if (value instanceof DateTime) return 'datetime';
+  return value instanceof IpAddress ? 'ip' : 'network';
 }
 
 /** False when a surrogate stands alone: such a string has no UTF-8 form and is no value. */
@@ -104,17 +189,14 @@ export function isWellFormed(text: string): boolean {
 
 const RANK_NUMBER = 3;
 const RANK_STRING = 4;
+const OBJECT_RANKS = { datetime: 5, ip: 6, network: 7, list: 8, document: 9 } as const;
 
 function typeRank(value: Value): number {
   if (typeof value === 'string') return RANK_STRING;
   if (typeof value === 'boolean') return value ? 2 : 1;
-  return value === null ? 0 : RANK_NUMBER;
-}
-
-/** Moves the surrogates (code points from 0x10000 on) behind the rest of the basic plane. */
-function byteOrderOfUnit(unit: number): number {
-  if (unit < 0xd800) return unit;
-  return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
+  if (typeof value !== 'object') return RANK_NUMBER;
+  if (value === null) return 0;
+  return OBJECT_RANKS[kindOf(value) as keyof typeof OBJECT_RANKS];
 }
 
 // Control characters are the subject of this pattern.

@@ -9,7 +9,7 @@ import { readLines } from '../../host/cli/line-reader.ts';
 import { TextFileWriter } from '../../host/cli/row-text.ts';
 import { readUpdatesFile } from '../../host/cli/updates-file.ts';
 import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
-import type { ColumnType } from '../../host/compiler/stratified.ts';
+import type { ColumnType } from '../../host/value/column-type.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { randomFrom } from '../support/random.ts';
 import type { Random } from '../support/random.ts';
@@ -302,7 +302,7 @@ function randomValue(random: Random, type: ColumnType): Value {
       return random.int(2) === 0;
     case 'any':
       return random.int(2) === 0 ? randomInt(random) : `s${randomText(random)}`;
-    case 'string':
+    default:
       return randomText(random);
   }
 }

@@ -101,6 +101,13 @@ function showLiteral(
     );
     return literal.negated ? `not ${atom}` : atom;
   }
+  if (literal.kind === 'each') {
+    return `${showTerm(literal.output, scope)} in ${showTerm(literal.list, scope)}`;
+  }
+  if (literal.kind === 'call') {
+    const inputs = literal.inputs.map((input) => showTerm(input, scope));
+    return `${showTerm(literal.output, scope)} = ${literal.function}(${inputs.join(', ')})`;
+  }
   const left = showTerm(literal.left, scope);
   const right = showTerm(literal.right, scope);
   if (literal.kind === 'comparison') return `${left} ${literal.operator} ${right}`;

@@ -62,9 +62,10 @@ export const RULE_CASES: readonly Case[] = [
   },
   {
     code: 'unknown-builtin',
-    text: 'p(x) :- q(x), «len»(x, 3)',
-    message: /not available/,
-    valid: 'p(x) :- q(x), gt(x, 3)',
+    text: 'p(x) :- q(x), «builtin:lenght»(x, 3)',
+    message: /no builtin `lenght`/,
+    note: /`builtin:length`/,
+    valid: 'p(x) :- q(x), builtin:length(x, 3)',
   },
   {
     code: 'unknown-column',

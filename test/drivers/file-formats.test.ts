@@ -3,7 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { ColumnType, DriverColumn, SourceProblem } from '../../drivers/driver.ts';
+import type { DriverColumn, SourceProblem } from '../../drivers/driver.ts';
+import { Document, List } from '../../host/value/composite.ts';
+import { DateTime } from '../../host/value/datetime.ts';
+import { IpAddress, IpNetwork } from '../../host/value/ip.ts';
+import type { ColumnType } from '../../host/value/column-type.ts';
 import { SourceError } from '../../drivers/driver.ts';
 import { formatOf, readTable } from '../../drivers/file/read-table.ts';
 import type { HeaderOption, TableRead } from '../../drivers/file/typed-rows.ts';
@@ -136,15 +140,9 @@ test('json and ndjson: arrays and objects, ints of all sizes, floats, missing ke
 
 test('json: declared types', async () => {
   const declared = 'id: string, load: float';
-  assert.deepEqual(
-    await rows('t.json', '[{"load": 2, "id": "a", "more": [1]}]', { declared }).catch(
-      (error: unknown) => String(error),
-    ),
-    'SourceError: '.concat(
-      join(folder, 't.json'),
-      ':1:33: `[0].more` is nested; a value is a scalar',
-    ),
-  );
+  assert.deepEqual(await rows('t.json', '[{"load": 2, "id": "a", "more": [1]}]', { declared }), [
+    ['a', 2],
+  ]);
   assert.deepEqual(await rows('t.json', '[{"load": 2, "id": "a", "more": 1}]', { declared }), [
     ['a', 2],
   ]);
@@ -152,6 +150,23 @@ test('json: declared types', async () => {
     await place('t.json', '[["a", 9007199254740993]]', { declared }),
     /^1:8 9007199254740993 is no float/,
   );
+});
+
+test('lists, documents, addresses, networks and times', async () => {
+  const declared = 'a: ip, n: network, t: datetime, d: json';
+  const texts = ['10.0.0.1', '10.1.0.0/8', '2031-05-01T02:00:00+02:00', '{"k":[1,2.0]}'];
+  const expected = [
+    new IpAddress(4, 0x0a000001n),
+    new IpNetwork(4, 0x0a000000n, 8),
+    new DateTime(1_935_360_000_000_000n),
+    new Document([['k', new List([1n, 2])]]),
+  ];
+  const json = JSON.stringify([texts.slice(0, 3)]).replace(']]', `,${texts[3]}]]`);
+  assert.deepEqual(await rows('t.json', json, { declared }), [expected]);
+  assert.deepEqual(await rows('t.tsv', `${texts.join('\t')}\n`, { declared }), [expected]);
+  assert.deepEqual(await rows('u.json', '[{"a": [null, {}]}]'), [
+    [new List([null, new Document([])])],
+  ]);
 });
 
 const WRONG: readonly (readonly [file: string, text: string, place: string, declared?: string])[] =
@@ -175,8 +190,16 @@ const WRONG: readonly (readonly [file: string, text: string, place: string, decl
       '1:1 `1e999` is no float; column `f` of `t` is declared float',
       'f: float',
     ],
-    ['t.json', '[["a", [1]]]', '1:8 `[0][1]` is nested; a value is a scalar'],
-    ['t.json', '[{"a": 1},\n {"a": {"b": 2}}]', '2:8 `[1].a` is nested; a value is a scalar'],
+    [
+      't.json',
+      '[["a", [1]]]',
+      '1:8 [1] is no ip; column `b` of `t` is declared ip',
+      'a: any, b: ip',
+    ],
+    ['t.json', '[["10.0.0.300"]]', '1:3 "10.0.0.300" is no ip; column `a` of `t`', 'a: ip'],
+    ['t.json', '[[[1]]]', '1:3 [1] is no document; column `a` of `t` is declared', 'a: document'],
+    ['t.csv', 'a\n2031-02-30T00:00:00Z\n', '2:1 `2031-02-30T00:00:00Z` is no dat', 'a: datetime'],
+    ['t.tsv', '{"a": 1\n', '1:1 `{"a": 1` is no json; column `a` of `t`', 'a: json'],
     ['t.json', '[{"a": 1},\n {"b": 2}]', '2:8 the first object has no key `b`'],
     ['t.json', '[[1, 2], [3]]', '1:10 `t` has 2, this record has 1 field'],
     ['t.json', '[["1"]]', '1:3 "1" is no int; column `n` of `t` is declared int', 'n: int'],

@@ -11,6 +11,7 @@ import {
 } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { rowKey } from '../oracle/row-set.ts';
+import { randomValue as anyValue } from '../support/random-value.ts';
 import { randomFrom } from '../support/random.ts';
 import type { Random } from '../support/random.ts';
 import { createEngine, inserts, planFor, sameBlock, show, succeeded } from './engine-pair.ts';
@@ -70,7 +71,11 @@ test('a table gives its rows in the order of the host, every value as it was', a
   const random = randomFrom(SEED);
   const engine = await createEngine();
   const arities = { t: 1, u: 2 };
-  const single = [...edgeValues(), ...Array.from({ length: 2000 }, () => randomValue(random))];
+  const single = [
+    ...edgeValues(),
+    ...Array.from({ length: 2000 }, () => randomValue(random)),
+    ...Array.from({ length: 2000 }, () => anyValue(random)),
+  ];
   const pool = edgeValues().filter((value) => typeof value !== 'string' || value.length < 300);
   const pairs = Array.from({ length: 3000 }, () => [random.pick(pool), random.pick(pool)]);
   const t = distinct(single.map((value) => [value === 0 ? 0 : value])).sort(compareRows);
@@ -119,6 +124,7 @@ test('`<` and its kin compare numbers by value, all else by the total order', as
   const engine = await createEngine();
   const pool = edgeValues().filter((value) => typeof value !== 'string' || value.length < 20);
   const numbers = Array.from({ length: 60 }, () => randomValue(random));
+  numbers.push(...Array.from({ length: 60 }, () => anyValue(random)));
   const values = distinct([...pool, ...numbers].map((value) => [value === 0 ? 0 : value]));
   const text = `
     less(x, y) :- s:t(x), s:t(y), x < y.

@@ -4,9 +4,11 @@ import type { Catalog, CatalogTable } from '../../host/compiler/catalog.ts';
 import { DiagnosticList } from '../../host/compiler/diagnostic.ts';
 import type { Diagnostic } from '../../host/compiler/diagnostic.ts';
 import { parseQuery } from '../../host/compiler/parser.ts';
+import { constantOf } from '../../host/compiler/resolve-call.ts';
 import { compileQuery } from '../../host/compiler/query.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
-import type { ColumnType, StratifiedProgram, TableKey } from '../../host/compiler/stratified.ts';
+import type { StratifiedProgram, TableKey } from '../../host/compiler/stratified.ts';
+import type { ColumnType } from '../../host/value/column-type.ts';
 import type { Engine, TableChange, TableDelta } from '../../host/engine/engine.ts';
 import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import { formatValue } from '../../host/value/value.ts';
@@ -213,9 +215,10 @@ export function parseAtoms(text: string): Atom[] {
   return tree.body.map((literal) => {
     if (literal.kind !== 'atom') throw new Error(`no row in \`${text}\``);
     const { name } = literal.atom;
-    const row = literal.atom.arguments.map(({ value }): Value => {
-      if (value.kind !== 'constant') throw new Error(`rows hold values: \`${text}\``);
-      return value.value;
+    const row = literal.atom.arguments.map(({ value: node }): Value => {
+      const value = constantOf(node);
+      if (value === undefined) throw new Error(`rows hold values: \`${text}\``);
+      return value;
     });
     if (name.owner === undefined)
       throw new Error(`rows name the owner of their table: \`${text}\``);

@@ -5,7 +5,7 @@
  * functions of their numbers, ranked here.
  */
 import { spawnSync } from 'node:child_process';
-import { tableKey } from '../../host/compiler/stratified.ts';
+import { literalOperands, tableKey } from '../../host/compiler/stratified.ts';
 import type {
   AtomLiteral,
   Literal,
@@ -14,7 +14,7 @@ import type {
   TableKey,
   Term,
 } from '../../host/compiler/stratified.ts';
-import { compareStrings } from '../../host/value/value.ts';
+import { compareStrings } from '../../host/value/string-order.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { RowSet } from './row-set.ts';
 import type { Tables } from './naive-evaluator.ts';
@@ -116,9 +116,9 @@ function ruleText(rule: Rule, terms: Terms): string {
 }
 
 function literalText(literal: Literal, terms: Terms): string {
-  if (literal.kind === 'compute') throw new Error('arithmetic is not translated');
   if (literal.kind === 'atom')
     return `${literal.negated ? 'not ' : ''}${literalAtom(literal, terms)}`;
+  if (literal.kind !== 'comparison') throw new Error('what computes is not translated');
   const { left, operator, right } = literal;
   return `${termText(left, terms)} ${operator} ${termText(right, terms)}`;
 }
@@ -156,7 +156,7 @@ function stringsOf(program: StratifiedProgram, base: Tables): Set<string> {
   for (const rule of program.rules) {
     addTerms(rule.headTerms);
     for (const literal of rule.body) {
-      addTerms(literal.kind === 'atom' ? literal.terms : [literal.left, literal.right]);
+      addTerms(literal.kind === 'atom' ? literal.terms : literalOperands(literal).inputs);
     }
   }
   return strings;

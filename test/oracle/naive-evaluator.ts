@@ -7,9 +7,10 @@
  * complete, by solving a rule's body once more for each of its computations, without what depends
  * on it.
  */
-import { tableKey } from '../../host/compiler/stratified.ts';
+import { canFail, literalOperands, tableKey } from '../../host/compiler/stratified.ts';
 import type {
   AtomLiteral,
+  CallLiteral,
   ComparisonLiteral,
   ComputeLiteral,
   Literal,
@@ -21,7 +22,10 @@ import type {
   TableKey,
   Term,
 } from '../../host/compiler/stratified.ts';
-import { compareValues, formatValue } from '../../host/value/value.ts';
+import { callFunction } from '../../host/functions/registry.ts';
+import { List } from '../../host/value/composite.ts';
+import { stringifyJson } from '../../host/value/json.ts';
+import { compareValues, sameValue } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { aggregateGroups } from './aggregate.ts';
 import { compute } from './arithmetic.ts';
@@ -121,14 +125,14 @@ export class Evaluation {
         rule.policy,
         BigInt(rule.ordinal),
         literal,
-        `[${inputs.map(formatJson).join(',')}]`,
+        `[${inputs.map(stringifyJson).join(',')}]`,
       ]);
     };
     for (const call of rule.body) {
-      if (call.kind !== 'compute') continue;
+      if (!canFail(call)) continue;
       this.solve(literalsBefore(call, rule.body), (binding) => {
-        const inputs = [valueOf(call.left, binding), valueOf(call.right, binding)] as const;
-        if (compute(call.operator, ...inputs) === undefined) fail(call.text, inputs);
+        const inputs = literalOperands(call).inputs.map((one) => valueOf(one, binding));
+        if (callOf(call, inputs) === undefined) fail(call.text, inputs);
       });
     }
     if (hasAggregate(rule)) {
@@ -156,9 +160,18 @@ export class Evaluation {
         return this.#satisfyAtom(literal, binding, next);
       case 'comparison':
         return satisfyComparison(literal, binding, next);
-      case 'compute': {
-        const [left, right] = [valueOf(literal.left, binding), valueOf(literal.right, binding)];
-        const output = compute(literal.operator, left, right);
+      case 'each': {
+        const list = valueOf(literal.list, binding);
+        for (const item of list instanceof List ? list.items : []) {
+          const extended = match(literal.output, item, binding);
+          if (extended !== undefined) next(extended);
+        }
+        return;
+      }
+      case 'compute':
+      case 'call': {
+        const inputs = literalOperands(literal).inputs.map((one) => valueOf(one, binding));
+        const output = callOf(literal, inputs);
         if (output === undefined) return;
         const extended = match(literal.output, output, binding);
         if (extended !== undefined) next(extended);
@@ -184,10 +197,21 @@ export class Evaluation {
     const seen = new RowSet();
     const solutions: Binding[] = [];
     this.solve(rule.body, (binding) => {
-      if (seen.add(named.map((index) => binding[index] as Value))) solutions.push(binding);
+      // What is bound nowhere else than inside `not` makes no solution distinct.
+      if (seen.add(named.map((index) => binding[index] ?? null))) solutions.push(binding);
     });
     return aggregateGroups(rule, solutions as Value[][]);
   }
+}
+
+/** Undefined: it fails. */
+function callOf(
+  literal: ComputeLiteral | CallLiteral,
+  inputs: readonly Value[],
+): Value | undefined {
+  if (literal.kind === 'call') return callFunction(literal.function, inputs);
+  const [left, right] = inputs;
+  return compute(literal.operator, left as Value, right as Value);
 }
 
 function satisfyComparison(
@@ -206,7 +230,7 @@ function satisfyComparison(
   const [a, b] = [valueOf(left, binding), valueOf(right, binding)];
   const order = compareForOperators(a, b);
   const holds = {
-    '!=': a !== b,
+    '!=': !sameValue(a, b),
     '<': order < 0,
     '<=': order <= 0,
     '>': order > 0,
@@ -224,9 +248,9 @@ function compareForOperators(a: Value, b: Value): number {
 /** The binding under which the term is the value, or nothing. */
 function match(term: Term, value: Value, binding: Binding): Binding | undefined {
   if (term.kind === 'wildcard') return binding;
-  if (term.kind === 'constant') return term.value === value ? binding : undefined;
+  if (term.kind === 'constant') return sameValue(term.value, value) ? binding : undefined;
   const bound = binding[term.index];
-  if (bound !== undefined) return bound === value ? binding : undefined;
+  if (bound !== undefined) return sameValue(bound, value) ? binding : undefined;
   const extended = binding.slice();
   extended[term.index] = value;
   return extended;
@@ -254,8 +278,8 @@ function evaluationOrder(body: readonly Literal[]): Literal[] {
 
 /** Variables that must be bound before a literal can be evaluated. */
 function inputsOf(literal: Literal, bound: ReadonlySet<number>): number[] {
-  if (literal.kind === 'compute') return indexes([literal.left, literal.right]);
   if (literal.kind === 'atom') return literal.negated ? indexes(literal.terms) : [];
+  if (literal.kind !== 'comparison') return indexes(literalOperands(literal).inputs);
   const sides = [literal.left, literal.right].map((side) => indexes([side]));
   if (literal.operator !== '=') return sides.flat();
   const isEitherBound = sides.some((side) => side.every((variable) => bound.has(variable)));
@@ -267,7 +291,7 @@ function inputsOf(literal: Literal, bound: ReadonlySet<number>): number[] {
  * output, directly or through variables that only such literals can bind. A variable of a positive
  * atom is nobody's output: there the call compares, and all other literals come before it.
  */
-function literalsBefore(call: ComputeLiteral, body: readonly Literal[]): Literal[] {
+function literalsBefore(call: ComputeLiteral | CallLiteral, body: readonly Literal[]): Literal[] {
   const others = body.filter((literal) => literal !== call);
   const rows = others.filter((literal) => literal.kind === 'atom' && !literal.negated);
   const inRows = new Set(rows.flatMap(variablesOf));
@@ -300,8 +324,8 @@ function bindable(literals: readonly Literal[]): Set<number> {
 
 function variablesOf(literal: Literal): number[] {
   if (literal.kind === 'atom') return indexes(literal.terms);
-  const operands = [literal.left, literal.right];
-  return indexes(literal.kind === 'compute' ? [...operands, literal.output] : operands);
+  const { inputs, output } = literalOperands(literal);
+  return indexes(output === undefined ? inputs : [...inputs, output]);
 }
 
 function indexes(terms: readonly Term[]): number[] {
@@ -325,8 +349,4 @@ function isNumber(value: Value): value is bigint | number {
 
 function hasAggregate(rule: Rule): boolean {
   return rule.headTerms.some((term) => term.kind === 'aggregate');
-}
-
-function formatJson(value: Value): string {
-  return typeof value === 'string' ? JSON.stringify(value) : formatValue(value);
 }

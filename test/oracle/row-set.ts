@@ -1,6 +1,6 @@
 /** A set of rows by identity of type and value (1 and 1.0 are two rows). */
-import { compareRows } from '../../host/value/value.ts';
-import type { Row, Value } from '../../host/value/value.ts';
+import { compareRows, valueKey } from '../../host/value/value.ts';
+import type { Row } from '../../host/value/value.ts';
 
 export class RowSet {
   readonly #rows = new Map<string, Row>();
@@ -45,24 +45,9 @@ export class RowSet {
   }
 }
 
-/**
- * Equal keys, equal rows: strings carry their length, so that no content can look like two values.
- */
+/** Equal keys, equal rows. */
 export function rowKey(row: Row): string {
   let key = '';
   for (const value of row) key += valueKey(value);
   return key;
-}
-
-function valueKey(value: Value): string {
-  switch (typeof value) {
-    case 'string':
-      return `s${value.length}:${value};`;
-    case 'bigint':
-      return `i${value};`;
-    case 'number':
-      return `f${value};`;
-    default:
-      return `${value};`;
-  }
 }

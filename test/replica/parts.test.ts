@@ -5,8 +5,12 @@ import { Births, keyedRows } from '../../host/replica/births.ts';
 import { blockDifference } from '../../host/replica/block-difference.ts';
 import { retryRevision } from '../../host/replica/failures.ts';
 import { checkRows, findMisfit } from '../../host/replica/row-check.ts';
+import { Document, List } from '../../host/value/composite.ts';
+import { DateTime } from '../../host/value/datetime.ts';
+import { IpAddress, IpNetwork } from '../../host/value/ip.ts';
 import { emptyBlock, encodeRows } from '../../host/value/row-block.ts';
-import type { Column, ColumnType } from '../../host/compiler/stratified.ts';
+import type { Column } from '../../host/compiler/stratified.ts';
+import type { ColumnType } from '../../host/value/column-type.ts';
 import type { Value } from '../../host/value/value.ts';
 import { code, ints, rows, shown } from '../support/replica-world.ts';
 
@@ -39,6 +43,12 @@ test('each type takes its own values, any takes all, null where it may be', () =
     int: 1n,
     float: 1,
     bool: true,
+    datetime: new DateTime(0n),
+    ip: new IpAddress(4, 1n),
+    network: new IpNetwork(4, 0n, 8),
+    list: new List([]),
+    document: new Document([]),
+    json: null,
     any: null,
   };
   const k = { name: 'k', type: 'any' as const };
@@ -46,9 +56,11 @@ test('each type takes its own values, any takes all, null where it may be', () =
     const strict: Column = { name: 'v', type };
     const columns: Column[] = [strict, { ...strict, nullable: true }, { ...strict, key: true }];
     for (const [other, value] of Object.entries(values)) {
+      const isOpen = type === 'any' || type === 'json';
       for (const v of columns) {
-        const takesNull = v.nullable === true || (type === 'any' && v.key !== true);
-        const fits = value === null ? takesNull : type === 'any' || other === type;
+        const takesNull =
+          v.nullable === true || ((type === 'any' || type === 'json') && v.key !== true);
+        const fits = value === null ? takesNull : isOpen || other === type;
         const block = rows(['long '.repeat(100), value], [2n ** 40n, value]);
         const misfit = findMisfit({ arity: 2, columns: [k, v] }, block);
         assert.equal(misfit === undefined, fits, `${String(value)} in ${JSON.stringify(v)}`);

@@ -19,6 +19,9 @@ export interface Layer {
 /** May be imported by everybody, and import nothing but each other. */
 export const EVERYBODY = ['host/value', 'host/errors.ts', 'host/limits.ts'];
 
+/** Functions of the language: called by the compiler for constants, by the core for rows. */
+const FUNCTIONS = 'host/functions';
+
 const CORE_LAYOUT = 'engine-as/abi.ts';
 const PLAN = ['host/compiler/plan.ts', 'host/compiler/stratified.ts'];
 const ANYTHING = ['host', 'drivers', CORE_LAYOUT];
@@ -26,8 +29,9 @@ const ANYTHING = ['host', 'drivers', CORE_LAYOUT];
 export const LAYERS: readonly Layer[] = [
   { place: 'engine-as', imports: [], node: false },
   ...EVERYBODY.map((place) => ({ place, imports: [], node: false })),
-  { place: 'host/compiler', imports: [CORE_LAYOUT], node: false },
-  { place: 'host/engine', imports: [CORE_LAYOUT, ...PLAN], node: false },
+  { place: FUNCTIONS, imports: [], node: false },
+  { place: 'host/compiler', imports: [CORE_LAYOUT, FUNCTIONS], node: false },
+  { place: 'host/engine', imports: [CORE_LAYOUT, FUNCTIONS, ...PLAN], node: false },
   { place: 'host/explain', imports: ['host/compiler', 'host/engine'], node: false },
   {
     place: 'host/policy-tests',

@@ -11,7 +11,7 @@ import {
 } from '../../host/value/json.ts';
 import { decodeRows, encodeRows, RowBlockWriter } from '../../host/value/row-block.ts';
 import type { JsonValue } from '../../host/value/json.ts';
-import type { Row, Value } from '../../host/value/value.ts';
+import type { Row, Scalar } from '../../host/value/value.ts';
 import { randomFrom } from '../support/random.ts';
 import type { Random } from '../support/random.ts';
 
@@ -235,8 +235,9 @@ test('rows and parseJson read the same numbers', () => {
 test('a bad row is named by its index, column and place', () => {
   const refused: readonly [string, RegExp, number, number | undefined, number][] = [
     ['[[1,2],\n[3]]', /row 1: it has 1 value, not 2/, 1, undefined, 7 + 1],
-    ['[[1,2],[3,[4]]]', /row 1, column 1: a value is a string/, 1, 1, 10],
-    ['[[1,{}]]', /row 0, column 1: a value is a string/, 0, 1, 4],
+    ['[[1,2],[3,[4,]]]', /row 1, column 1: a comma stands/, 1, 1, 13],
+    ['[[1,{"a":1,"a":2}]]', /row 0, column 1: the name `a` stands twice/, 0, 1, 11],
+    [`[[1,${'['.repeat(33)}${']'.repeat(33)}]]`, /row 0, column 1: .*32 levels/, 0, 1, 4],
     ['[[1,99999999999999999999]]', /row 0, column 1: `9+` does not fit/, 0, 1, 4],
     ['[[1],[01]]', /row 1, column 0: .*needless/, 1, 0, 6],
     ['[[1],["a\\ud800"]]', /row 1, column 0: .*surrogate/, 1, 0, 6],
@@ -299,7 +300,7 @@ test('blocks print as the same JSON as their rows', () => {
   }
 });
 
-function randomValue(random: Random): Value {
+function randomValue(random: Random): Scalar {
   const numbers = [
     0n,
     1n,

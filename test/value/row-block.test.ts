@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CaucusError } from '../../host/errors.ts';
+import { Document, List } from '../../host/value/composite.ts';
+import { DateTime, parseDateTime } from '../../host/value/datetime.ts';
+import { IpAddress, IpNetwork } from '../../host/value/ip.ts';
 import {
   blockRows,
   concatBlocks,
@@ -22,6 +25,18 @@ const SAMPLE: readonly Row[] = [
   ['', 'a', '\u{feff}é\u{10ffff}'],
   ['x'.repeat(255), 'x'.repeat(256), 'é'.repeat(127)],
   ['é'.repeat(128), '€'.repeat(85), '€'.repeat(86)],
+  [new DateTime(0n), new DateTime(-1n), parseDateTime('9999-12-31T23:59:59.999999Z') ?? null],
+  [new IpAddress(4, 0x0a000001n), new IpAddress(6, 1n), new IpNetwork(4, 0x0a000000n, 8)],
+  [new IpNetwork(6, 0n, 0), new List([]), new List([1n, 'a', null, true])],
+  [
+    new Document([
+      ['b', new List([new List([2.5]), new Document([])])],
+      ['', new IpAddress(4, 0n)],
+      ['a'.repeat(300), 2n ** 40n],
+    ]),
+    new Document([]),
+    null,
+  ],
   ['\0'.repeat(64), 'a'.repeat(63) + 'é', 'y'.repeat(70_000)],
 ];
 
@@ -80,7 +95,20 @@ test('what is no value is refused, with its place', () => {
 
 test('the reader refuses what the writer never writes', () => {
   const broken: readonly [string, RegExp, number][] = [
-    ['08', /unknown tag 8/, 0],
+    ['0d', /unknown tag 13/, 0],
+    ['0800000000000000', /cut short/, 0],
+    ['08ffffffffffffff7f', /date-time/, 0],
+    ['09050000000000', /width/, 0],
+    ['09040a0000', /cut short/, 0],
+    ['0a040a00000021', /prefix/, 0],
+    ['0a040a00000108', /host bits/, 0],
+    ['0b0200000000', /cut short/, 0],
+    ['0b0100000006', /cut short/, 5],
+    ['0b020000000601000000', /end of its list/, 0],
+    ['0c0100000000', /no string/, 5],
+    ['0c03000000070161', /without a value/, 5],
+    ['0c08000000' + '07016200' + '07016100', /out of order/, 9],
+    ['0c08000000' + '07016100' + '07016100', /out of order/, 9],
     ['', /cut short/, 0],
     ['06010000', /cut short/, 0],
     ['0702c3', /cut short/, 0],
@@ -96,6 +124,7 @@ test('the reader refuses what the writer never writes', () => {
     ['0702c080', /UTF-8/, 0],
     ['0704f4908080', /UTF-8/, 0],
   ];
+  // Where the bytes of a list end, and what is in one, has a place of its own.
   for (const [hex, what, offset] of broken) {
     const block = { arity: 1, count: 1, bytes: Buffer.from(hex, 'hex') };
     assert.throws(() => decodeRows(block), fails(what, offset), hex);

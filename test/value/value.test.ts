@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CaucusError } from '../../host/errors.ts';
+import { Document, List } from '../../host/value/composite.ts';
+import { DateTime } from '../../host/value/datetime.ts';
+import { IpAddress, IpNetwork } from '../../host/value/ip.ts';
 import {
   compareRows,
   compareValues,
@@ -46,6 +49,33 @@ const ASCENDING: readonly Value[] = [
   '\u{10000}',
   '\u{10000}a',
   '\u{10ffff}',
+  new DateTime(-1n),
+  new DateTime(0n),
+  new DateTime(1n),
+  new IpAddress(4, 0n),
+  new IpAddress(4, 0xffffffffn),
+  new IpAddress(6, 0n),
+  new IpAddress(6, 2n ** 127n),
+  new IpNetwork(4, 0n, 0),
+  new IpNetwork(4, 0n, 8),
+  new IpNetwork(4, 0x0a000000n, 8),
+  new IpNetwork(6, 0n, 0),
+  new List([]),
+  new List([null]),
+  new List([1n]),
+  new List([1n, null]),
+  new List([1]),
+  new List(['a']),
+  new List([new List([])]),
+  new Document([]),
+  new Document([['', 0n]]),
+  new Document([['a', 1n]]),
+  new Document([
+    ['b', 0n],
+    ['a', 1n],
+  ]),
+  new Document([['a', 1]]),
+  new Document([['b', null]]),
 ];
 
 test('the order is total, and strings follow their UTF-8 bytes', () => {
