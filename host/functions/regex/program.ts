@@ -1,6 +1,6 @@
 /**
- * Tree → a list of instructions for the matcher (Thompson, Regular expression search algorithm, CACM
- * 1968).
+ * Tree → a list of instructions for the matcher (Thompson, Regular expression search algorithm,
+ * CACM 1968).
  */
 import { RegexError } from './syntax.ts';
 import type { AssertKind, Ranges, RegexNode, RegexTree } from './syntax.ts';
