@@ -5,6 +5,7 @@ import { coverageCounts, percentOf } from '../policy-tests/coverage.ts';
 import type { RuleCoverage } from '../policy-tests/coverage.ts';
 import { isPassed } from '../policy-tests/run-tests.ts';
 import type { StepFailure, TestResult } from '../policy-tests/run-tests.ts';
+import { parseJson, stringifyJson } from '../value/json.ts';
 import type { JsonValue } from '../value/json.ts';
 import type { Row } from '../value/value.ts';
 import type { Places } from './test-places.ts';
@@ -52,7 +53,7 @@ function failureJson(program: StratifiedProgram, policy: string, failure: StepFa
 }
 
 function rowsJson(rows: readonly Row[]): JsonValue {
-  return rows.map((row) => [...row]);
+  return parseJson(stringifyJson(rows));
 }
 
 export function coverageJson(rules: readonly RuleCoverage[], places: Places): JsonValue {

@@ -204,6 +204,30 @@ export function literalOperands(literal: Exclude<Literal, AtomLiteral>): {
   }
 }
 
+/** The literal with other operands; wildcards stay. */
+export function withOperands(literal: Literal, change: (one: Operand) => Operand): Literal {
+  if (literal.kind === 'atom') {
+    const terms = literal.terms.map((term) => (term.kind === 'wildcard' ? term : change(term)));
+    return { ...literal, terms };
+  }
+  switch (literal.kind) {
+    case 'comparison':
+      return { ...literal, left: change(literal.left), right: change(literal.right) };
+    case 'call':
+      return {
+        ...literal,
+        inputs: literal.inputs.map(change),
+        output: change(literal.output),
+      };
+    case 'each':
+      return { ...literal, list: change(literal.list), output: change(literal.output) };
+    case 'compute': {
+      const [left, right] = [change(literal.left), change(literal.right)];
+      return { ...literal, left, right, output: change(literal.output) };
+    }
+  }
+}
+
 /** True for what `system:errors` may tell of. */
 export function canFail(literal: Literal): literal is ComputeLiteral | CallLiteral {
   return literal.kind === 'compute' || (literal.kind === 'call' && !literal.isSafe);

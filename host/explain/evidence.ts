@@ -5,7 +5,7 @@
 import { lowerQuery } from '../compiler/lower-query.ts';
 import type { Plan } from '../compiler/plan.ts';
 import { orderBody } from '../compiler/safety.ts';
-import { tableKey } from '../compiler/stratified.ts';
+import { tableKey, withOperands } from '../compiler/stratified.ts';
 import type {
   Literal,
   Operand,
@@ -19,6 +19,7 @@ import type {
 import type { Engine } from '../engine/engine.ts';
 import { ARITY_MAX, EXPLAIN_STEPS_MAX } from '../limits.ts';
 import { decodeRows } from '../value/row-block.ts';
+import { sameValue } from '../value/value.ts';
 import type { Row, Value } from '../value/value.ts';
 
 /** Values of variables by their index. */
@@ -198,20 +199,7 @@ export function substitute(literal: Literal, known: Known): Literal {
     const value = known.get(term.index);
     return value === undefined ? term : { kind: 'constant', value };
   };
-  if (literal.kind === 'atom') {
-    const terms = literal.terms.map((term) => (term.kind === 'wildcard' ? term : operand(term)));
-    return { ...literal, terms };
-  }
-  const { left, right } = literal;
-  if (literal.kind === 'comparison') {
-    return { ...literal, left: operand(left), right: operand(right) };
-  }
-  return {
-    ...literal,
-    left: operand(left),
-    right: operand(right),
-    output: operand(literal.output),
-  };
+  return withOperands(literal, operand);
 }
 
 /** The body with a variable for every `_` of a positive atom, so that a solution is whole rows. */
@@ -234,10 +222,11 @@ export function matchHead(rule: Rule, row: Pattern): Known | undefined {
     const value = row[column];
     if (value === undefined || term.kind === 'aggregate') continue;
     if (term.kind === 'constant') {
-      if (term.value !== value) return undefined;
+      if (!sameValue(term.value, value)) return undefined;
       continue;
     }
-    if (known.has(term.index) && known.get(term.index) !== value) return undefined;
+    const before = known.get(term.index);
+    if (before !== undefined && !sameValue(before, value)) return undefined;
     known.set(term.index, value);
   }
   return known;

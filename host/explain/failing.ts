@@ -177,7 +177,7 @@ class Search {
 
   /** With what the computations of the group give, as far as they can be made. */
   async #computed(group: readonly Literal[], values: Known): Promise<Known> {
-    const literals = group.filter((one) => one.kind === 'compute' && isTemporary(one, this.#body));
+    const literals = group.filter((one) => isTemporary(one, this.#body));
     const order = orderBody(
       literals.map((one) => substitute(one, values)),
       new Set(),
@@ -189,7 +189,8 @@ class Search {
 }
 
 function isTemporary(literal: Literal, { variables }: Body): boolean {
-  if (literal.kind !== 'compute' || literal.output.kind !== 'variable') return false;
+  const isCall = literal.kind === 'compute' || literal.kind === 'call' || literal.kind === 'each';
+  if (!isCall || literal.output.kind !== 'variable') return false;
   return variables[literal.output.index]?.startsWith('$') === true;
 }
 

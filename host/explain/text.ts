@@ -41,6 +41,13 @@ export class ExplanationText {
       const { left, operator, right, output } = literal;
       return `${term(output)} = ${term(left)} ${operator} ${term(right)}`;
     }
+    if (literal.kind === 'call') {
+      const inputs = literal.inputs.map(term).join(', ');
+      return `${term(literal.output)} = ${literal.function}(${inputs})`;
+    }
+    if (literal.kind === 'each') {
+      return `member(${term(literal.list)}, ${term(literal.output)})`;
+    }
     const table = this.#tables[literal.table];
     const key = table === undefined ? '?' : tableKey(table);
     const name = this.#name(key);

@@ -4,6 +4,7 @@
  * before it had none with it: a literal that never failed could be left out without any test
  * noticing.
  */
+import { variableOrConstant } from '../compiler/core-rule.ts';
 import { orderBody } from '../compiler/safety.ts';
 import type { Literal, Rule } from '../compiler/stratified.ts';
 import { COVERAGE_ROWS_MAX } from '../limits.ts';
@@ -110,13 +111,9 @@ function isPositive(literal: Literal): boolean {
 }
 
 function variablesOf(literal: Literal): number[] {
-  const terms =
-    literal.kind === 'atom'
-      ? literal.terms
-      : literal.kind === 'compute'
-        ? [literal.left, literal.right, literal.output]
-        : [literal.left, literal.right];
-  return terms.flatMap((term) => (term.kind === 'variable' ? [term.index] : []));
+  return variableOrConstant(literal).flatMap((term) =>
+    term.kind === 'variable' ? [term.index] : [],
+  );
 }
 
 export interface CoverageCounts {

@@ -8,8 +8,8 @@
  * are local to this replica, like the views: no log, digest or checkpoint has them.
  */
 import { ARITY_MAX } from '../limits.ts';
-import { tableKey } from '../compiler/stratified.ts';
-import type { Literal, Operand, StratifiedQuery, Table, TableKey } from '../compiler/stratified.ts';
+import { tableKey, withOperands } from '../compiler/stratified.ts';
+import type { Operand, StratifiedQuery, Table, TableKey } from '../compiler/stratified.ts';
 import { SHARED_VIEW_PREFIX } from '../engine/slices.ts';
 import type { TableChange } from '../engine/engine.ts';
 import { encodeRows } from '../value/row-block.ts';
@@ -80,29 +80,6 @@ export function sharedQuery<Q extends StratifiedQuery>(query: Q, keysTable: numb
     body: [{ kind: 'atom', table: keysTable, negated: false, terms, span }, ...body],
     variables: [...query.variables, ...names],
   };
-}
-
-function withOperands(literal: Literal, change: (one: Operand) => Operand): Literal {
-  if (literal.kind === 'atom') {
-    const terms = literal.terms.map((term) => (term.kind === 'wildcard' ? term : change(term)));
-    return { ...literal, terms };
-  }
-  switch (literal.kind) {
-    case 'comparison':
-      return { ...literal, left: change(literal.left), right: change(literal.right) };
-    case 'call':
-      return {
-        ...literal,
-        inputs: literal.inputs.map(change),
-        output: change(literal.output),
-      };
-    case 'each':
-      return { ...literal, list: change(literal.list), output: change(literal.output) };
-    case 'compute': {
-      const [left, right] = [change(literal.left), change(literal.right)];
-      return { ...literal, left, right, output: change(literal.output) };
-    }
-  }
 }
 
 /** Reads the rows of one key. */

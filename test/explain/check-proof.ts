@@ -3,10 +3,12 @@
  * are, leaves are base rows or absences, and nothing rests on itself. It shares nothing with the
  * explanation but the program.
  */
+import { callFunction } from '../../host/functions/registry.ts';
+import { List } from '../../host/value/composite.ts';
 import type { StratifiedProgram, Literal, Rule, Term } from '../../host/compiler/stratified.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
 import type { Proof, ProofLiteral, ProofNode } from '../../host/explain/proof.ts';
-import { compareValues } from '../../host/value/value.ts';
+import { sameValue, compareValues } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { compute } from '../oracle/arithmetic.ts';
 import { Evaluation } from '../oracle/naive-evaluator.ts';
@@ -72,8 +74,8 @@ function problemOfInstance(
   const values = new Map<number, Value>();
   const unify = (term: Term, value: Value): boolean => {
     if (term.kind === 'wildcard') return true;
-    if (term.kind === 'constant') return term.value === value;
-    if (values.has(term.index)) return values.get(term.index) === value;
+    if (term.kind === 'constant') return sameValue(term.value, value);
+    if (values.has(term.index)) return sameValue(values.get(term.index) as Value, value);
     values.set(term.index, value);
     return true;
   };
@@ -126,6 +128,17 @@ function holds(
     return !rows.some((row) => pattern.every((one, at) => one === undefined || one === row[at]));
   }
   if (shown.kind !== 'holds') return false;
+  if (literal.kind === 'each') {
+    const list = value(literal.list);
+    if (!(list instanceof List)) return false;
+    return list.items.some((item) => bindOrCompare(literal.output, item, values));
+  }
+  if (literal.kind === 'call') {
+    const inputs = literal.inputs.map(value);
+    if (inputs.includes(undefined)) return false;
+    const result = callFunction(literal.function, inputs as Value[]);
+    return result !== undefined && bindOrCompare(literal.output, result, values);
+  }
   const [left, right] = [value(literal.left), value(literal.right)];
   if (literal.kind === 'compute') {
     if (left === undefined || right === undefined) return false;
@@ -165,9 +178,9 @@ function isNumber(value: Value): boolean {
 
 function bindOrCompare(term: Term, value: Value, values: Map<number, Value>): boolean {
   if (term.kind === 'wildcard') return true;
-  if (term.kind === 'constant') return term.value === value;
+  if (term.kind === 'constant') return sameValue(term.value, value);
   const known = values.get(term.index);
-  if (known !== undefined) return known === value;
+  if (known !== undefined) return sameValue(known, value);
   values.set(term.index, value);
   return true;
 }
