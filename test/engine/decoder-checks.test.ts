@@ -18,6 +18,7 @@ const SEED = 77;
 const SEEDS = [
   [SEED, 2_500],
   [14_150, 250],
+  [30_000, 500],
 ] as const;
 
 /** Never the first to refuse these programs. */
