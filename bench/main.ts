@@ -3,8 +3,8 @@
  * each suite beside the accepted results of this kind of machine, and writes
  * `build/bench/results.json`.
  *
- * A word is a suite (`engine`, `deletes`, `ingest`, `micro`, `cluster`, `peers`) or the beginning
- * of a workload (`tc`, `tc grid`, `deletes btree`, `cluster restart`, `peers batch`). Everything
+ * A word is a suite (`engine`, `deletes`, `checkpoint`, `ingest`, `micro`, `cluster`, `peers`) or
+ * the beginning of a workload (`tc`, `tc grid`, `deletes btree`, `cluster restart`). Everything
  * measured runs in a process of its own: this file, started with `--measure`. Peers are run only
  * when they are asked for; `--peers FOLDER` is where their builds are.
  */
@@ -13,6 +13,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { missingPrograms, missingText } from '../deploy/loopback/components.ts';
+import { measureCheckpoint } from './checkpoint.ts';
 import { CLUSTER_PARTS, measureCluster } from './cluster/cluster.ts';
 import { closurePlan, openEngine, planOf } from './core.ts';
 import { DELETE_CASES, measureDeletes } from './deletes.ts';
@@ -35,7 +36,7 @@ import { workloadNamed, WORKLOADS } from './workloads.ts';
 
 const OUTPUT = 'build/bench/results.json';
 
-const SUITES = ['engine', 'deletes', 'ingest', 'micro', 'cluster', 'peers'] as const;
+const SUITES = ['engine', 'deletes', 'checkpoint', 'ingest', 'micro', 'cluster', 'peers'] as const;
 type SuiteName = (typeof SUITES)[number];
 
 /** What one process measures. */
@@ -79,6 +80,8 @@ async function measureEntries(
       if (one === undefined) throw new Error(`no graph is named \`${job.name}\``);
       return [await measureDeletes({ plan: closurePlan(), openEngine }, one)];
     }
+    case 'checkpoint':
+      return [await measureCheckpoint(openEngine)];
     case 'ingest':
       return measureIngest();
     case 'micro':
@@ -96,6 +99,7 @@ function jobsFor(words: readonly string[], large: boolean): Job[] {
     }
   }
   for (const { name } of DELETE_CASES) jobs.push({ suite: 'deletes', name });
+  jobs.push({ suite: 'checkpoint', name: 'checkpoint' });
   jobs.push({ suite: 'ingest', name: 'ingest' }, { suite: 'micro', name: 'micro' });
   for (const name of CLUSTER_PARTS) jobs.push({ suite: 'cluster', name });
   if (words.length === 0) return jobs;

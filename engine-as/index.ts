@@ -193,6 +193,13 @@ export function copyBaseRows(handle: u32, to: u32, from: u32): u32 {
   return transaction.copyBaseRows(source, target, from);
 }
 
+/** A promise of about so many rows for a new relation, before the first of them. */
+export function expectRows(handle: u32, rows: u32): u32 {
+  const relation = relationOf(handle);
+  if (changetype<usize>(relation) == 0 || !transaction.isOpen()) return STATUS_BAD_CALL;
+  return transaction.expectRows(relation, rows);
+}
+
 export function changeBaseRows(handle: u32, pointer: u32, bytes: u32, rows: u32, insert: u32): u32 {
   const relation = relationOf(handle);
   if (changetype<usize>(relation) == 0 || !transaction.isOpen()) return STATUS_BAD_CALL;

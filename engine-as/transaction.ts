@@ -26,7 +26,7 @@ import { ColumnIndex } from './column-index';
 import { dropDense } from './dense';
 import { digestRow } from './digest';
 import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
-import { NOT_FOUND } from './id-set';
+import { NOT_FOUND, reserveIds } from './id-set';
 import { countSteps, stepCount } from './interpreter';
 import { anyUnlisted, listAll } from './listing';
 import { beginUnits, stepUnits } from './maintenance';
@@ -113,6 +113,12 @@ export function clearBaseRows(relation: Relation, from: u32): u32 {
     store<u32>(row, load<u32>(row) & ~ROW_BASE);
   }
   return end;
+}
+
+/** Before many rows of a relation that is new: the set that finds them need not grow on the way. */
+export function expectRows(relation: Relation, rows: u32): u32 {
+  const isNew = state == OPEN && relation.fresh && relation.top == 0;
+  return !isNew || reserveIds(relation.set, rows) ? STATUS_DONE : STATUS_OUT_OF_MEMORY;
 }
 
 /** Whole rows that the last `changeBaseRows` took, and their bytes. */

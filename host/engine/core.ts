@@ -57,6 +57,7 @@ export interface CoreExports {
   setProgram(pointer: number, bytes: number): number;
   clearBaseRows(handle: number, from: number): number;
   copyBaseRows(handle: number, to: number, from: number): number;
+  expectRows(handle: number, rows: number): number;
   changeBaseRows(
     handle: number,
     pointer: number,

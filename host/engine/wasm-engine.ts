@@ -14,8 +14,9 @@ import { CaucusError } from '../errors.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { emptyBlock } from '../value/row-block.ts';
 import { bindRelations, encodeBinding } from './relation-binding.ts';
-import type { Binding, BoundRelation } from './relation-binding.ts';
+import type { Binding } from './relation-binding.ts';
 import { readBlock } from './block-reader.ts';
+import { changeRows } from './block-writer.ts';
 import { Core, outOfMemory } from './core.ts';
 import type { CoreSource } from './core.ts';
 import type {
@@ -37,7 +38,6 @@ import type { Layout, WasmEngineOptions } from './engine-options.ts';
 import { nextSlice, SLICE_STEPS, StepCounts, viewOfUnit, SLICE_MS } from './slices.ts';
 import { limitSharedViews, viewLimit } from './view-limits.ts';
 
-const INPUT_CHUNK_BYTES = 1 << 20;
 const COLLECT_ROWS = 16_384;
 /** Turns that a commit gives to queries under way, and overtakings after which it waits for one. */
 const COMMIT_TURNS_MAX = 16;
@@ -255,8 +255,10 @@ export class WasmEngine implements Engine {
     const bound = binding.byName.get(change.table);
     if (bound === undefined) throw new Error(`no table \`${change.table}\``);
     if (change.replace === true) await this.#clearBaseRows(bound.handle);
-    if (change.delete !== undefined) await this.#changeRows(bound, change.delete, false);
-    if (change.insert !== undefined) await this.#changeRows(bound, change.insert, true);
+    if (change.delete !== undefined)
+      await changeRows(this.core, bound, change.delete, false, this.#options.yield);
+    if (change.insert !== undefined)
+      await changeRows(this.core, bound, change.insert, true, this.#options.yield);
   }
 
   async #clearBaseRows(handle: number): Promise<void> {
@@ -266,35 +268,6 @@ export class WasmEngine implements Engine {
       if (next === row) return;
       row = next;
       if (row % (COLLECT_ROWS * 4) === 0) await this.#options.yield();
-    }
-  }
-
-  async #changeRows(bound: BoundRelation, block: RowBlock, isInsert: boolean): Promise<void> {
-    const { relation, handle } = bound;
-    if (block.arity !== relation.arity) {
-      const arities = `${block.arity} columns, not ${relation.arity}`;
-      throw new Error(`rows of \`${relation.name}\` have ${arities}`);
-    }
-    const { exports } = this.core;
-    const { bytes, count } = block;
-    let [rows, offset, room] = [0, 0, INPUT_CHUNK_BYTES];
-    for (;;) {
-      const chunk = bytes.subarray(offset, offset + room);
-      const pointer = this.core.write(chunk);
-      const insert = Number(isInsert);
-      const left = count - rows;
-      const status = exports.changeBaseRows(handle, pointer, chunk.length, left, insert);
-      if (status === abi.STATUS_DONE) return;
-      // The core says where the last row in the chunk begins; a row may be larger than a chunk.
-      const isCut = status === abi.STATUS_BAD_ROWS && exports.isCutShort() !== 0;
-      if (!isCut || offset + chunk.length === bytes.length) {
-        throw new CoreFailure(status, relation.table);
-      }
-      rows += exports.rowsTaken() >>> 0;
-      const taken = exports.bytesTaken() >>> 0;
-      offset += taken;
-      room = taken === 0 ? room * 2 : INPUT_CHUNK_BYTES;
-      await this.#options.yield();
     }
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { measureCheckpoint } from '../../bench/checkpoint.ts';
 import { deleteCase, measureDeletes } from '../../bench/deletes.ts';
 import { measureEngine } from '../../bench/engine.ts';
 import { compile } from '../../host/compiler/compile.ts';
@@ -98,4 +99,20 @@ test('control: an engine that tells of the insert but not of the delete does not
     measureDeletes({ plan: closurePlan(), openEngine }, deleteCase('btree 3', 1)),
     /deltas that mirror each other/,
   );
+});
+
+test('a checkpoint is loaded whole, beside JSON of the same rows', async () => {
+  const size = { rows: 3_000, rounds: 2 };
+  const { figures } = await measureCheckpoint(bench.openEngine, size);
+  for (const name of ['first', 'time', 'JSON.parse', 'ratio']) {
+    assert.ok((figures[name]?.value ?? 0) > 0, name);
+  }
+  // Control: an engine that loses a row is no result.
+  class Losing extends NaiveEngine {
+    override count(table: string): number {
+      return super.count(table) - 1;
+    }
+  }
+  const losing = async (): Promise<Engine> => new Losing();
+  await assert.rejects(measureCheckpoint(losing, size), /has 2999 rows, not 3000/);
 });
