@@ -2,7 +2,7 @@
 import { OPERATORS } from '../functions/operators.ts';
 import { FUNCTION_NAMES, functionNamed, takesCount } from '../functions/registry.ts';
 import type { AggregateFunction, ComparisonOperator, ComputeOperator } from './stratified.ts';
-import type { AtomNode, CallNode } from './syntax-tree.ts';
+import type { AtomNode, CallNode, ExpressionNode } from './syntax-tree.ts';
 
 export type Builtin =
   | { readonly kind: 'comparison'; readonly operator: ComparisonOperator; readonly arity: 2 }
@@ -94,6 +94,26 @@ export function isFunctionCall({ name, arguments: args }: CallNode): boolean {
   const definition = functionNamed(name);
   if (definition === undefined) return false;
   return !isAggregate(name) || takesCount(definition, args.length);
+}
+
+/**
+ * A bare atom that may be a function: other numbers of arguments and column references are those of
+ * a table of the same name.
+ */
+export function looksLikeFunction({ name: { name }, arguments: args }: AtomNode): boolean {
+  const definition = functionNamed(name);
+  if (definition === undefined || args.some((one) => one.column !== undefined)) return false;
+  const { output } = definition;
+  const outputs = output.kind === 'test' ? 0 : output.kind === 'value' ? 1 : output.names.length;
+  return args.length >= outputs && takesCount(definition, args.length - outputs);
+}
+
+/** Of an atom that looks like one. */
+export function functionInputs({ name: { name }, arguments: args }: AtomNode): ExpressionNode[] {
+  const output = functionNamed(name)?.output;
+  const names = output?.kind === 'columns' || output?.kind === 'rows' ? output.names.length : 0;
+  const outputs = output?.kind === 'value' ? 1 : names;
+  return args.slice(0, args.length - outputs).map((one) => one.value);
 }
 
 /** The comparison that holds exactly where the other does not. */

@@ -60,6 +60,7 @@ const BITS: Readonly<Record<string, Kinds>> = {
   float: FLOAT,
   bool: BOOL,
   any: ALL & ~NULL,
+  json: ALL & ~NULL,
 };
 
 export function kindsOfColumn(column: Column): Kinds {
@@ -166,6 +167,10 @@ export class ColumnKinds {
         meet(output, kinds === INT ? INT : NUMBERS);
         return;
       }
+      case 'call':
+      case 'each':
+        // What a function takes is checked where its call is resolved.
+        return;
     }
   }
 

@@ -1,8 +1,7 @@
 /**
  * First pass over the policies: declarations, definitions and mentions of tables → the registry.
  */
-import { functionNamed } from '../functions/registry.ts';
-import { isBuiltinName, systemAtom } from './builtins.ts';
+import { functionInputs, looksLikeFunction, isBuiltinName, systemAtom } from './builtins.ts';
 import { RESERVED_OWNERS } from './catalog.ts';
 import type { CatalogSource } from './catalog.ts';
 import type { DiagnosticList } from './diagnostic.ts';
@@ -13,7 +12,14 @@ import { printName } from './printer.ts';
 import { COLUMN_TYPES } from '../value/column-type.ts';
 import type { ColumnType } from '../value/column-type.ts';
 import type { Column, TableKey } from './stratified.ts';
-import type { AtomNode, ColumnNode, DeclarationNode, PolicyTree } from './syntax-tree.ts';
+import type {
+  AtomNode,
+  ColumnNode,
+  DeclarationNode,
+  ExpressionNode,
+  LiteralNode,
+  PolicyTree,
+} from './syntax-tree.ts';
 import { TableRegistry } from './table-registry.ts';
 import type { Origin, TableEntry } from './table-registry.ts';
 
@@ -83,11 +89,12 @@ function mentionTables(
     ),
   );
   /** A function, unless the policy has a table of its name. */
-  const isFunction = ({ name: { owner, name } }: AtomNode): boolean =>
-    owner === undefined &&
-    functionNamed(name) !== undefined &&
-    !heads.has(name) &&
-    !registry.isDefined(policy.name, name);
+  const isFunction = (atom: AtomNode, body: readonly LiteralNode[]): boolean => {
+    const { owner, name } = atom.name;
+    if (owner !== undefined || !looksLikeFunction(atom)) return false;
+    if (heads.has(name) || registry.isDefined(policy.name, name)) return false;
+    return hasInputs(atom, body);
+  };
   for (const statement of policy.tree.statements) {
     if (statement.kind !== 'rule') continue;
     const { head, body } = statement;
@@ -106,12 +113,44 @@ function mentionTables(
     for (const literal of body) {
       if (literal.kind !== 'atom' || literal.atom.modal !== undefined) continue;
       const atom = systemAtom(literal.atom) ?? plainAtom(literal.atom);
-      if (!isTableAtom(atom) || isFunction(atom)) continue;
+      if (!isTableAtom(atom) || isFunction(atom, body)) continue;
       const owner = atom.name.owner ?? policy.name;
       if (owner !== policy.name) foreign.push([atom, policy]);
       else
         registry.mention(owner, atom, { kind: 'used', policy: policy.name, span: atom.span }, true);
     }
+  }
+}
+
+/** Whether other literals name the variables of all inputs: no function finds them by itself. */
+function hasInputs(atom: AtomNode, body: readonly LiteralNode[]): boolean {
+  const others = body.flatMap((literal) => {
+    if (literal.kind === 'comparison') return [literal.left, literal.right];
+    const isSame = literal.atom === atom;
+    return isSame ? [] : literal.atom.arguments.map((one) => one.value);
+  });
+  const known = new Set(others.flatMap(variableNames));
+  return functionInputs(atom)
+    .flatMap(variableNames)
+    .every((name) => known.has(name));
+}
+
+function variableNames(node: ExpressionNode): string[] {
+  switch (node.kind) {
+    case 'variable':
+      return [node.name];
+    case 'negate':
+      return variableNames(node.operand);
+    case 'binary':
+      return [node.left, node.right].flatMap(variableNames);
+    case 'call':
+      return node.arguments.flatMap(variableNames);
+    case 'list':
+      return node.items.flatMap(variableNames);
+    case 'document':
+      return node.members.flatMap((one) => variableNames(one.value));
+    default:
+      return [];
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Catalog } from './catalog.ts';
 import { compileWithTests } from './compile-tests.ts';
-import { variablesOfTerms } from './core-rule.ts';
+import { variableOrConstant, variablesOfTerms } from './core-rule.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic, DiagnosticCode } from './diagnostic.ts';
 import { parsePolicy } from './parser.ts';
@@ -180,11 +180,7 @@ function lintProduct(rule: Rule, program: StratifiedProgram, warn: Warn): void {
 }
 
 function variablesOfLiteral(literal: Literal): number[] {
-  if (literal.kind === 'atom') return variablesOfTerms(literal.terms);
-  const { left, right } = literal;
-  return variablesOfTerms(
-    literal.kind === 'compute' ? [left, right, literal.output] : [left, right],
-  );
+  return variablesOfTerms(variableOrConstant(literal));
 }
 
 function lintRecursion(rule: Rule, program: StratifiedProgram, warn: Warn): void {

@@ -23,7 +23,8 @@ export class PolicyScope implements TableScope {
   }
 
   hasTable({ name: { name } }: AtomNode): boolean {
-    return this.registry.isDefined(this.policy.name, name);
+    // What is a table somewhere in the policy is one everywhere; functions are not mentioned.
+    return this.registry.get(this.policy.name, name) !== undefined;
   }
 
   table(atom: AtomNode): ScopeTable | undefined {

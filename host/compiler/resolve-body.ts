@@ -13,6 +13,7 @@ import {
   isAggregate,
   isBuiltinName,
   isFunctionCall,
+  looksLikeFunction,
   NEGATED,
   systemAtom,
   tableMisuse,
@@ -143,7 +144,7 @@ export class BodyResolver {
   #isBuiltin(atom: AtomNode): boolean {
     const { name } = atom.name;
     if (isBuiltinName(name)) return true;
-    return functionNamed(name) !== undefined && !this.#scope.hasTable(atom);
+    return looksLikeFunction(atom) && !this.#scope.hasTable(atom);
   }
 
   /** Computations that follow come from this place of the text. */

@@ -95,6 +95,10 @@ class RuleConflicts {
         return this.#comparison(literal);
       case 'compute':
         return this.#compute(literal);
+      case 'call':
+      case 'each':
+        // What a function takes is checked where its call is resolved.
+        return false;
     }
   }
 

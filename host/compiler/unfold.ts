@@ -10,6 +10,8 @@
 import { CaucusError } from '../errors.ts';
 import { RULE_VALUES_MAX, UNFOLDED_BODIES_MAX } from '../limits.ts';
 import { variableOrConstant } from './core-rule.ts';
+import { withOperands } from './stratified.ts';
+import { sameValue, valueKey } from '../value/value.ts';
 import type { AtomLiteral, Literal, Operand, Rule, StratifiedProgram, Term } from './stratified.ts';
 
 export interface UnfoldedBody {
@@ -97,27 +99,22 @@ function instantiate(rule: Rule, atom: AtomLiteral, firstVariable: number): Lite
       if (known === undefined) given.set(head.index, term);
       else equate(known, term);
     } else if (term.kind === 'variable') equate(term, head);
-    else if (term.value !== head.value) return undefined;
+    else if (!sameValue(term.value, head.value)) return undefined;
   }
   const operand = (one: Operand): Operand => {
     if (one.kind === 'constant') return one;
     return given.get(one.index) ?? { kind: 'variable', index: firstVariable + one.index };
   };
   const inside = rule.body.map((literal): Literal => {
-    if (literal.kind === 'atom') {
-      const terms = literal.terms.map((term) => (term.kind === 'wildcard' ? term : operand(term)));
-      return { ...literal, terms };
-    }
-    const sides = { left: operand(literal.left), right: operand(literal.right) };
-    if (literal.kind === 'comparison') return { ...literal, ...sides };
-    return { ...literal, ...sides, output: operand(literal.output) };
+    return withOperands(literal, operand);
   });
   return [...equalities, ...inside];
 }
 
 function constantCount(body: readonly Literal[]): number {
   const terms = body.flatMap(variableOrConstant);
-  return new Set(terms.flatMap((term) => (term.kind === 'constant' ? [term.value] : []))).size;
+  return new Set(terms.flatMap((term) => (term.kind === 'constant' ? [valueKey(term.value)] : [])))
+    .size;
 }
 
 function tooMuch(): CaucusError {

@@ -16,7 +16,6 @@ export const TEXT = `
   best(x, max(y), count()) :- s:v(x, y), not s:n(x).
   total(sum(y)) :- s:v(_, y).
   next(x, z) :- s:n(x), z = x * 2 + 1, not path(x, _).
-  part(x, y) :- s:n(x), member([x, x * 2], y), length([x, y]) = 2.
   both() :- s:e(x, _), s:v(y, _).
 `;
 const PAGES_MAX = 256;
