@@ -119,6 +119,10 @@ export const AGGREGATE_COUNT = 0;
 export const AGGREGATE_SUM = 1;
 export const AGGREGATE_MIN = 2;
 export const AGGREGATE_MAX = 3;
+export const AGGREGATE_AVG = 4;
+export const AGGREGATE_ARGMIN = 5;
+export const AGGREGATE_ARGMAX = 6;
+export const AGGREGATES = 7;
 
 /* Units of a program, in evaluation order. */
 export const UNIT_COUNTING = 0;

@@ -4,20 +4,32 @@
  * The groups are rows of a relation of their own; beside each stands its state:
  *
  *   | rows u32 | flags u32 | state of aggregate 0 (32 bytes) | … | output cells |
- *   state:  | best cell | non-numbers | floats | exact sum address | int sum, 128 bits |
+ *   state:  | – | non-numbers | floats | exact sum or buffer | int sum, 128 bits |
  *
- * Counts and sums take deletes back exactly (ints in 128 bits, floats in a fixed-point number). The
- * smallest and largest are kept until their row goes; then the group is looked through once.
+ * Counts, sums and means take deletes back exactly (ints in 128 bits, floats in a fixed-point
+ * number). Of the smallest and largest the best few are kept (best-buffer.ts); when all of them
+ * went the group is looked through once.
  */
 import {
+  AGGREGATE_ARGMAX,
+  AGGREGATE_AVG,
   AGGREGATE_COUNT,
   AGGREGATE_MAX,
-  AGGREGATE_MIN,
   AGGREGATE_SUM,
   ROW_LIVE,
   ROW_USED,
   STATUS_OUT_OF_MEMORY,
 } from './abi';
+import {
+  addCandidate,
+  bestValue,
+  destroyBuffer,
+  firstBuffer,
+  knowsBest,
+  markBuffer,
+  refilledBuffer,
+  takeCandidate,
+} from './best-buffer';
 import { findGroup } from './column-index';
 import { FAILED } from './compute';
 import { emitNow, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
@@ -27,16 +39,17 @@ import {
   createExactSum,
   destroyExactSum,
   EXACT_SUM_BYTES,
+  roundExactMean,
   roundExactSum,
 } from './exact-sum';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
+import { countSteps } from './interpreter';
 import { allocateZeroed, release } from './memory';
 import { AggregatePlan } from './program';
 import { createRelation, destroyRelation, findRow, insertRow, removeRow } from './relation';
 import { Relation, rowAddress } from './row-store';
 import {
-  compareCells,
   floatOf,
   internFloat,
   internInt,
@@ -67,6 +80,8 @@ export class AggregateState {
   /** Entries of the input's delta that the running transaction took in. */
   taken: u32;
   aggregateCount: u32;
+  /** A bit for each aggregate that has a buffer. */
+  buffered: u64;
   stateBytes: u32;
 }
 
@@ -74,8 +89,8 @@ const HEADER_BYTES: u32 = 8;
 const SLOT_BYTES: u32 = 32;
 const FLAG_OUTPUT: u32 = 1;
 const FLAG_TOUCHED: u32 = 2;
-/** A "best" that must be looked for. */
-const UNKNOWN: u32 = 0xfffffff8;
+/** Bytes of one aggregate in the plan. */
+const PLAN_BYTES: u32 = 12;
 const keyBuffer: u32 = memory.data(64 * 4, 8) as u32;
 const rowBuffer: u32 = memory.data(64 * 4, 8) as u32;
 
@@ -91,9 +106,32 @@ export function aggregateStateOf(plan: AggregatePlan): AggregateState {
   state.states = createVector();
   state.touched = createVector();
   state.aggregateCount = plan.aggregateCount;
+  for (let i: u32 = 0; i < plan.aggregateCount; i++)
+    if (isBest(kindAt(plan, i))) state.buffered |= (<u64>1) << (i as u64);
   state.stateBytes = HEADER_BYTES + plan.aggregateCount * (SLOT_BYTES + 4);
   plan.output.aggregateState = changetype<usize>(state) as u32;
   return state;
+}
+
+function kindAt(plan: AggregatePlan, aggregate: u32): u32 {
+  return load<u32>(plan.aggregates + aggregate * PLAN_BYTES);
+}
+
+/** True for what has one row of the group for its value. */
+function isBest(kind: u32): bool {
+  return kind != AGGREGATE_COUNT && kind != AGGREGATE_SUM && kind != AGGREGATE_AVG;
+}
+
+function isLargest(kind: u32): bool {
+  return kind == AGGREGATE_MAX || kind == AGGREGATE_ARGMAX;
+}
+
+function hasBuffer(state: AggregateState, aggregate: u32): bool {
+  return (state.buffered & ((<u64>1) << (aggregate as u64))) != 0;
+}
+
+function slotAt(group: u32, aggregate: u32): u32 {
+  return group + HEADER_BYTES + aggregate * SLOT_BYTES;
 }
 
 export function destroyAggregateState(address: u32): void {
@@ -110,8 +148,9 @@ export function destroyAggregateState(address: u32): void {
 function destroyGroup(state: AggregateState, group: u32): void {
   if (group == 0) return;
   for (let i: u32 = 0; i < state.aggregateCount; i++) {
-    const sum = load<u32>(group + HEADER_BYTES + i * SLOT_BYTES, 12);
-    if (sum != 0) destroyExactSum(sum);
+    const address = load<u32>(slotAt(group, i), 12);
+    if (hasBuffer(state, i)) destroyBuffer(address);
+    else if (address != 0) destroyExactSum(address);
   }
   release(group, state.stateBytes);
 }
@@ -140,8 +179,6 @@ function groupOf(plan: AggregatePlan, state: AggregateState, cells: u32): u32 {
   }
   if (id == state.states.length) push(state.states, group);
   else setWordAt(state.states, id, group);
-  for (let i: u32 = 0; i < state.aggregateCount; i++)
-    store<u32>(group + HEADER_BYTES + i * SLOT_BYTES, UNKNOWN);
   return id;
 }
 
@@ -190,14 +227,24 @@ function addToSum(slot: u32, cell: u32, takeAway: bool): bool {
   return true;
 }
 
-function addToBest(slot: u32, cell: u32, takeAway: bool, isMax: bool, first: bool): void {
-  const best = load<u32>(slot);
-  if (takeAway) {
-    if (best == cell) store<u32>(slot, UNKNOWN);
-    return;
+/** `isFirst`: the group has no other row. Without memory the group is looked through later. */
+function addToBest(slot: u32, key: u32, value: u32, isMax: bool, isFirst: bool): void {
+  let buffer = load<u32>(slot, 12);
+  if (isFirst) {
+    destroyBuffer(buffer);
+    buffer = firstBuffer();
   }
-  if (best == UNKNOWN && !first) return;
-  if (first || compareCells(cell, best) > 0 == isMax) store<u32>(slot, cell);
+  if (buffer != 0) buffer = addCandidate(buffer, key, value, isMax);
+  store<u32>(slot, buffer, 12);
+}
+
+function valueCell(plan: AggregatePlan, aggregate: u32, cells: u32): u32 {
+  return load<u32>(cells + (load<u32>(plan.aggregates + aggregate * PLAN_BYTES, 4) << 2));
+}
+
+/** What orders the rows: of min and max the value itself. */
+function keyCell(plan: AggregatePlan, aggregate: u32, cells: u32): u32 {
+  return load<u32>(cells + (load<u32>(plan.aggregates + aggregate * PLAN_BYTES, 8) << 2));
 }
 
 /** Takes one changed row of the input into its group's state. */
@@ -213,63 +260,76 @@ export function aggregateRow(
   if (!touchGroup(state, id, group)) return STATUS_OUT_OF_MEMORY;
   const rows = load<u32>(group);
   for (let i: u32 = 0; i < plan.aggregateCount; i++) {
-    const kind = load<u32>(plan.aggregates + (i << 3));
-    const cell = load<u32>(cells + (load<u32>(plan.aggregates + (i << 3), 4) << 2));
-    const slot = group + HEADER_BYTES + i * SLOT_BYTES;
-    if (kind == AGGREGATE_SUM && !addToSum(slot, cell, takeAway)) return STATUS_OUT_OF_MEMORY;
-    if (kind == AGGREGATE_MIN || kind == AGGREGATE_MAX) {
-      addToBest(slot, cell, takeAway, kind == AGGREGATE_MAX, rows == 0);
+    const kind = kindAt(plan, i);
+    const slot = slotAt(group, i);
+    if (isBest(kind)) {
+      const key = keyCell(plan, i, cells);
+      const value = valueCell(plan, i, cells);
+      if (!takeAway) addToBest(slot, key, value, isLargest(kind), rows == 0);
+      else if (load<u32>(slot, 12) != 0)
+        takeCandidate(load<u32>(slot, 12), key, value, isLargest(kind));
+    } else if (kind != AGGREGATE_COUNT && !addToSum(slot, valueCell(plan, i, cells), takeAway)) {
+      return STATUS_OUT_OF_MEMORY;
     }
   }
   store<u32>(group, takeAway ? rows - 1 : rows + 1);
   return 0;
 }
 
-function sumCell(slot: u32): u32 {
+/** The sum of a group of `rows` rows, or its mean. */
+function sumCell(slot: u32, rows: u32, isMean: bool): u32 {
   if (load<u32>(slot, 4) != 0) return FAILED;
   const low = load<u64>(slot, 16);
   const high = load<i64>(slot, 24);
-  if (load<u32>(slot, 8) == 0) {
+  if (load<u32>(slot, 8) == 0 && !isMean) {
     return high == (low as i64) >> 63 ? internInt(low as i64) : FAILED;
   }
   const copy = allocateZeroed(EXACT_SUM_BYTES);
   if (copy == 0) return NO_CELL;
-  memory.copy(copy, load<u32>(slot, 12), EXACT_SUM_BYTES);
+  if (load<u32>(slot, 12) != 0) memory.copy(copy, load<u32>(slot, 12), EXACT_SUM_BYTES);
   addInt128(copy, low, high);
-  const value = roundExactSum(copy);
+  const value = isMean ? roundExactMean(copy, rows) : roundExactSum(copy);
   release(copy, EXACT_SUM_BYTES);
   return isFinite(value) ? internFloat(value) : FAILED;
 }
 
-/** Looks through a group's rows for the smallest or largest cell. */
-function searchBest(plan: AggregatePlan, key: u32, column: u32, isMax: bool, live: u32): u32 {
+/** Fills a group's buffer by a look through its rows; false without memory. */
+function searchBest(plan: AggregatePlan, aggregate: u32, key: u32, slot: u32, rows: u32): bool {
   const input = plan.input;
-  let best: u32 = UNKNOWN;
+  const buffer = refilledBuffer(load<u32>(slot, 12), rows);
+  if (buffer == 0) return false;
+  store<u32>(slot, buffer, 12);
   if (changetype<usize>(plan.index) == 0) {
-    for (let id: u32 = 0; id < input.top; id++)
-      best = betterOf(input, id, column, isMax, live, best);
-    return best;
+    for (let id: u32 = 0; id < input.top; id++) addRow(plan, aggregate, slot, id);
+    countSteps(input.top);
+    return true;
   }
   const group = findGroup(input, plan.index, key);
-  if (group == 0) return best;
-  const count = load<u32>(group);
+  const count: u32 = group == 0 ? 0 : load<u32>(group);
+  countSteps(count);
+  if (count == 0) return true;
   let chunk = load<u32>(group, 4);
-  if (count == 1) return betterOf(input, chunk, column, isMax, live, best);
+  if (count == 1) {
+    addRow(plan, aggregate, slot, chunk);
+    return true;
+  }
   while (chunk != 0) {
     const fill = load<u32>(chunk, 12);
-    for (let i: u32 = 0; i < fill; i++) {
-      best = betterOf(input, load<u32>(chunk + 16 + (i << 2)), column, isMax, live, best);
-    }
+    for (let i: u32 = 0; i < fill; i++)
+      addRow(plan, aggregate, slot, load<u32>(chunk + 16 + (i << 2)));
     chunk = load<u32>(chunk);
   }
-  return best;
+  return true;
 }
 
-function betterOf(input: Relation, id: u32, column: u32, isMax: bool, live: u32, best: u32): u32 {
-  const row = rowAddress(input, id);
-  if ((load<u32>(row) & live) == 0) return best;
-  const cell = load<u32>(row + input.cellsAt + (column << 2));
-  return best == UNKNOWN || compareCells(cell, best) > 0 == isMax ? cell : best;
+function addRow(plan: AggregatePlan, aggregate: u32, slot: u32, id: u32): void {
+  const row = rowAddress(plan.input, id);
+  if ((load<u32>(row) & ROW_LIVE) == 0) return;
+  const cells = row + plan.input.cellsAt;
+  const isMax = isLargest(kindAt(plan, aggregate));
+  const key = keyCell(plan, aggregate, cells);
+  const value = valueCell(plan, aggregate, cells);
+  store<u32>(slot, addCandidate(load<u32>(slot, 12), key, value, isMax), 12);
 }
 
 /**
@@ -279,17 +339,15 @@ function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, grou
   const output = outputAt(state, group);
   const key = rowAddress(state.groups, id) + state.groups.cellsAt;
   for (let i: u32 = 0; i < plan.aggregateCount; i++) {
-    const slot = group + HEADER_BYTES + i * SLOT_BYTES;
-    const kind = load<u32>(plan.aggregates + (i << 3));
+    const slot = slotAt(group, i);
+    const kind = kindAt(plan, i);
+    const rows = load<u32>(group);
     let cell: u32;
-    if (kind == AGGREGATE_COUNT) cell = internInt(load<u32>(group) as i64);
-    else if (kind == AGGREGATE_SUM) cell = sumCell(slot);
+    if (kind == AGGREGATE_COUNT) cell = internInt(rows as i64);
+    else if (!isBest(kind)) cell = sumCell(slot, rows, kind == AGGREGATE_AVG);
     else {
-      if (load<u32>(slot) == UNKNOWN) {
-        const column = load<u32>(plan.aggregates + (i << 3), 4);
-        store<u32>(slot, searchBest(plan, key, column, kind == AGGREGATE_MAX, ROW_LIVE));
-      }
-      cell = load<u32>(slot);
+      if (!knowsBest(load<u32>(slot, 12)) && !searchBest(plan, i, key, slot, rows)) return false;
+      cell = bestValue(load<u32>(slot, 12));
     }
     if (cell == NO_CELL) return false;
     store<u32>(output + (i << 2), cell);
@@ -383,8 +441,6 @@ export function restoreGroups(state: AggregateState): void {
     store<u32>(group, flags | wordAt(state.touched, place * words + 1), 4);
     for (let i: u32 = 0; i < state.aggregateCount; i++) {
       store<u32>(output + (i << 2), wordAt(state.touched, place * words + 2 + i));
-      // Whatever was best before is looked for again when it is needed.
-      store<u32>(group + HEADER_BYTES + i * SLOT_BYTES, UNKNOWN);
     }
   }
   settleGroups(state);
@@ -401,8 +457,7 @@ export function markGroups(state: AggregateState, from: u32, to: u32): void {
     const group = wordAt(state.states, id);
     const output = outputAt(state, group);
     for (let i: u32 = 0; i < state.aggregateCount; i++) {
-      const best = load<u32>(group + HEADER_BYTES + i * SLOT_BYTES);
-      if (best != UNKNOWN) markCell(best);
+      if (hasBuffer(state, i)) markBuffer(load<u32>(slotAt(group, i), 12));
       const cell = load<u32>(output + (i << 2));
       if (cell != FAILED) markCell(cell);
     }

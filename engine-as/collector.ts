@@ -7,11 +7,11 @@ import { ROW_USED, STATUS_DONE, STATUS_MORE } from './abi';
 import { AggregateState, markGroups } from './aggregate';
 import { forgetCalls } from './call';
 import { relationCount, relationOf } from './catalog';
-import { sabotage } from './maintenance';
 import { forgetEnd, memoryEnded } from './memory';
 import { Program, unitAt, versionAt } from './program';
 import { queryAt, queryCount } from './query';
 import { Relation, rowAddress } from './row-store';
+import { sabotage, SABOTAGE_COLLECTION } from './sabotage';
 import { currentProgram, isOpen } from './transaction';
 import {
   beginMarking,
@@ -105,7 +105,7 @@ function markSlice(rows: u32): void {
  * time.
  */
 export function collect(rows: u32): u32 {
-  if (isOpen() || sabotage == 3) return STATUS_DONE;
+  if (isOpen() || sabotage == SABOTAGE_COLLECTION) return STATUS_DONE;
   if (!marking) {
     if (!isDue()) return STATUS_DONE;
     beginMarking();

@@ -100,27 +100,60 @@ function anyBitBelow(sum: u32, bit: u32): bool {
   return offset != 0 && load<u64>(sum + ((bit >> 6) << 3)) << (64 - offset) != 0;
 }
 
+/** Divides a sum that is not negative by `divisor`; answers whether something was left over. */
+function divide(sum: u32, divisor: u32): bool {
+  let rest: u64 = 0;
+  for (let at: i32 = (LIMBS as i32) * 2 - 1; at >= 0; at--) {
+    const word = (rest << 32) | (load<u32>(sum + ((at as u32) << 2)) as u64);
+    store<u32>(sum + ((at as u32) << 2), (word / (divisor as u64)) as u32);
+    rest = word % (divisor as u64);
+  }
+  return rest != 0;
+}
+
+function shiftLeft(sum: u32, bits: u32): void {
+  let carry: u64 = 0;
+  for (let i: u32 = 0; i < LIMBS; i++) {
+    const word = load<u64>(sum + (i << 3));
+    store<u64>(sum + (i << 3), (word << bits) | carry);
+    carry = word >> (64 - bits);
+  }
+}
+
 /** The correctly rounded float, maybe infinite. Works on a copy's place: `sum` is destroyed. */
 export function roundExactSum(sum: u32): f64 {
   const negative = load<i64>(sum + EXACT_SUM_BYTES - 8) < 0;
   if (negative) negate(sum);
+  return roundMagnitude(sum, 0, negative);
+}
+
+/** Bits of a quotient behind the last one that a float can have: one rounds, one tells of more. */
+const QUOTIENT_BITS: u32 = 2;
+
+/** The float nearest to sum / count: divided exactly, rounded once, ties to even. Destroys `sum`. */
+export function roundExactMean(sum: u32, count: u32): f64 {
+  const negative = load<i64>(sum + EXACT_SUM_BYTES - 8) < 0;
+  if (negative) negate(sum);
+  // 2^1024 · 2^28 rows · 2^1074 leave more than these bits free at the top.
+  shiftLeft(sum, QUOTIENT_BITS);
+  if (divide(sum, count)) store<u64>(sum, load<u64>(sum) | 1);
+  return roundMagnitude(sum, QUOTIENT_BITS, negative);
+}
+
+/** A number of limbs whose bit `finest` has the weight 2^−1074; it is not negative. */
+function roundMagnitude(sum: u32, finest: u32, negative: bool): f64 {
   let top = LIMBS;
   while (top > 0 && load<u64>(sum + ((top - 1) << 3)) == 0) top -= 1;
   if (top == 0) return 0;
   const highest = ((top - 1) << 6) + 63 - (clz<u64>(load<u64>(sum + ((top - 1) << 3))) as u32);
-  let magnitude: u64;
-  if (highest < 53) {
-    // Subnormal, or the smallest normals: the bits are the float.
-    magnitude = load<u64>(sum);
-  } else {
-    const last = highest - 52;
-    let mantissa = bitsFrom(sum, last) & 0x001fffffffffffff;
-    const half = (bitsFrom(sum, last - 1) & 1) != 0;
-    if (half && ((mantissa & 1) != 0 || anyBitBelow(sum, last - 1))) mantissa += 1;
-    // A carry out of the mantissa raises the exponent by itself.
-    const exponent = (last + 1) as u64;
-    if (exponent >= 0x7ff) magnitude = 0x7ff0000000000000;
-    else magnitude = (exponent << 52) + (mantissa - 0x0010000000000000);
-  }
+  // Subnormals end at the finest bit, whatever their first one.
+  const last = highest < finest + 52 ? finest : highest - 52;
+  let magnitude = bitsFrom(sum, last) & 0x001fffffffffffff;
+  const half = last != 0 && (bitsFrom(sum, last - 1) & 1) != 0;
+  if (half && ((magnitude & 1) != 0 || anyBitBelow(sum, last - 1))) magnitude += 1;
+  // The bits of a subnormal are the float; a carry out of the mantissa raises the exponent itself.
+  const steps = (last - finest) as u64;
+  if (steps >= 0x7fe) magnitude = 0x7ff0000000000000;
+  else magnitude += steps << 52;
   return reinterpret<f64>(magnitude | (negative ? 0x8000000000000000 : 0));
 }

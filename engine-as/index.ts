@@ -22,7 +22,7 @@ import { digestAnew } from './digest';
 import { derivations, limitRelation, resultRank } from './emit';
 import { idSetBytes } from './id-set';
 import { stepCount } from './interpreter';
-import { currentUnit, initMaintenance, rounds, setSabotage, touchedRows } from './maintenance';
+import { currentUnit, initMaintenance, rounds, touchedRows } from './maintenance';
 import { allocate, bytesInUse, initMemory, memoryLow, refillReserve, release } from './memory';
 import {
   createOutput,
@@ -45,6 +45,7 @@ import {
 } from './query';
 import { indexAt, rowBytes } from './relation';
 import { isCutShort as cutShort } from './row-codec';
+import { setSabotage } from './sabotage';
 import { initSideWeights } from './side-weights';
 import * as transaction from './transaction';
 import { initValues, internedValues, liveValues } from './value-table';

@@ -95,6 +95,7 @@ import {
 } from './program';
 import { touch } from './relation';
 import { rankAt, Relation, rowAddress } from './row-store';
+import { sabotage, SABOTAGE_RANKS, SABOTAGE_RECOMPUTE } from './sabotage';
 import { dropSideWeights } from './side-weights';
 import { clearVector, createVector, push, reserveWords, Vector, wordAt } from './vector';
 
@@ -155,21 +156,12 @@ let afterSupport: u32 = 0;
 /** Rows that the transaction inserted, deleted or checked. */
 export let touchedRows: u64 = 0;
 export let rounds: u32 = 0;
-/**
- * Switched off by tests that show what depends on it: 1 = rounds as ranks, 2 = no recompute, 3 = no
- * collection of values (collector.ts).
- */
-export let sabotage: u32 = 0;
 
 export function initMaintenance(): bool {
   machine = changetype<Machine>(allocateZeroed(offsetof<Machine>() as u32) as usize);
   fallen = createVector();
   seeds = createVector();
   return changetype<usize>(machine) != 0 && changetype<usize>(seeds) != 0;
-}
-
-export function setSabotage(kind: u32): void {
-  sabotage = kind;
 }
 
 /** Units whose relations were changed wait for their turn; of a new program, fresh ones, too. */
@@ -477,7 +469,7 @@ function takeCandidate(unit: Unit): u32 {
  * from scratch did: whatever is left of it, both together are not much more than one of those.
  */
 function isWorthRecomputing(unit: Unit): bool {
-  if (sabotage == 2 || isScratch) return false;
+  if (sabotage == SABOTAGE_RECOMPUTE || isScratch) return false;
   let rows: u32 = 0;
   for (let i: u32 = 0; i < unit.relationCount; i++) rows += unitRelation(unit, i).live;
   if (rows < RECOMPUTE_ROWS_MIN) return false;
@@ -671,7 +663,8 @@ function listRelations(unit: Unit): u32 {
 function changeFlags(relation: Relation, id: u32, clear: u32, set: u32): void {
   const row = rowAddress(relation, id);
   store<u32>(row, (load<u32>(row) & ~clear) | set);
-  if (sabotage == 1 && set == ROW_RECENT && rankAt(relation, row) != 0) store<u32>(row, rounds, 4);
+  if (sabotage == SABOTAGE_RANKS && set == ROW_RECENT && rankAt(relation, row) != 0)
+    store<u32>(row, rounds, 4);
 }
 
 function runRound(unit: Unit, limit: u64): u32 {

@@ -8,7 +8,7 @@
  *   unit*       kind fresh relations relation* versions version* [aggregate]
  *   version     purpose head source polarity inComponent isExit registers ranks
  *               constants (register constant)* words code*
- *   aggregate   input output errors index groups column* aggregates (function column)*
+ *   aggregate   input output errors index groups column* aggregates (function column key)*
  *   constant*   values of a row block, behind the words
  *
  * Steps are as in program.ts, with numbers for addresses: `back` a word of this code, registers,
@@ -16,7 +16,8 @@
  */
 import {
   ABI_VERSION,
-  AGGREGATE_MAX,
+  AGGREGATE_COUNT,
+  AGGREGATES,
   CALL_INPUTS_MAX,
   COMPARE_GREATER_EQUAL,
   COMPUTE_REMAINDER,
@@ -503,11 +504,13 @@ function decodeAggregate(unit: Unit): void {
     store<u32>(plan.groupColumns + (i << 2), below(plan.input.arity));
   }
   plan.aggregateCount = count(64);
-  plan.aggregates = claim(max<u32>(plan.aggregateCount << 3, 4));
+  plan.aggregates = claim(max<u32>(plan.aggregateCount * 12, 4));
   for (let i: u32 = 0; i < plan.aggregateCount && problem == 0; i++) {
-    store<u32>(plan.aggregates + (i << 3), below((AGGREGATE_MAX as u32) + 1));
+    const at = plan.aggregates + i * 12;
+    store<u32>(at, below(AGGREGATES));
     // A count needs no column; 0 stands for none, also where the input has no columns.
-    store<u32>(plan.aggregates + (i << 3), below(max<u32>(plan.input.arity, 1)), 4);
+    store<u32>(at, below(max<u32>(plan.input.arity, 1)), 4);
+    store<u32>(at, below(max<u32>(plan.input.arity, 1)), 8);
   }
   if (problem != 0) return;
   check(plan.aggregateCount > 0 && plan.output.arity == plan.groupCount + plan.aggregateCount);
@@ -519,7 +522,7 @@ function decodeAggregate(unit: Unit): void {
 
 function allCounts(plan: AggregatePlan): bool {
   for (let i: u32 = 0; i < plan.aggregateCount; i++)
-    if (load<u32>(plan.aggregates + (i << 3)) != 0) return false;
+    if (load<u32>(plan.aggregates + i * 12) != AGGREGATE_COUNT) return false;
   return true;
 }
 

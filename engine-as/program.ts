@@ -58,7 +58,7 @@ export class AggregatePlan {
   /** Columns of the input that make the group. */
   groupColumns: u32;
   aggregateCount: u32;
-  /** Pairs: AGGREGATE_…, column of the input. */
+  /** Triples: AGGREGATE_…, column of the input, column that orders it (argmin and argmax). */
   aggregates: u32;
   /** Index of the input by the group's columns, for min and max; null for the whole table. */
   index: ColumnIndex;

@@ -81,8 +81,11 @@ export function isBuiltinName(name: string): boolean {
 export const AGGREGATES: ReadonlySet<string> = new Set<AggregateFunction>([
   'count',
   'sum',
+  'avg',
   'min',
   'max',
+  'argmin',
+  'argmax',
 ]);
 
 export function isAggregate(name: string): name is AggregateFunction {

@@ -125,6 +125,6 @@ function isFixed(term: Operand, fixed: ReadonlySet<number>): boolean {
 
 /** A count has no argument: it changes when its rows do. */
 function isChanging(term: HeadTerm, fixed: ReadonlySet<number>): boolean {
-  const value = term.kind === 'aggregate' ? term.argument : term;
-  return value !== undefined && !isFixed(value, fixed);
+  const values = term.kind === 'aggregate' ? [term.argument, term.key] : [term];
+  return values.some((value) => value !== undefined && !isFixed(value, fixed));
 }

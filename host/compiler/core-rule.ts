@@ -5,7 +5,14 @@
 import { valueKey } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
 import { literalOperands } from './stratified.ts';
-import type { ComparisonOperator, ComputeOperator, Literal, Operand, Term } from './stratified.ts';
+import type {
+  ComparisonOperator,
+  ComputeOperator,
+  HeadTerm,
+  Literal,
+  Operand,
+  Term,
+} from './stratified.ts';
 
 export interface CoreAtom {
   readonly kind: 'atom';
@@ -68,6 +75,12 @@ export function variablesOfTerms(terms: readonly Term[]): number[] {
   const found: number[] = [];
   for (const term of terms) if (term.kind === 'variable') found.push(term.index);
   return found;
+}
+
+/** Variables of a head's term; of an aggregate those that it ranges over. */
+export function variablesOfHead(term: HeadTerm): number[] {
+  const terms = term.kind === 'aggregate' ? [term.argument, term.key] : [term];
+  return variablesOfTerms(terms.filter((one) => one !== undefined));
 }
 
 /** Operands that a literal needs bound before it can run, and those that it may bind. */

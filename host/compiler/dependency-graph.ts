@@ -37,8 +37,8 @@ export function dependencyGraph(
     const aggregates = rule.headTerms.some((term) => term.kind === 'aggregate');
     const failing = [
       ...rule.body.filter(canFail),
-      // A sum outside 64 bits, or over what is no number.
-      ...(rule.headTerms.some(isSum) ? [rule] : []),
+      // A sum outside 64 bits, or a sum or mean over what is no number.
+      ...(rule.headTerms.some(mayLackValue) ? [rule] : []),
     ];
     for (const { span } of failing) {
       const edge = {
@@ -70,8 +70,9 @@ export function dependencyGraph(
   return { dependencies, components, componentOf };
 }
 
-function isSum(term: HeadTerm): boolean {
-  return term.kind === 'aggregate' && term.function === 'sum';
+/** True for an aggregate that may have no value. */
+export function mayLackValue(term: HeadTerm): boolean {
+  return term.kind === 'aggregate' && (term.function === 'sum' || term.function === 'avg');
 }
 
 /**

@@ -15,10 +15,12 @@ import {
   printDefinition,
   variable,
   variablesOf,
+  variablesOfHead,
   variablesOfTerms,
   withTerms,
 } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
+import { mayLackValue } from './dependency-graph.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
 import { onDemandTables } from './on-demand.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
@@ -337,12 +339,11 @@ class Lowering {
     const width = groups.length + aggregates.length;
     const output = this.#builder.addAuxiliary(`$agg:${label}`, width, owner);
     this.#aggregates.set(label, output);
-    const canFail = aggregates.some((one) => one.function === 'sum');
-    const errors = canFail
+    const errors = aggregates.some(mayLackValue)
       ? this.#builder.addAuxiliary(`$fail:${label}`, groups.length + 1, owner)
       : undefined;
     const groupColumns = groups.map((one) => solution.indexOf(one));
-    const needsSearch = aggregates.some((one) => one.function === 'min' || one.function === 'max');
+    const needsSearch = aggregates.some((one) => !mayLackValue(one) && one.function !== 'count');
     // The first index of a new relation: there is always room.
     const index =
       needsSearch && groups.length > 0 ? this.#builder.index(input, groupColumns) : undefined;
@@ -355,6 +356,7 @@ class Lowering {
       aggregates: aggregates.map((one) => ({
         function: one.argument === undefined ? 'count' : one.function,
         column: one.argument === undefined ? 0 : solution.indexOf(one.argument.index),
+        ...(one.key === undefined ? {} : { key: solution.indexOf(one.key.index) }),
       })),
     };
     this.#builder.addAggregate(plan);
@@ -367,8 +369,8 @@ class Lowering {
     const place = (term: Operand): Operand =>
       term.kind === 'constant' ? term : variable(groups.indexOf(term.index));
     for (const [ordinal, aggregate] of aggregates.entries()) {
-      if (aggregate.function !== 'sum' || aggregate.argument === undefined) continue;
-      const text = `sum(${rule.variables[aggregate.argument.index] ?? ''})`;
+      if (!mayLackValue(aggregate) || aggregate.argument === undefined) continue;
+      const text = `${aggregate.function}(${rule.variables[aggregate.argument.index] ?? ''})`;
       const terms = [...groups.map((_, index) => variable(index)), constant(BigInt(ordinal))];
       const inputs = variable(groups.length);
       this.#errorRules.push({
@@ -403,13 +405,7 @@ interface Sums {
 
 /** Named variables of the rule, and temporaries of its head: what makes a solution distinct. */
 function solutionVariables(rule: Rule): number[] {
-  const inHead = new Set(
-    rule.headTerms.flatMap((term) => {
-      if (term.kind === 'aggregate')
-        return term.argument === undefined ? [] : [term.argument.index];
-      return term.kind === 'variable' ? [term.index] : [];
-    }),
-  );
+  const inHead = new Set(rule.headTerms.flatMap(variablesOfHead));
   return [...rule.variables.keys()].filter(
     (index) => inHead.has(index) || !rule.variables[index]?.startsWith('$'),
   );

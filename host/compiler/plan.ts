@@ -168,6 +168,13 @@ export interface Version {
   readonly steps: readonly Step[];
 }
 
+export interface AggregateColumn {
+  readonly function: AggregateFunction;
+  readonly column: number;
+  /** What orders the rows, of argmin and argmax. */
+  readonly key?: number;
+}
+
 export interface AggregatePlan {
   readonly input: RelationNumber;
   /** Columns: the group's, then the aggregates'. */
@@ -180,7 +187,7 @@ export interface AggregatePlan {
   /** Index of the input by the group's columns; absent for one group or without min and max. */
   readonly index?: number;
   readonly groupColumns: readonly number[];
-  readonly aggregates: readonly { readonly function: AggregateFunction; readonly column: number }[];
+  readonly aggregates: readonly AggregateColumn[];
 }
 
 export interface Unit {

@@ -17,9 +17,40 @@ import { orderBody, unboundVariables } from './safety.ts';
 import type { BodyOrder } from './safety.ts';
 import type { Span } from './source-text.ts';
 import { isNullable } from './stratified.ts';
+import { variablesOfHead } from './core-rule.ts';
 import type { Aggregate, HeadTerm, Rule } from './stratified.ts';
 import type { AtomNode, CallNode, ExpressionNode, RuleNode } from './syntax-tree.ts';
 import type { TableEntry, TableRegistry } from './table-registry.ts';
+
+interface AggregateShape {
+  readonly least: number;
+  readonly most: number;
+  readonly takes: string;
+  readonly note?: string;
+}
+
+const ONE: AggregateShape = { least: 1, most: 1, takes: 'one argument' };
+const argumentOfBest = (which: string): AggregateShape => ({
+  least: 2,
+  most: 2,
+  takes: 'two arguments',
+  note: `the first is the value that is wanted, the second what must be ${which}`,
+});
+
+const AGGREGATE_SHAPES: Readonly<Record<Aggregate['function'], AggregateShape>> = {
+  count: {
+    least: 0,
+    most: 1,
+    takes: 'no argument or one',
+    note: '`count()` counts the distinct solutions of the body',
+  },
+  sum: ONE,
+  avg: ONE,
+  min: ONE,
+  max: ONE,
+  argmin: argumentOfBest('smallest'),
+  argmax: argumentOfBest('largest'),
+};
 
 /** The rules of a policy; those in error are left out. `policies` are named in notes. */
 export function resolveRules(
@@ -114,7 +145,7 @@ class RuleResolver {
 
   /** An aggregate keeps its distinct solutions as rows. */
   #checkSolutionWidth(headTerms: readonly HeadTerm[]): boolean {
-    const inHead = new Set(headTerms.map((term) => variableOf(term)));
+    const inHead = new Set(headTerms.flatMap(variablesOfHead));
     const count = this.#body.variables.filter(
       (name, index) => inHead.has(index) || !name.startsWith('$'),
     ).length;
@@ -253,23 +284,33 @@ class RuleResolver {
 
   #aggregate(call: CallNode): Aggregate {
     const name = call.name as Aggregate['function'];
-    const [argument] = call.arguments;
-    const needed = name === 'count' ? 'no argument or one' : 'one argument';
-    if (call.arguments.length > 1 || (argument === undefined && name !== 'count')) {
+    const [argument, key] = call.arguments;
+    const shape = AGGREGATE_SHAPES[name];
+    const count = call.arguments.length;
+    if (count < shape.least || count > shape.most) {
       this.#scope.policy.diagnostics.error(
         'aggregate-arguments',
         call.span,
-        `\`${name}\` takes ${needed}, found ${call.arguments.length}`,
-        name === 'count' ? '`count()` counts the distinct solutions of the body' : undefined,
+        `\`${name}\` takes ${shape.takes}, found ${count}`,
+        shape.note,
       );
     }
     if (argument === undefined) return { kind: 'aggregate', function: name };
     const variable = this.#body.asVariable(argument);
     // `count(x)` counts solutions as `count()` does; its variable has to be bound all the same.
-    if (name === 'count') this.#countArguments.push(variable.index);
-    return name === 'count'
-      ? { kind: 'aggregate', function: name }
-      : { kind: 'aggregate', function: name, argument: variable };
+    if (name === 'count') {
+      this.#countArguments.push(variable.index);
+      return { kind: 'aggregate', function: name };
+    }
+    if (shape.most === 1 || key === undefined) {
+      return { kind: 'aggregate', function: name, argument: variable };
+    }
+    return {
+      kind: 'aggregate',
+      function: name,
+      argument: variable,
+      key: this.#body.asVariable(key),
+    };
   }
 
   #reportUnbound(order: BodyOrder, headTerms: readonly HeadTerm[]): void {
@@ -278,8 +319,7 @@ class RuleResolver {
     const { roots, derived } = unboundVariables(order);
     const unbound = new Set(roots);
     for (const term of headTerms) {
-      const variable = term.kind === 'aggregate' ? term.argument : term;
-      if (variable?.kind === 'variable') unbound.add(variable.index);
+      for (const one of variablesOfHead(term)) unbound.add(one);
     }
     for (const index of this.#countArguments) unbound.add(index);
     const { start, end } = this.#node.head.span;
@@ -350,9 +390,4 @@ function unsigned({ sign: _, ...head }: AtomNode): AtomNode {
 function valueWord(name: string): string {
   const word = name.toLowerCase();
   return word === 'none' ? 'null' : word;
-}
-
-function variableOf(term: HeadTerm): number | undefined {
-  if (term.kind === 'aggregate') return term.argument?.index;
-  return term.kind === 'variable' ? term.index : undefined;
 }

@@ -63,7 +63,7 @@ export interface Wildcard {
 export type Operand = Variable | Constant;
 export type Term = Operand | Wildcard;
 
-export type AggregateFunction = 'count' | 'sum' | 'min' | 'max';
+export type AggregateFunction = 'count' | 'sum' | 'avg' | 'min' | 'max' | 'argmin' | 'argmax';
 export interface Aggregate {
   readonly kind: 'aggregate';
   readonly function: AggregateFunction;
@@ -72,6 +72,8 @@ export interface Aggregate {
    * always for the others. May be a temporary: a function of named variables.
    */
   readonly argument?: Variable;
+  /** What `argmin` and `argmax` compare; of nothing else. */
+  readonly key?: Variable;
 }
 export type HeadTerm = Operand | Aggregate;
 

@@ -40,6 +40,9 @@ const AGGREGATES = {
   sum: abi.AGGREGATE_SUM,
   min: abi.AGGREGATE_MIN,
   max: abi.AGGREGATE_MAX,
+  avg: abi.AGGREGATE_AVG,
+  argmin: abi.AGGREGATE_ARGMIN,
+  argmax: abi.AGGREGATE_ARGMAX,
 } as const;
 const PURPOSES = {
   full: abi.VERSION_FULL,
@@ -146,7 +149,8 @@ class ProgramEncoder {
     this.#put(plan.input, plan.output, plan.errors ?? NONE, plan.index ?? NONE);
     this.#put(plan.groupColumns.length, ...plan.groupColumns);
     this.#put(plan.aggregates.length);
-    for (const one of plan.aggregates) this.#put(AGGREGATES[one.function], one.column);
+    for (const one of plan.aggregates)
+      this.#put(AGGREGATES[one.function], one.column, one.key ?? one.column);
   }
 
   /** All but the numbers of its constants is the same in every program. */

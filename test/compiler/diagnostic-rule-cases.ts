@@ -376,6 +376,13 @@ export const RULE_CASES: readonly Case[] = [
     valid: 'p(count()) :- q(x, y)',
   },
   {
+    code: 'aggregate-arguments',
+    text: 'p(«argmin(x)») :- q(x, y)',
+    message: /two arguments, found 1/,
+    note: /the second what must be smallest/,
+    valid: 'p(argmin(x, y)) :- q(x, y)',
+  },
+  {
     code: 'negative-cycle',
     text: 'p(x) :- q(x), «not p(x)»',
     message: /negation: `p → not p`/,

@@ -2,7 +2,7 @@
 import type { Aggregate, Operand, Rule } from '../../host/compiler/stratified.ts';
 import { compareValues } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
-import { exactSum } from './arithmetic.ts';
+import { exactMean, exactSum } from './arithmetic.ts';
 import { rowKey } from './row-set.ts';
 
 /** An aggregate that has no value, as printed (`sum(x)`), and the head's other arguments. */
@@ -43,12 +43,25 @@ export function aggregateGroups(
 }
 
 function aggregate(
-  { function: name, argument }: Aggregate,
+  { function: name, argument, key }: Aggregate,
   group: readonly Row[],
 ): Value | undefined {
   if (argument === undefined) return BigInt(group.length);
   const values = group.map((solution) => valueIn(solution, argument));
   switch (name) {
+    case 'argmin':
+    case 'argmax': {
+      const keys = group.map((solution) => valueIn(solution, key ?? argument));
+      const isBetter = (a: number, b: number): boolean => {
+        const order = compareValues(keys[a] as Value, keys[b] as Value);
+        if (order === 0) return compareValues(values[a] as Value, values[b] as Value) < 0;
+        return order < 0 === (name === 'argmin');
+      };
+      const best = [...keys.keys()].reduce((a, b) => (isBetter(b, a) ? b : a));
+      return values[best];
+    }
+    case 'avg':
+      return exactMean(values);
     case 'count':
       return BigInt(group.length);
     case 'sum':

@@ -70,21 +70,28 @@ const FLOAT_PRECISION_BITS = 53;
  * The exact sum: of ints an int, with a float among them the float nearest to it (ties to even).
  */
 export function exactSum(values: readonly Value[]): Value | undefined {
-  let ints = 0n;
+  const sum = scaledSum(values);
+  if (sum === undefined) return undefined;
+  if (values.every((value) => typeof value === 'bigint'))
+    return fitInt(sum >> BigInt(FLOAT_SCALE_BITS));
+  return fitFloat(nearestFloat(sum, 1n));
+}
+
+/** The float nearest to the exact sum divided by the number of values. */
+export function exactMean(values: readonly Value[]): Value | undefined {
+  const sum = scaledSum(values);
+  return sum === undefined ? undefined : fitFloat(nearestFloat(sum, BigInt(values.length)));
+}
+
+/** The sum as a multiple of 2^-1074; undefined where one of the values is no number. */
+function scaledSum(values: readonly Value[]): bigint | undefined {
   let scaled = 0n;
-  let hasFloat = false;
   for (const value of values) {
-    if (typeof value === 'bigint') {
-      ints += value;
-    } else if (typeof value === 'number') {
-      scaled += scaleFloat(value);
-      hasFloat = true;
-    } else {
-      return undefined;
-    }
+    if (typeof value === 'bigint') scaled += value << BigInt(FLOAT_SCALE_BITS);
+    else if (typeof value === 'number') scaled += scaleFloat(value);
+    else return undefined;
   }
-  if (!hasFloat) return fitInt(ints);
-  return fitFloat(nearestFloat(scaled + (ints << BigInt(FLOAT_SCALE_BITS))));
+  return scaled;
 }
 
 /** The float as a multiple of 2^-1074, exact. */
@@ -99,14 +106,18 @@ function scaleFloat(value: number): bigint {
   return BigInt(mantissa) << BigInt(FLOAT_SCALE_BITS - shift);
 }
 
-function nearestFloat(scaled: bigint): number {
+/** Of scaled / count. */
+function nearestFloat(scaled: bigint, count: bigint): number {
   const magnitude = scaled < 0n ? -scaled : scaled;
-  const excess = Math.max(0, magnitude.toString(2).length - FLOAT_PRECISION_BITS);
-  let kept = magnitude >> BigInt(excess);
-  const rest = (magnitude - (kept << BigInt(excess))) * 2n;
-  const half = excess === 0 ? 1n : 1n << BigInt(excess);
-  if (rest > half || (rest === half && kept % 2n === 1n)) kept += 1n;
+  const bits = (magnitude / count).toString(2).length;
+  const excess = Math.max(0, bits - FLOAT_PRECISION_BITS);
+  const unit = count << BigInt(excess);
+  let kept = magnitude / unit;
+  const twice = (magnitude - kept * unit) * 2n;
+  if (twice > unit || (twice === unit && kept % 2n === 1n)) kept += 1n;
   const exponent = excess - FLOAT_SCALE_BITS;
-  const float = exponent > 1023 ? Infinity : Number(kept) * 2 ** exponent;
+  if (exponent > 1023) return scaled < 0n ? -Infinity : Infinity;
+  // In two steps: 2^-1074 alone has one bit.
+  const float = Number(kept) * 2 ** Math.max(exponent, -1022) * 2 ** Math.min(0, exponent + 1022);
   return scaled < 0n ? -float : float;
 }

@@ -11,7 +11,7 @@ import type {
   Term,
 } from '../../host/compiler/stratified.ts';
 import type { Row, Value } from '../../host/value/value.ts';
-import { compute, exactSum } from './arithmetic.ts';
+import { compute, exactMean, exactSum } from './arithmetic.ts';
 import { ERRORS_TABLE, evaluate } from './naive-evaluator.ts';
 import { RowSet } from './row-set.ts';
 
@@ -229,5 +229,25 @@ test('sums are exact, in whatever order', () => {
     for (const order of [values, [...values].reverse()]) {
       assert.ok(Object.is(exactSum(order), expected), `${order} → ${exactSum(order)}`);
     }
+  }
+});
+
+test('means are exact, rounded once', () => {
+  const top = 2n ** 63n - 1n;
+  const table: [Value[], Value | undefined][] = [
+    [[1n, 2n], 1.5],
+    [[3n], 3],
+    [[top, top, top], 2 ** 63],
+    [[1e308, 1.5e308], 1.25e308],
+    [[5e-324, 0n], 0],
+    [[1.5e-323, 0n], 1e-323],
+    [[0.1, 0.2, 0.3], 0.2],
+    [[1n, 0n, 0n], 1 / 3],
+    [[2n, 0n, 0n], 2 / 3],
+    [[2n ** 53n + 1n, 2n ** 53n + 2n], 2 ** 53 + 2],
+    [[1.5, 'a'], undefined],
+  ];
+  for (const [values, expected] of table) {
+    assert.ok(Object.is(exactMean(values), expected), `${values} → ${exactMean(values)}`);
   }
 });

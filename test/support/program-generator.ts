@@ -43,6 +43,8 @@ export interface ProgramOptions {
   readonly plain?: boolean;
   /** Rules that ask whether there is any row, beside rows with the same variables. */
   readonly questions?: boolean;
+  /** All aggregates, and recursion through min and max. */
+  readonly best?: boolean;
 }
 
 const SOURCE = 's';
@@ -85,6 +87,9 @@ const SPECIAL_VALUES: readonly Value[] = [
   null,
 ];
 
+const AGGREGATES = ['count', 'sum', 'min', 'max'];
+const ALL_AGGREGATES = [...AGGREGATES, 'avg', 'argmin', 'argmax'];
+
 export function generateProgram(random: Random, options: ProgramOptions = {}): GeneratedProgram {
   return new ProgramGenerator(random, options).generate();
 }
@@ -104,6 +109,7 @@ class ProgramGenerator {
   readonly #isPlain: boolean;
   readonly #isLarge: boolean;
   readonly #asks: boolean;
+  readonly #hasBest: boolean;
   readonly #values: readonly Value[];
   readonly #statements = new Map<string, string[]>(POLICIES.map((name) => [name, []]));
   readonly #lower: GeneratedTable[] = [];
@@ -113,6 +119,7 @@ class ProgramGenerator {
     this.#isPlain = options.plain === true;
     this.#isLarge = options.large === true;
     this.#asks = options.questions === true;
+    this.#hasBest = options.best === true;
     this.#values = values ?? this.#chooseValues();
   }
 
@@ -221,7 +228,7 @@ class ProgramGenerator {
     const term = (): string => {
       const isAggregated = column === aggregated || (isAggregate && random.chance(0.2));
       column++;
-      return isAggregated ? body.aggregate() : this.#headTerm(body, isRecursive);
+      return isAggregated ? body.aggregate(this.#hasBest) : this.#headTerm(body, isRecursive);
     };
     const text = atomText(head, head.owner, term);
     return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
@@ -268,7 +275,7 @@ class ProgramGenerator {
     if (!this.#isPlain && !isRecursive && random.chance(0.1)) body.arithmetic();
     const isAggregate = !this.#isPlain && !isRecursive && head.arity > 0 && random.chance(0.4);
     let column = isAggregate ? random.int(head.arity) : -1;
-    const term = (): string => (column-- === 0 ? body.aggregate() : body.operand());
+    const term = (): string => (column-- === 0 ? body.aggregate(this.#hasBest) : body.operand());
     const text = atomText(head, head.owner, term);
     return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
   }
@@ -421,9 +428,12 @@ class BodyGenerator {
     this.#bound.push(output);
   }
 
-  aggregate(): string {
-    const name = this.#random.pick(['count', 'sum', 'min', 'max']);
+  aggregate(isAny: boolean): string {
+    const name = this.#random.pick(isAny ? ALL_AGGREGATES : AGGREGATES);
     const argument = this.#variable();
+    if (name.startsWith('arg')) {
+      return argument === undefined ? 'count()' : `${name}(${argument}, ${this.operand()})`;
+    }
     return name === 'count' || argument === undefined ? 'count()' : `${name}(${argument})`;
   }
 
