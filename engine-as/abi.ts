@@ -108,6 +108,10 @@ export const COMPARE_LESS = 2;
 export const COMPARE_LESS_EQUAL = 3;
 export const COMPARE_GREATER = 4;
 export const COMPARE_GREATER_EQUAL = 5;
+/* By the total order, which tells 1 from 1.0. */
+export const COMPARE_NOT_BEFORE = 6;
+export const COMPARE_NOT_BEHIND = 7;
+export const COMPARES = 8;
 
 export const COMPUTE_ADD = 0;
 export const COMPUTE_SUBTRACT = 1;
@@ -128,6 +132,8 @@ export const AGGREGATES = 7;
 export const UNIT_COUNTING = 0;
 export const UNIT_RECURSIVE = 1;
 export const UNIT_AGGREGATE = 2;
+export const UNIT_BEST = 3;
+export const UNITS = 4;
 
 /* What a version is for. */
 export const VERSION_FULL = 0;
@@ -136,6 +142,8 @@ export const VERSION_CANDIDATE = 2;
 export const VERSION_INSERT = 3;
 export const VERSION_ROUND = 4;
 export const VERSION_SUPPORT = 5;
+export const VERSION_GROUP = 6;
+export const VERSIONS = 7;
 
 /* Of a version's delta: rows that appear add, rows that vanish remove; negation turns it round. */
 export const POLARITY_POSITIVE = 0;

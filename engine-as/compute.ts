@@ -9,6 +9,8 @@ import {
   COMPARE_GREATER_EQUAL,
   COMPARE_LESS,
   COMPARE_LESS_EQUAL,
+  COMPARE_NOT_BEFORE,
+  COMPARE_NOT_BEHIND,
   COMPARE_NOT_EQUAL,
   COMPUTE_ADD,
   COMPUTE_DIVIDE,
@@ -17,6 +19,7 @@ import {
 } from './abi';
 import {
   compareByValue,
+  compareCells,
   floatOf,
   internFloat,
   internInt,
@@ -42,6 +45,10 @@ export function compare(operator: u32, left: u32, right: u32): bool {
       return compareByValue(left, right) > 0;
     case COMPARE_GREATER_EQUAL:
       return compareByValue(left, right) >= 0;
+    case COMPARE_NOT_BEFORE:
+      return compareCells(left, right) >= 0;
+    case COMPARE_NOT_BEHIND:
+      return compareCells(left, right) <= 0;
     default:
       return false;
   }

@@ -15,6 +15,7 @@ import {
   WEIGHT_BITS,
   WEIGHT_SHIFT,
 } from './abi';
+import { doubtRow, offerRow } from './best-rows';
 import { hashCells } from './hash';
 import { firstSlot, NOT_FOUND } from './id-set';
 import { memoryLow } from './memory';
@@ -22,7 +23,7 @@ import { queueCandidate } from './candidates';
 import { findRow, insertRow, touch } from './relation';
 import { rankAt, Relation, rowAddress, setRankAt } from './row-store';
 import { push } from './vector';
-import { addToSideWeight, sideWeight } from './side-weights';
+import { addToSideWeight } from './side-weights';
 
 /** Counting stratum: the weight changes by the sign; LIVE follows at the end of the unit. */
 export const MODE_COUNT: u32 = 0;
@@ -41,6 +42,9 @@ export const MODE_RESULT: u32 = 6;
 /** Rows from outside: the BASE flag is set, or taken away. */
 export const MODE_BASE: u32 = 7;
 export const MODE_NO_BASE: u32 = 8;
+/** Best tables: a row that may become its group's, and one that may have lost its support. */
+export const MODE_OFFER: u32 = 9;
+export const MODE_DOUBT: u32 = 10;
 
 const WEIGHT_ONE: u32 = 1 << WEIGHT_SHIFT;
 const WEIGHT_TOP: u32 = 0xffffffff << WEIGHT_SHIFT;
@@ -54,12 +58,6 @@ export let derivations: u64 = 0;
 export let supportRank: u32 = 0;
 /** Relation whose limit was exceeded. */
 export let limitRelation: u32 = 0;
-
-/** True when base rows or counted derivations hold the row. */
-export function isHeld(relation: Relation, id: u32, meta: u32): bool {
-  if ((meta & ROW_BASE) != 0 || meta >> WEIGHT_SHIFT != 0) return true;
-  return sideWeight(relation, id) > 0;
-}
 
 /** Adds ±1 to a weight; what does not fit 24 bits is carried into the side table. */
 function addWeight(relation: Relation, id: u32, row: u32, sign: i32): bool {
@@ -221,6 +219,10 @@ function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, 
       return emitInsert(relation, cells, hash, rank);
     case MODE_CANDIDATE:
       return emitCandidate(relation, cells, hash, rank);
+    case MODE_OFFER:
+      return offerRow(relation, cells, hash, rank);
+    case MODE_DOUBT:
+      return doubtRow(relation, cells, hash);
     case MODE_BASE:
     case MODE_NO_BASE:
       return changeBase(relation, cells, hash, mode == MODE_BASE);
@@ -253,7 +255,7 @@ export function nextCells(arity: u32): u32 {
  * for a body without any. 0: go on; any other status ends the run.
  */
 export function emit(mode: u32, relation: Relation, sign: i32, rank: u32): u32 {
-  if (mode < MODE_BASE) derivations += 1;
+  if (mode < MODE_BASE || mode > MODE_NO_BASE) derivations += 1;
   if (mode == MODE_SUPPORT) {
     supportRank = rank;
     return 0;

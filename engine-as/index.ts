@@ -14,6 +14,7 @@ import {
 import { initCalls } from './call';
 import { addRelation, dropRelation, initCatalog, relationCount, relationOf } from './catalog';
 import { changedCount, changedHandle, initChanges } from './changes';
+import { initBest } from './best';
 import { initCandidates } from './candidates';
 import { collect, collections } from './collector';
 import { indexBytes } from './column-index';
@@ -71,6 +72,7 @@ export function start(pagesMax: u32): u32 {
     initCalls() &&
     initSideWeights() &&
     initMaintenance() &&
+    initBest() &&
     initQueries();
   return ok ? 0 : STATUS_OUT_OF_MEMORY;
 }

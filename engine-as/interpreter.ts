@@ -27,6 +27,7 @@ import {
   STATUS_MORE,
   STATUS_OUT_OF_MEMORY,
 } from './abi';
+import { isUnderBound } from './best-rows';
 import { ColumnIndex, findGroup } from './column-index';
 import { call, callSteps } from './call';
 import { compare, compute, FAILED } from './compute';
@@ -128,7 +129,11 @@ function takeRank(
 ): bool {
   if (rank == NO_REGISTER) return true;
   const value = rankAt(relation, row);
-  if (below != NO_REGISTER && value >= machine.rankBelow) return false;
+  if (below != NO_REGISTER) {
+    if (relation.bestColumn != 0 && machine.mode == MODE_SUPPORT) {
+      if (!isUnderBound(relation, row, value)) return false;
+    } else if (value >= machine.rankBelow) return false;
+  }
   store<u32>(frame + rank, value);
   return true;
 }

@@ -32,6 +32,7 @@ import {
   STATUS_MORE,
   STATUS_OUT_OF_MEMORY,
   UNIT_AGGREGATE,
+  UNIT_BEST,
   UNIT_COUNTING,
   UNIT_RECURSIVE,
   VERSION_CANDIDATE,
@@ -43,6 +44,7 @@ import {
   WEIGHT_SHIFT,
 } from './abi';
 import { aggregateRow, aggregateStateOf, touchedGroups, updateGroup } from './aggregate';
+import { bestRounds, startBest, stepBest, takeTouched } from './best';
 import {
   candidateCount,
   clearCandidates,
@@ -57,7 +59,6 @@ import { beginDense, denseFinished, denseLoaded, dropDense, stepDense } from './
 import {
   checkRows,
   countNew,
-  isHeld,
   MODE_CANDIDATE,
   MODE_COUNT,
   MODE_COUNT_FRESH,
@@ -96,7 +97,7 @@ import {
 import { touch } from './relation';
 import { rankAt, Relation, rowAddress } from './row-store';
 import { sabotage, SABOTAGE_RANKS, SABOTAGE_RECOMPUTE } from './sabotage';
-import { dropSideWeights } from './side-weights';
+import { dropSideWeights, isHeld } from './side-weights';
 import { clearVector, createVector, push, reserveWords, Vector, wordAt } from './vector';
 
 /* Phases of a unit. */
@@ -120,7 +121,8 @@ const PHASE_AGGREGATE: u32 = 16;
 const PHASE_OUTPUT: u32 = 17;
 const PHASE_DENSE: u32 = 18;
 const PHASE_LIST: u32 = 19;
-const PHASE_END: u32 = 20;
+const PHASE_BEST: u32 = 20;
+const PHASE_END: u32 = 21;
 
 /** Rows of the small work between two looks at the budget. */
 const SLICE_ROWS: u32 = 4096;
@@ -287,6 +289,8 @@ function stepPhase(unit: Unit, limit: u64): u32 {
       return aggregateRows(unit);
     case PHASE_OUTPUT:
       return writeOutputs(unit);
+    case PHASE_BEST:
+      return runBest(unit, limit);
     default:
       return STATUS_DONE;
   }
@@ -314,6 +318,10 @@ function startUnit(unit: Unit): u32 {
     // Its groups change, even if no row of the output does.
     if (!noteChange(plan.output)) return STATUS_OUT_OF_MEMORY;
     enter(unit.fresh || plan.input.delta.length != 0 ? PHASE_AGGREGATE : PHASE_END);
+  } else if (unit.kind == UNIT_BEST) {
+    const isDue = unit.fresh || hasWork(unit);
+    if (isDue) startBest(unit);
+    enter(isDue ? PHASE_BEST : PHASE_END);
   } else if (unit.fresh) enter(PHASE_BASE);
   else enter(hasWork(unit) ? PHASE_DELTA : PHASE_END);
   return STATUS_DONE;
@@ -724,6 +732,15 @@ function resetRows(unit: Unit): u32 {
   return STATUS_DONE;
 }
 
+/** best.ts does it all, from its first phase to the last. */
+function runBest(unit: Unit, limit: u64): u32 {
+  const status = stepBest(limit);
+  touchedRows += takeTouched() as u64;
+  rounds = bestRounds;
+  if (status == STATUS_DONE) enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+  return status;
+}
+
 /* What changed in the end. */
 
 /** LIVE of a counting row follows its weight; the net changes become the relation's delta. */
@@ -733,7 +750,8 @@ function settle(unit: Unit): u32 {
     return STATUS_DONE;
   }
   const relation = unitRelation(unit, relationIndex);
-  const status = settleRelation(relation, unit.kind != UNIT_RECURSIVE);
+  const isCounting = unit.kind == UNIT_COUNTING || unit.kind == UNIT_AGGREGATE;
+  const status = settleRelation(relation, isCounting);
   if (status == STATUS_MORE) return STATUS_DONE;
   relationIndex += 1;
   cursor = 0;

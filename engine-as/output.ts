@@ -11,8 +11,10 @@ import {
   OUTPUT_REMOVED,
   OUTPUT_ROWS,
   OUTPUT_UNSORTED,
+  ROW_BASE,
   ROW_LIVE,
   ROW_OLD,
+  ROW_TOUCHED,
   STATUS_DONE,
   STATUS_MORE,
   STATUS_OUT_OF_MEMORY,
@@ -61,6 +63,11 @@ function standsIn(other: Relation, cells: u32, flag: u32): bool {
   return id != NOT_FOUND && (load<u32>(rowAddress(other, id)) & flag) != 0;
 }
 
+/** A base row of a best table that is not its group's best, unless it came just now. */
+function isKeptBase(relation: Relation, meta: u32): bool {
+  return relation.bestColumn != 0 && (meta & (ROW_BASE | ROW_TOUCHED)) == ROW_BASE;
+}
+
 function isChosen(output: Output, id: u32): bool {
   const row = rowAddress(output.relation, id);
   const meta = load<u32>(row);
@@ -69,7 +76,7 @@ function isChosen(output: Output, id: u32): bool {
     case OUTPUT_ROWS:
       return isVisible(meta, VIEW_READ);
     case OUTPUT_BASE:
-      return isVisible(meta, VIEW_BASE);
+      return isVisible(meta, VIEW_BASE) || isKeptBase(output.relation, meta);
     case OUTPUT_NEW:
       return (meta & ROW_LIVE) != 0;
     case OUTPUT_GAINED:

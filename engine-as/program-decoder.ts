@@ -5,9 +5,10 @@
  *
  *   magic version words relations constants constantBytes units
  *   relation*   handle indexes (columns column*)*
- *   unit*       kind fresh relations relation* versions version* [aggregate]
+ *   unit*       kind fresh relations relation* versions version* [aggregate or best]
  *   version     purpose head source polarity inComponent isExit registers ranks
  *               constants (register constant)* words code*
+ *   best        isMax (column index)*
  *   aggregate   input output errors index groups column* aggregates (function column key)*
  *   constant*   values of a row block, behind the words
  *
@@ -19,7 +20,7 @@ import {
   AGGREGATE_COUNT,
   AGGREGATES,
   CALL_INPUTS_MAX,
-  COMPARE_GREATER_EQUAL,
+  COMPARES,
   COMPUTE_REMAINDER,
   INDEXES_PER_RELATION_MAX,
   MATCH_ABSENT,
@@ -47,9 +48,13 @@ import {
   STATUS_OUT_OF_MEMORY,
   STEPS_PER_VERSION_MAX,
   UNIT_AGGREGATE,
+  UNIT_BEST,
+  UNITS,
   VERSION_FULL,
+  VERSION_GROUP,
   VERSION_ROUND,
   VERSION_SUPPORT,
+  VERSIONS,
   VIEWS,
 } from './abi';
 import { Arena, arenaAllocate, releaseArena } from './arena';
@@ -59,6 +64,7 @@ import { listAll } from './listing';
 import { allocateZeroed, release } from './memory';
 import {
   AggregatePlan,
+  BestPlan,
   ownerOf,
   Program,
   Unit,
@@ -351,7 +357,7 @@ function takeStep(version: Version): u32 {
     }
     case OP_COMPARE: {
       takeBack();
-      check(codeWord(2) <= (COMPARE_GREATER_EQUAL as u32));
+      check(codeWord(2) < (COMPARES as u32));
       return takeRegisters(3, 2);
     }
     case OP_COMPUTE: {
@@ -447,7 +453,7 @@ function decodeCode(version: Version): void {
 
 function decodeVersion(version: Version, isQuery: bool): void {
   version.purpose = word();
-  check(version.purpose <= (VERSION_SUPPORT as u32));
+  check(version.purpose < (VERSIONS as u32));
   version.head = relation();
   version.source = optionalRelation();
   version.polarity = below(2);
@@ -458,7 +464,11 @@ function decodeVersion(version: Version, isQuery: bool): void {
   const constants = count(REGISTERS_MAX);
   if (problem != 0) return;
   const hasSource = changetype<usize>(version.source) != 0;
-  check(hasSource == (version.purpose != VERSION_FULL && version.purpose != VERSION_SUPPORT));
+  const isDriven =
+    version.purpose != VERSION_FULL &&
+    version.purpose != VERSION_SUPPORT &&
+    version.purpose != VERSION_GROUP;
+  check(hasSource == isDriven);
   // A query writes its answer and nothing else.
   check(!isQuery || version.purpose == VERSION_FULL);
   check(!isQuery || (version.head.flags & RELATION_LOCAL) != 0);
@@ -539,7 +549,7 @@ let unit: Unit = changetype<Unit>(0);
 
 function decodeUnit(decoded: Unit, isQuery: bool): void {
   unit = decoded;
-  unit.kind = below((UNIT_AGGREGATE as u32) + 1);
+  unit.kind = below(UNITS);
   unit.fresh = below(2) != 0;
   unit.relationCount = count(RELATIONS_MAX);
   unit.relations = claim(max<u32>(unit.relationCount << 2, 4));
@@ -557,6 +567,44 @@ function decodeUnit(decoded: Unit, isQuery: bool): void {
     check(!isQuery);
     decodeAggregate(unit);
   }
+  if (unit.kind == UNIT_BEST && problem == 0) {
+    check(!isQuery);
+    decodeBest(unit);
+  }
+}
+
+function decodeBest(unit: Unit): void {
+  const plan = changetype<BestPlan>(claim(offsetof<BestPlan>() as u32) as usize);
+  const columns = claim(max<u32>(unit.relationCount << 3, 4));
+  if (problem != 0) return;
+  plan.isMax = below(2) != 0;
+  plan.columns = columns;
+  for (let i: u32 = 0; i < unit.relationCount && problem == 0; i++) {
+    const member = unitRelation(unit, i);
+    const column = below(member.arity);
+    store<u32>(columns + (i << 3), column);
+    store<u32>(columns + (i << 3), groupIndexOf(member, column), 4);
+  }
+  unit.best = changetype<usize>(plan) as u32;
+}
+
+/** The index of a relation by all columns but one; 0 where that is its only one. */
+function groupIndexOf(member: Relation, value: u32): u32 {
+  const place = word();
+  if (!check((place == NONE) == (member.arity == 1)) || place == NONE) return 0;
+  let number: u32 = 0;
+  while (number < program.relationCount && addressOf(number) != changetype<usize>(member)) number++;
+  if (!check(place < load<u32>(indexCounts + (number << 2)))) return 0;
+  const list = load<u32>(indexLists + (number << 2));
+  const index = changetype<ColumnIndex>(load<u32>(list + (place << 2)) as usize);
+  if (!check(index.columnCount == member.arity - 1)) return 0;
+  for (let i: u32 = 0; i < index.columnCount; i++)
+    check(load<u32>(index.columns + (i << 2)) != value);
+  return changetype<usize>(index) as u32;
+}
+
+function addressOf(number: u32): usize {
+  return load<u32>(program.relations + (number << 2)) as usize;
 }
 
 export let decodeStatus: u32 = 0;

@@ -65,6 +65,14 @@ export class AggregatePlan {
 }
 
 @unmanaged
+export class BestPlan {
+  /** The largest values, or else the smallest. */
+  isMax: bool;
+  /** For each relation of the unit: column of the value, address of the index by all others or 0. */
+  columns: u32;
+}
+
+@unmanaged
 export class Unit {
   kind: u32;
   /** Nothing of it was there before: evaluated from scratch. */
@@ -75,6 +83,8 @@ export class Unit {
   versions: u32;
   /** Address of the AggregatePlan of a UNIT_AGGREGATE, else 0. */
   aggregate: u32;
+  /** Address of the BestPlan of a UNIT_BEST, else 0. */
+  best: u32;
   /** Numbers of the units behind it that its relations' deltas drive. */
   readerCount: u32;
   readers: u32;

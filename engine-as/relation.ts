@@ -2,6 +2,7 @@
  * What can be done to a relation's rows: find, insert, remove, log a change. Layout: row-store.ts.
  */
 import {
+  ROW_BASE,
   ROW_LIVE,
   ROW_OLD,
   ROW_QUEUED,
@@ -248,7 +249,7 @@ export function touch(relation: Relation, id: u32, row: u32): bool {
 
 /** True for a row that must stay: readers or the state after the transaction know it. */
 export function isNeeded(meta: u32): bool {
-  return (meta & (ROW_LIVE | ROW_OLD)) != 0 || meta >> WEIGHT_SHIFT != 0;
+  return (meta & (ROW_LIVE | ROW_OLD | ROW_BASE)) != 0 || meta >> WEIGHT_SHIFT != 0;
 }
 
 /** Bytes of rows and sets; indexes count their own. */

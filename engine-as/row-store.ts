@@ -63,6 +63,10 @@ export class Relation {
   maxRank: u32;
   /** Address of the AggregateState behind an aggregate's output, else 0. */
   aggregateState: u32;
+  /** Of a best table (best.ts): the column of its value, plus 1. Else 0. */
+  bestColumn: u32;
+  /** Address of its index by all other columns; 0 where there are none. */
+  groupIndex: u32;
   /** Seed of the digest: hash of the table's name. */
   seed: u64;
   baseSum: u64;

@@ -1,12 +1,14 @@
 /*
  * A mechanism that tests switch off, to show what depends on it: 1 = ranks (rounds in their place),
  * 2 = evaluation from scratch in place of maintenance, 3 = the collection of values, 4 = candidates
- * beside the best row of a group (min, max, argmin, argmax).
+ * beside the best row of a group (min, max, argmin, argmax), 5 = ranks between equal values of a
+ * best table.
  */
 export const SABOTAGE_RANKS: u32 = 1;
 export const SABOTAGE_RECOMPUTE: u32 = 2;
 export const SABOTAGE_COLLECTION: u32 = 3;
 export const SABOTAGE_CANDIDATES: u32 = 4;
+export const SABOTAGE_TIES: u32 = 5;
 
 /** SABOTAGE_…, or 0 for none. */
 export let sabotage: u32 = 0;

@@ -4,6 +4,7 @@
  * losses of a transaction are counted before its gains. The table is a list: it is empty nearly
  * always.
  */
+import { ROW_BASE, WEIGHT_SHIFT } from './abi';
 import { Relation } from './row-store';
 import { clearVector, createVector, push, reserveWords, setWordAt, Vector, wordAt } from './vector';
 
@@ -29,7 +30,7 @@ function findEntry(relation: Relation, id: u32): i32 {
 }
 
 /** What a row's weight is above its low 24 bits; may be negative inside a transaction. */
-export function sideWeight(relation: Relation, id: u32): i64 {
+function sideWeight(relation: Relation, id: u32): i64 {
   if (entries.length == 0) return 0;
   const at = findEntry(relation, id);
   return at < 0 ? 0 : weightAt(at as u32);
@@ -37,6 +38,12 @@ export function sideWeight(relation: Relation, id: u32): i64 {
 
 function weightAt(at: u32): i64 {
   return ((wordAt(entries, at + 3) as i64) << 32) | (wordAt(entries, at + 2) as i64);
+}
+
+/** True when base rows or counted derivations hold the row. */
+export function isHeld(relation: Relation, id: u32, meta: u32): bool {
+  if ((meta & ROW_BASE) != 0 || meta >> WEIGHT_SHIFT != 0) return true;
+  return sideWeight(relation, id) > 0;
 }
 
 export function addToSideWeight(relation: Relation, id: u32, change: i64): bool {

@@ -19,6 +19,7 @@ import {
   UNIT_AGGREGATE,
 } from './abi';
 import { aggregateRow, AggregateState, restoreGroups, settleGroups } from './aggregate';
+import { dropEntries } from './best-rows';
 import { dropCandidates } from './candidates';
 import { buildIndex, dropIndex, keepIndexes, sharedRelationOf } from './catalog';
 import { changedCount, changedHandle, keepChanges, setChangedHandle } from './changes';
@@ -37,7 +38,7 @@ import { isNeeded, removeRow, touch } from './relation';
 import { Relation, rowAddress, setRankAt } from './row-store';
 import { forgetCut } from './row-codec';
 import { readRows, rowsRead, rowsReadBytes } from './row-reader';
-import { restoreSideWeights, saveSideWeights } from './side-weights';
+import { isHeld, restoreSideWeights, saveSideWeights } from './side-weights';
 import { clearVector, wordAt } from './vector';
 import { showNew, showOld } from './views';
 
@@ -211,6 +212,9 @@ function commitRow(relation: Relation, id: u32, before: u32): void {
   const meta = load<u32>(row);
   digestRow(relation, row + relation.cellsAt, before, meta);
   if ((meta & ROW_LIVE) != 0) store<u32>(row, (meta & ~PASSING_FLAGS) | ROW_OLD);
+  // Of a best table rows stay that are the next best when the best one goes.
+  else if (relation.bestColumn != 0 && isHeld(relation, id, meta))
+    store<u32>(row, meta & ~(PASSING_FLAGS | ROW_OLD));
   else takeOut(relation, id);
 }
 
@@ -365,6 +369,7 @@ export function rollBack(): u32 {
     takeBackAggregates();
     dropCandidates();
     dropDense();
+    dropEntries();
     if (changetype<usize>(next) != 0) {
       dropBuilds(next);
       destroyProgram(next);

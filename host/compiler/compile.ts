@@ -14,6 +14,8 @@ import { dependencyGraph } from './dependency-graph.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { checkImports, withoutAliases } from './imports.ts';
+import { monotoneComponents } from './monotone.ts';
+import type { MonotoneProblem } from './monotone.ts';
 import { policyInfo } from './policy-info.ts';
 import { printExpression } from './printer.ts';
 import { limitProblems } from './plan-limits.ts';
@@ -52,14 +54,17 @@ export function compile(catalog: Catalog, options: CompileOptions = {}): Compila
   const rules = policies.flatMap((policy) => resolveRules(policy, registry, policies, memory));
   const errorsTable = tables.findIndex((table) => tableKey(table) === 'system:errors');
   const graph = dependencyGraph(tables.length, rules, errorsTable);
-  for (const cycle of strictCycles(graph)) reportCycle(cycle, rules, tables, policies);
+  const monotone = monotoneComponents(graph, rules, tables);
+  for (const problem of monotone.problems) reportMonotone(problem, rules, policies);
+  for (const cycle of strictCycles(graph, monotone.candidates))
+    reportCycle(cycle, rules, tables, policies);
   for (const action of changingActions(tables, rules)) reportChanging(action, policies);
   const hasErrors = (): boolean => policies.some((policy) => policy.diagnostics.errorCount > 0);
   if (!hasErrors()) reportTypes(tables, rules, options.externalTables ?? new Set(), policies);
   let program: StratifiedProgram | undefined;
   if (!hasErrors()) {
     const infos = policies.map((policy) => policy.info);
-    program = { tables, rules, strata: stratify(graph, rules), policies: infos };
+    program = { tables, rules, strata: stratify(graph, rules, monotone.best), policies: infos };
     reportLimits(program, policies);
   }
   const diagnostics = policies.flatMap((policy) => policy.diagnostics.finish());
@@ -154,6 +159,15 @@ function reportLimits(program: StratifiedProgram, policies: readonly ParsedPolic
     const span = rule?.span ?? { start: 0, end: 0 };
     policy?.diagnostics.error('limit-exceeded', span, message, note);
   }
+}
+
+function reportMonotone(
+  { rule, span, message, note }: MonotoneProblem,
+  rules: readonly Rule[],
+  policies: readonly ParsedPolicy[],
+): void {
+  const policy = policies.find((one) => one.name === rules[rule]?.policy);
+  policy?.diagnostics.error('not-monotone', span, message, note);
 }
 
 function reportCycle(

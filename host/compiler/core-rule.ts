@@ -22,11 +22,14 @@ export interface CoreAtom {
   readonly terms: readonly Term[];
 }
 
+/** By the total order, in which 1 stands before 1.0. */
+export type OrderOperator = 'not before' | 'not behind';
+
 export type CoreLiteral =
   | CoreAtom
   | {
       readonly kind: 'comparison';
-      readonly operator: ComparisonOperator;
+      readonly operator: ComparisonOperator | OrderOperator;
       readonly left: Operand;
       readonly right: Operand;
     }

@@ -74,6 +74,8 @@ export const DIAGNOSTIC_CODES = {
   'aggregate-arguments': 'an aggregate with the wrong number of arguments',
   'now-in-action': 'an argument of an `execute[…]` that changes with the time',
   'negative-cycle': 'a table that depends on its own negation or aggregate',
+  'not-monotone':
+    'a recursion through `min` or `max` in which a better value may make another worse',
   'singleton-variable': 'a variable that is used once',
   'duplicate-rule': 'a rule or fact that the policy already has',
   // tests of policies (compile-tests.ts)

@@ -23,12 +23,14 @@ import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { mayLackValue } from './dependency-graph.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
 import { onDemandTables } from './on-demand.ts';
+import { valueOperand } from './monotone.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
 import { PlanBuilder, UNKNOWN_SIZE } from './plan-builder.ts';
 import { PlanMemory } from './plan-memory.ts';
 import { canFail, tableKey } from './stratified.ts';
 import type {
   Aggregate,
+  BestTables,
   HeadTerm,
   Literal,
   Operand,
@@ -192,6 +194,7 @@ class Lowering {
   }
 
   #lowerStratum(stratum: Stratum, rules: readonly Rule[]): void {
+    if (stratum.best !== undefined) return this.#lowerBest(stratum.best, rules);
     const members = stratum.tables.map((table) => this.#relations[table] as number);
     const coreRules = this.#gatherFacts(
       members,
@@ -202,6 +205,37 @@ class Lowering {
       const split = coreRules.map((rule) => this.#splitRule(rule, component));
       this.#builder.addRecursive(members, split);
     } else for (const member of members) this.#addCounting(member, coreRules);
+  }
+
+  /**
+   * Rules that read the component give values, which the core compares; what others give is
+   * aggregated as anywhere else, and enters as the first value of its group.
+   */
+  #lowerBest(best: BestTables, rules: readonly Rule[]): void {
+    const members = new Map<number, number>();
+    for (const [table, column] of best.columns) {
+      members.set(this.#relations[table] as number, column);
+    }
+    const component = new Set(members.keys());
+    const isMax = best.function === 'max';
+    const lowered = rules.map((rule) => {
+      const values = rule.body.flatMap((literal) => valueOfAtom(literal, best));
+      if (values.length === 0) return this.#lowerRule(rule);
+      const value = valueOperand(rule.headTerms[best.columns.get(rule.head) ?? -1]);
+      if (value === undefined) throw new Error('a best table without a value');
+      const plain = {
+        ...rule,
+        headTerms: rule.headTerms.map((term) => (term.kind === 'aggregate' ? value : term)),
+      };
+      const core = this.#lowerRule(plain);
+      const guards = values.map((from): CoreLiteral => {
+        const operator = isMax ? 'not behind' : 'not before';
+        return { kind: 'comparison', operator, left: value, right: from };
+      });
+      return { ...core, body: [...core.body, ...guards] };
+    });
+    const split = lowered.map((rule) => this.#splitRule(rule, component));
+    this.#builder.addBest(members, split, isMax);
   }
 
   /** Facts in great numbers stand in relations of their own: a unit has a limit of versions. */
@@ -394,6 +428,14 @@ class Lowering {
     const rules = this.#unfolded({ relation, headTerms }, body, variables.length, tables);
     this.#addCounting(relation, rules);
   }
+}
+
+/** The value of an atom of a best table; a wildcard or constant is none. */
+function valueOfAtom(literal: Literal, { columns }: BestTables): Operand[] {
+  if (literal.kind !== 'atom') return [];
+  const column = columns.get(literal.table);
+  const term = column === undefined ? undefined : literal.terms[column];
+  return term?.kind === 'variable' ? [term] : [];
 }
 
 interface Sums {

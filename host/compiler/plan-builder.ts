@@ -150,6 +150,40 @@ export class PlanBuilder {
     this.#units.push({ kind: 'recursive', relations: members, versions });
   }
 
+  /** Members with the columns of their values; rules with the values in their heads. */
+  addBest(members: ReadonlyMap<number, number>, rules: readonly CoreRule[], isMax: boolean): void {
+    const relations = [...members.keys()];
+    const columns = [...members.values()];
+    const local = new Map(relations.map((member, index) => [member, `#${index}`]));
+    const shape = `${isMax ? 'max' : 'min'}${columns.join()}`;
+    const shared = fingerprint(`${shape}\n${this.#fingerprint(rules, local)}`);
+    const values = columns.map((column, index) => {
+      const draft = this.#draft(relations[index] as number);
+      draft.ranked = !this.#isBatchOnly;
+      draft.fingerprint = `${shared}#${index}`;
+      const group = Array.from({ length: draft.arity }, (_, place) => place);
+      group.splice(column, 1);
+      if (group.length === 0) return { column };
+      // Readers come later: there is always room.
+      return { column, index: this.index(relations[index] as number, group) as number };
+    });
+    const inComponent = new Set(relations);
+    const versions = rules.flatMap((rule) => {
+      const isInside = rule.body.some(
+        (literal) => literal.kind === 'atom' && members.has(literal.relation),
+      );
+      const known = this.#recursiveVersions(rule, inComponent);
+      if (!isInside || this.#isBatchOnly) return known;
+      const valueColumn = members.get(rule.head) as number;
+      const isRanked = (relation: number): boolean => members.has(relation);
+      return [
+        ...known,
+        this.#version(rule, { purpose: 'group', valueColumn, isRanked, view: () => 'new' }),
+      ];
+    });
+    this.#units.push({ kind: 'best', relations, versions, best: { isMax, values } });
+  }
+
   addAggregate(aggregate: AggregatePlan): void {
     const { input, output, errors, index: _, ...shape } = aggregate;
     const text = JSON.stringify([this.#draft(input).fingerprint, shape]);

@@ -6,6 +6,7 @@
  * `program-decoder.ts`.
  */
 import type { Value } from '../value/value.ts';
+import type { OrderOperator } from './core-rule.ts';
 import type {
   AggregateFunction,
   ComparisonOperator,
@@ -99,7 +100,7 @@ export type Step =
     }
   | {
       readonly op: 'compare';
-      readonly operator: ComparisonOperator;
+      readonly operator: ComparisonOperator | OrderOperator;
       readonly left: Register;
       readonly right: Register;
     }
@@ -150,9 +151,9 @@ export type Step =
 /**
  * `full`: from scratch. `delta`: exact changes of weights. In recursive units `candidate` finds
  * heads that may have lost support, `insert` heads that gained an instance, `round` is semi-naive,
- * `support` starts from a head row.
+ * `support` starts from a head row; `group`, of best tables, from all of it but its value.
  */
-export type Purpose = 'full' | 'delta' | 'candidate' | 'insert' | 'round' | 'support';
+export type Purpose = 'full' | 'delta' | 'candidate' | 'insert' | 'round' | 'support' | 'group';
 
 export interface Version {
   readonly purpose: Purpose;
@@ -190,11 +191,19 @@ export interface AggregatePlan {
   readonly aggregates: readonly AggregateColumn[];
 }
 
+/** Tables that depend on their own `min` or `max`. */
+export interface BestPlan {
+  readonly isMax: boolean;
+  /** By place in the unit's relations: the column of the value, the index by all other columns. */
+  readonly values: readonly { readonly column: number; readonly index?: number }[];
+}
+
 export interface Unit {
-  readonly kind: 'counting' | 'recursive' | 'aggregate';
+  readonly kind: 'counting' | 'recursive' | 'aggregate' | 'best';
   readonly relations: readonly RelationNumber[];
   readonly versions: readonly Version[];
   readonly aggregate?: AggregatePlan;
+  readonly best?: BestPlan;
 }
 
 export interface Plan {

@@ -5,7 +5,7 @@
  * Guaranteed here and not checked again behind: arities agree, every rule is safe (an order of the
  * body exists in which each negated atom and comparison has its variables bound, each computation
  * its inputs), strata are in dependency order, negation and aggregation never stay inside a
- * stratum.
+ * stratum, but for `min` or `max` where it is monotone.
  */
 import { isOpenType } from '../value/column-type.ts';
 import type { ColumnType } from '../value/column-type.ts';
@@ -155,10 +155,23 @@ export interface Rule {
   readonly span: Span;
 }
 
+/** Tables that depend on their own `min` or `max`: each has one row a group, the best of all. */
+export interface BestTables {
+  readonly function: 'min' | 'max';
+  /** Table → the column of its value; all others make the group. */
+  readonly columns: ReadonlyMap<number, number>;
+}
+
 export interface Stratum {
   /** Tables defined here; a single table unless they depend on each other. */
   readonly tables: readonly number[];
   readonly recursive: boolean;
+  /**
+   * Recursion through a best value. All rules and base rows of the tables are gathered, a head
+   * without an aggregate counts like one with it; a value that is better than one of those that it
+   * is computed from counts for nothing.
+   */
+  readonly best?: BestTables;
   /** Indexes into `rules`. */
   readonly rules: readonly number[];
 }

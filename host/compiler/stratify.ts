@@ -2,7 +2,7 @@
 import { CYCLES_REPORTED_MAX } from '../limits.ts';
 import type { Dependency, DependencyGraph } from './dependency-graph.ts';
 import { tableKey } from './stratified.ts';
-import type { Rule, Stratum, Table } from './stratified.ts';
+import type { BestTables, Rule, Stratum, Table } from './stratified.ts';
 
 /** A dependency that closes a cycle although it needs its table complete. */
 export interface StrictCycle {
@@ -14,7 +14,12 @@ export interface StrictCycle {
   readonly path: readonly Dependency[];
 }
 
-export function stratify(graph: DependencyGraph, rules: readonly Rule[]): Stratum[] {
+/** `best`: components that depend on their own best values. */
+export function stratify(
+  graph: DependencyGraph,
+  rules: readonly Rule[],
+  best: ReadonlyMap<number, BestTables>,
+): Stratum[] {
   const rulesOf = new Map<number, number[]>();
   rules.forEach((rule, index) => {
     const own = rulesOf.get(rule.head);
@@ -22,27 +27,35 @@ export function stratify(graph: DependencyGraph, rules: readonly Rule[]): Stratu
     else own.push(index);
   });
   const strata: Stratum[] = [];
-  for (const members of graph.components) {
+  for (const [component, members] of graph.components.entries()) {
     const tables = members.filter((table) => rulesOf.has(table));
     if (tables.length === 0) continue;
     const own = tables.flatMap((table) => rulesOf.get(table) ?? []).sort((a, b) => a - b);
     const recursive =
       members.length > 1 ||
       members.some((table) => graph.dependencies[table]?.some((edge) => edge.to === table));
-    strata.push({ tables, recursive, rules: own });
+    const values = best.get(component);
+    const kind = values === undefined ? {} : { best: values };
+    strata.push({ tables, recursive, ...kind, rules: own });
   }
   return strata;
 }
 
-/** Some of the cycles of each component that is not stratified, each with a shortest way back. */
-export function strictCycles(graph: DependencyGraph): StrictCycle[] {
+/**
+ * Some of the cycles of each component that is not stratified, each with a shortest way back; those
+ * in `allowed` components are none.
+ */
+export function strictCycles(
+  graph: DependencyGraph,
+  allowed: ReadonlySet<number> = new Set(),
+): StrictCycle[] {
   const reported = new Map<number, number>();
   const cycles: StrictCycle[] = [];
   for (const edges of graph.dependencies) {
     for (const edge of edges) {
       if (edge.strict === undefined) continue;
       const component = graph.componentOf[edge.from] ?? -1;
-      if (component !== graph.componentOf[edge.to]) continue;
+      if (component !== graph.componentOf[edge.to] || allowed.has(component)) continue;
       const count = reported.get(component) ?? 0;
       if (count >= CYCLES_REPORTED_MAX) continue;
       reported.set(component, count + 1);

@@ -27,6 +27,8 @@ export interface VersionRequest {
   readonly isRanked: (relation: number) => boolean;
   /** The ranks must stay under the bound of the run, as those of `support` always must. */
   readonly isBounded?: boolean;
+  /** Column of the head's value, for the purpose `group`. */
+  readonly valueColumn?: number;
   /** An index of a relation by these columns, or at least some of them; asks for it. */
   readonly index: (
     relation: number,
@@ -39,7 +41,13 @@ const CONSTANT_SHARE = 0.5;
 /** How much worse it is to begin with rows that may repeat what is needed of them. */
 const REPETITION_FACTOR = 32;
 /** Purposes for which one match of a literal is as good as all. */
-const SET_PURPOSES: ReadonlySet<Purpose> = new Set(['candidate', 'insert', 'round', 'support']);
+const SET_PURPOSES: ReadonlySet<Purpose> = new Set([
+  'candidate',
+  'insert',
+  'round',
+  'support',
+  'group',
+]);
 
 export function buildVersion(rule: CoreRule, request: VersionRequest): Version {
   return new VersionBuilder(rule, request).build();
@@ -73,7 +81,7 @@ class VersionBuilder {
       if (driver?.kind !== 'atom') throw new Error('a version is driven by an atom');
       sourceAtom = driver;
       this.#openDelta(driver);
-    } else if (purpose === 'support') this.#openHead();
+    } else if (purpose === 'support' || purpose === 'group') this.#openHead();
     while (waiting.length > 0) {
       const next = this.#choose(waiting);
       waiting.splice(waiting.indexOf(next), 1);
@@ -102,7 +110,10 @@ class VersionBuilder {
   }
 
   #openHead(): void {
-    const uses = this.#columnUses(this.#rule.headTerms, () => true);
+    const { valueColumn } = this.#request;
+    const uses = this.#columnUses(this.#rule.headTerms, (column) => column !== valueColumn);
+    // There is one head: nothing iterates over its columns.
+    for (const { register } of uses.binds) this.#origins.set(register, -1);
     this.#steps.push({ op: 'head', binds: uses.binds, checks: uses.checks });
   }
 

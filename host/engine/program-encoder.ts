@@ -27,6 +27,8 @@ const COMPARISONS = {
   '<=': abi.COMPARE_LESS_EQUAL,
   '>': abi.COMPARE_GREATER,
   '>=': abi.COMPARE_GREATER_EQUAL,
+  'not before': abi.COMPARE_NOT_BEFORE,
+  'not behind': abi.COMPARE_NOT_BEHIND,
 } as const;
 const COMPUTATIONS = {
   '+': abi.COMPUTE_ADD,
@@ -51,11 +53,13 @@ const PURPOSES = {
   insert: abi.VERSION_INSERT,
   round: abi.VERSION_ROUND,
   support: abi.VERSION_SUPPORT,
+  group: abi.VERSION_GROUP,
 } as const;
 const UNITS = {
   counting: abi.UNIT_COUNTING,
   recursive: abi.UNIT_RECURSIVE,
   aggregate: abi.UNIT_AGGREGATE,
+  best: abi.UNIT_BEST,
 } as const;
 
 export interface EncodedRelation {
@@ -143,6 +147,9 @@ class ProgramEncoder {
     this.#put(unit.versions.length);
     for (const version of unit.versions) this.#putVersion(version);
     if (unit.aggregate !== undefined) this.#putAggregate(unit.aggregate);
+    if (unit.best === undefined) return;
+    this.#put(Number(unit.best.isMax));
+    for (const { column, index } of unit.best.values) this.#put(column, index ?? NONE);
   }
 
   #putAggregate(plan: AggregatePlan): void {

@@ -58,7 +58,7 @@ function rankEvaluator(rankOf: RankOf): EvaluateTables {
     const evaluation = new Evaluation(program, tables);
     const ranks = new Map<Fact, number>();
     for (const stratum of program.strata) {
-      if (!stratum.recursive) {
+      if (!stratum.recursive || stratum.best !== undefined) {
         evaluation.complete(stratum);
         continue;
       }

@@ -179,7 +179,7 @@ export function aritiesOf(program: StratifiedProgram, options: PlanOptions): Map
 function canFail(rule: Rule): boolean {
   return (
     rule.body.some((literal) => literal.kind === 'compute') ||
-    rule.headTerms.some((term) => term.kind === 'aggregate' && term.function === 'sum')
+    rule.headTerms.some((term) => 'function' in term && ['sum', 'avg'].includes(term.function))
   );
 }
 

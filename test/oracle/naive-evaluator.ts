@@ -11,6 +11,7 @@ import { canFail, literalOperands, tableKey } from '../../host/compiler/stratifi
 import type {
   AtomLiteral,
   CallLiteral,
+  BestTables,
   ComparisonLiteral,
   ComputeLiteral,
   Literal,
@@ -98,6 +99,7 @@ export class Evaluation {
 
   /** Applies the rules of a stratum until they add nothing. */
   complete(stratum: Stratum): void {
+    if (stratum.best !== undefined) return this.#completeBest(stratum, stratum.best);
     for (let isChanged = true; isChanged;) {
       isChanged = false;
       for (const index of stratum.rules) {
@@ -106,6 +108,59 @@ export class Evaluation {
         for (const row of this.derive(rule)) isChanged = head.add(row) || isChanged;
       }
     }
+  }
+
+  /**
+   * Best tables: of all that the rules give, the best value of groups without a row is taken, and
+   * again until there is none. No value is better than those it comes from, so what is taken stays.
+   */
+  #completeBest(stratum: Stratum, best: BestTables): void {
+    const isMin = best.function === 'min';
+    const isBetter = (a: Value, b: Value): boolean => {
+      const order = compareValues(a, b);
+      return isMin ? order < 0 : order > 0;
+    };
+    // Rows that are there from outside are no better than others.
+    const outside = new Map(stratum.tables.map((table) => [table, [...this.table(table)]]));
+    for (const [table, rows] of outside) for (const row of rows) this.table(table).delete(row);
+    const groups = new Map(stratum.tables.map((table) => [table, new RowSet()]));
+    for (;;) {
+      const found = stratum.tables.flatMap((table) => {
+        const column = best.columns.get(table) as number;
+        const own = stratum.rules
+          .map((index) => this.#program.rules[index] as Rule)
+          .filter((rule) => rule.head === table)
+          .flatMap((rule) => this.#values(rule, best, isBetter));
+        return [...(outside.get(table) ?? []), ...own]
+          .map((row) => ({ table, row, value: row[column] as Value, group: without(row, column) }))
+          .filter(({ group }) => groups.get(table)?.has(group) !== true);
+      });
+      if (found.length === 0) return;
+      const { value } = found.reduce((a, b) => (isBetter(b.value, a.value) ? b : a));
+      for (const { table, row, group } of found.filter((one) => one.value === value)) {
+        this.table(table).add(row);
+        groups.get(table)?.add(group);
+      }
+    }
+  }
+
+  /** Head rows with their values, but for those that are better than what they come from. */
+  #values(rule: Rule, best: BestTables, isBetter: (a: Value, b: Value) => boolean): Row[] {
+    const rows: Row[] = [];
+    const column = best.columns.get(rule.head) as number;
+    this.solve(rule.body, (binding) => {
+      const row = rule.headTerms.map((term) =>
+        valueOf(term.kind === 'aggregate' ? (term.argument as Operand) : term, binding),
+      );
+      const isRefused = rule.body.some((literal) => {
+        if (literal.kind !== 'atom' || literal.negated) return false;
+        const term = literal.terms[best.columns.get(literal.table) ?? -1];
+        const from = term?.kind === 'variable' ? binding[term.index] : undefined;
+        return from !== undefined && isBetter(row[column] as Value, from);
+      });
+      if (!isRefused) rows.push(row);
+    });
+    return rows;
   }
 
   derive(rule: Rule): Row[] {
@@ -341,6 +396,10 @@ function valueOf(operand: Operand, binding: Binding): Value {
   const value = binding[operand.index];
   if (value === undefined) throw new Error(`variable ${operand.index} is not bound`);
   return value;
+}
+
+function without(row: Row, column: number): Row {
+  return row.filter((_, index) => index !== column);
 }
 
 function isNumber(value: Value): value is bigint | number {

@@ -9,6 +9,7 @@
  */
 import { formatValue } from '../../host/value/value.ts';
 import type { Value } from '../../host/value/value.ts';
+import { addBestLayer } from './best-layer.ts';
 import { between, sample, shuffled, weighted } from './prng.ts';
 import type { Random } from './random.ts';
 
@@ -134,7 +135,9 @@ class ProgramGenerator {
       for (let count = random.chance(0.3) ? 2 : 1; count > 0; count--) {
         tables.push({ owner: random.pick(POLICIES), name: `d${next++}`, arity: this.#arity() });
       }
-      this.#layer(tables, random.chance(0.6));
+      if (this.#hasBest && tables.every(({ arity }) => arity > 0) && random.chance(0.5)) {
+        addBestLayer(random, tables, this.#lower, this.#values, this.#statements);
+      } else this.#layer(tables, random.chance(0.6));
       this.#lower.push(...tables);
     }
     const policies = [...this.#statements].map(([name, statements]) => ({
