@@ -130,7 +130,7 @@ export function roundExactSum(sum: u32): f64 {
 /** Bits of a quotient behind the last one that a float can have: one rounds, one tells of more. */
 const QUOTIENT_BITS: u32 = 2;
 
-/** The float nearest to sum / count: divided exactly, rounded once, ties to even. Destroys `sum`. */
+/** The float nearest to sum / count: divided exactly, rounded once. Destroys `sum`. */
 export function roundExactMean(sum: u32, count: u32): f64 {
   const negative = load<i64>(sum + EXACT_SUM_BYTES - 8) < 0;
   if (negative) negate(sum);

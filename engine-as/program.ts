@@ -68,7 +68,7 @@ export class AggregatePlan {
 export class BestPlan {
   /** The largest values, or else the smallest. */
   isMax: bool;
-  /** For each relation of the unit: column of the value, address of the index by all others or 0. */
+  /** For each relation: column of the value, address of the index by all others or 0. */
   columns: u32;
 }
 
