@@ -12,13 +12,15 @@
 import { variablesOfTerms } from './core-rule.ts';
 import type { DependencyGraph } from './dependency-graph.ts';
 import type { Span } from './source-text.ts';
-import { tableKey } from './stratified.ts';
+import { literalOperands, tableKey } from './stratified.ts';
 import type {
   Aggregate,
   AtomLiteral,
   BestTables,
+  CallLiteral,
   ComparisonLiteral,
   ComputeLiteral,
+  EachLiteral,
   HeadTerm,
   Literal,
   Operand,
@@ -251,6 +253,9 @@ class RuleCheck {
         return this.#checkComparison(literal);
       case 'compute':
         return this.#checkCompute(literal);
+      case 'call':
+      case 'each':
+        return this.#checkCall(literal);
     }
   }
 
@@ -323,6 +328,18 @@ class RuleCheck {
           : `add \`${this.#nameOfOperand(operand)} ${wanted} 0\` to the body`,
       );
     }
+  }
+
+  /** Of a function nobody knows which way its result goes. */
+  #checkCall(call: CallLiteral | EachLiteral): void {
+    const { inputs, output } = literalOperands(call);
+    if (![...inputs, ...(output === undefined ? [] : [output])].some((one) => this.#isValue(one)))
+      return;
+    this.#fail(
+      call.span,
+      `a function is given a value that may still get ${this.#direction()}`,
+      'a value passes through `+` and `-` of numbers whose sign is known',
+    );
   }
 
   #failEqual(span: Span, output: Operand): void {
