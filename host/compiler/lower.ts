@@ -23,7 +23,7 @@ import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { mayLackValue } from './dependency-graph.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
 import { onDemandTables } from './on-demand.ts';
-import { valueOperand } from './monotone.ts';
+import { valueOfAtom, valueOperand } from './monotone.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
 import { PlanBuilder, UNKNOWN_SIZE } from './plan-builder.ts';
 import { PlanMemory } from './plan-memory.ts';
@@ -428,14 +428,6 @@ class Lowering {
     const rules = this.#unfolded({ relation, headTerms }, body, variables.length, tables);
     this.#addCounting(relation, rules);
   }
-}
-
-/** The value of an atom of a best table; a wildcard or constant is none. */
-function valueOfAtom(literal: Literal, { columns }: BestTables): Operand[] {
-  if (literal.kind !== 'atom') return [];
-  const column = columns.get(literal.table);
-  const term = column === undefined ? undefined : literal.terms[column];
-  return term?.kind === 'variable' ? [term] : [];
 }
 
 interface Sums {

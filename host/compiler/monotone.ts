@@ -448,3 +448,11 @@ function isZero(operand: Operand): boolean {
 export function valueOperand(term: HeadTerm | undefined): Operand | undefined {
   return term?.kind === 'aggregate' ? term.argument : term;
 }
+
+/** The value of an atom of a best table; a wildcard or constant is none. */
+export function valueOfAtom(literal: Literal, { columns }: BestTables): Operand[] {
+  if (literal.kind !== 'atom') return [];
+  const column = columns.get(literal.table);
+  const term = column === undefined ? undefined : literal.terms[column];
+  return term?.kind === 'variable' ? [term] : [];
+}
