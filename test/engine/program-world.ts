@@ -16,7 +16,6 @@ export const TEXT = `
   best(x, max(y), count()) :- s:v(x, y), not s:n(x).
   total(sum(y)) :- s:v(_, y).
   next(x, z) :- s:n(x), z = x * 2 + 1, not path(x, _).
-  part(x, y) :- s:n(x), member([x, x * 2], y), length([x, y]) = 2.
   mid(x, avg(y), argmin(y, z)) :- s:v(x, y), s:v(_, z).
   dist(x, min(d)) :- s:n(x), d = 0.
   dist(y, min(d + 1)) :- dist(x, d), s:e(x, y).
