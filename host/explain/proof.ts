@@ -7,6 +7,7 @@
  */
 import type { Literal, Rule, TableKey } from '../compiler/stratified.ts';
 import { GROUP_ROWS_MAX, PROOF_NODES_MAX } from '../limits.ts';
+import { valueKey } from '../value/value.ts';
 import type { Row, Value } from '../value/value.ts';
 import { isAggregateRule, matchHead, nameWildcards, substitute } from './evidence.ts';
 import type { Body, Evidence, Known, Pattern } from './evidence.ts';
@@ -184,7 +185,7 @@ class Prover {
 }
 
 export function rowKey(table: number | string, row: Pattern): string {
-  const values = row.map((value) => (value === undefined ? '_' : `${typeof value} ${value}`));
+  const values = row.map((value) => (value === undefined ? '_' : valueKey(value)));
   return JSON.stringify([table, ...values]);
 }
 
