@@ -153,16 +153,23 @@ export class Subscriptions {
   #commitOnReplica(commit: Commit): void {
     this.#position = { revision: commit.revision, token: commit.token };
     for (const opening of this.#openings) opening.commits.push(commit);
-    const parts = new Map<Subscriber, Part[]>();
+    const parts = new Map<Subscriber, { readonly place: number; readonly part: Part }[]>();
     for (const [table, change] of commit.deltas) {
-      for (const { subscriber, id } of this.#members.get(table) ?? []) {
+      for (const { subscriber, id, place } of this.#members.get(table) ?? []) {
         const part: Part = { id, snapshot: false, conflated: false, change };
         const held = parts.get(subscriber);
-        if (held === undefined) parts.set(subscriber, [part]);
-        else held.push(part);
+        if (held === undefined) parts.set(subscriber, [{ place, part }]);
+        else held.push({ place, part });
       }
     }
-    for (const [subscriber, own] of parts) subscriber.commit(this.#position, own);
+    for (const [subscriber, own] of parts) {
+      // In the order in which they were added, however the engine orders its tables.
+      own.sort((a, b) => a.place - b.place);
+      subscriber.commit(
+        this.#position,
+        own.map(({ part }) => part),
+      );
+    }
   }
 
   #viewOnLost(table: TableKey, error: Error): void {
@@ -177,6 +184,8 @@ export class Subscriptions {
 interface Member {
   readonly subscriber: Subscriber;
   readonly id: string;
+  /** Grows from one subscription of the connection to the next. */
+  readonly place: number;
   readonly request: SubscriptionRequest;
   readonly view: View;
 }
@@ -187,6 +196,7 @@ export class Subscriber {
   readonly #events: SubscriberEvents;
   readonly #outbox: Outbox;
   readonly #members = new Map<string, Member>();
+  #places = 0;
   #refreshing = false;
   #closed = false;
 
@@ -284,7 +294,8 @@ export class Subscriber {
   }
 
   #join(request: SubscriptionRequest, view: View): void {
-    const member: Member = { subscriber: this, id: request.id, request, view };
+    const place = this.#places++;
+    const member: Member = { subscriber: this, id: request.id, place, request, view };
     this.#members.set(request.id, member);
     this.#hub.join(member);
   }
