@@ -3,8 +3,9 @@
  * `kafka-log.ts`. One conformance suite (`test/suites/log-suite.ts`) that each passes.
  *
  * Callers guarantee: topics were ensured; a topic has few writers. The log guarantees: one order a
- * topic, offsets from 0 without holes on write; an append that resolved survives the loss of the
- * process and of every write that was not synced; an append that rejected may or may not be there.
+ * topic, offsets from 0 without holes on write; an append that resolved is there once, in the order
+ * of its records, and survives the loss of the process and of every write that was not synced; of
+ * an append that rejected any number of records may be there, the first ones, each once.
  */
 export interface LogRecord {
   readonly offset: number;

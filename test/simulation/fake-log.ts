@@ -27,8 +27,13 @@ export class Broker {
   readonly network: Lane;
   /** Of the broker's clock against virtual time. */
   clockOffsetMs = 0;
-  /** Repetitions of an append are dropped. */
+  /**
+   * Repetitions of an append are dropped. Off it is less than the contract asks for: whole appends
+   * may be there twice. Parts must not, or the batch that they are of never ends.
+   */
   isIdempotent = true;
+  /** Records of one append that others cannot come between; what is under way keeps to its own. */
+  batchMax = 1000;
   /** Readers are told that what they read was cut off, even if as much has come in its place. */
   tellsTruncation = true;
   /** What a repeated append was given, by writer, topic and number. */
@@ -101,8 +106,6 @@ export interface Link {
   chunkMax: number;
   /** How much longer than usual a fetch takes, ms. */
   readDelayMs: number;
-  /** Records of one append that others cannot come between. */
-  batchMax: number;
 }
 
 export function goodLink(): Link {
@@ -112,7 +115,6 @@ export function goodLink(): Link {
     sendDelayMs: 0,
     chunkMax: 50,
     readDelayMs: 0,
-    batchMax: 1000,
   };
 }
 
@@ -244,12 +246,13 @@ export class FakeLog implements Log {
   }
 
   async #write(topic: string, group: readonly PendingAppend[]): Promise<void> {
-    const { broker, link, writer } = this.#options;
+    const { broker, writer } = this.#options;
+    const { batchMax } = broker;
     const records = group.flatMap((pending) => pending.records);
     const offsets: number[] = [];
     let last: Appended = { first: 0, appendTimeMs: 0 };
-    for (let from = 0; from === 0 || from < records.length; from += link.batchMax) {
-      const part = records.slice(from, from + link.batchMax);
+    for (let from = 0; from === 0 || from < records.length; from += batchMax) {
+      const part = records.slice(from, from + batchMax);
       const key = `${writer} ${topic} ${this.#appends++}`;
       const doing = `appending to topic \`${topic}\``;
       last = await this.#ask(doing, () => broker.append(topic, part, key));

@@ -1,6 +1,9 @@
 /** The fakes keep the contracts of what they stand for. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Appended } from '../../host/log/log.ts';
+import { encodeRecord, recordChecksum } from '../../host/log/records.ts';
+import { endOf } from '../../host/sources/acknowledged.ts';
 import { leaseSuite } from '../suites/lease-suite.ts';
 import { logSuite } from '../suites/log-suite.ts';
 import { storeSuite } from '../suites/store-suite.ts';
@@ -9,6 +12,7 @@ import { Broker, FakeLog, goodLink } from './fake-log.ts';
 import { FakeStore, StoreState } from './fake-store.ts';
 import type { StoreLink } from './fake-store.ts';
 import { Scheduler } from './scheduler.ts';
+import type { Lane } from './scheduler.ts';
 
 const WEATHER = { latencyMs: 1, tailChance: 0.1, tailMs: 20 };
 
@@ -27,11 +31,17 @@ function driven(seed: number): { scheduler: Scheduler; stop: () => void } {
   };
 }
 
-for (const lossChance of [0, 0.1]) {
-  const name = lossChance === 0 ? 'fake log' : 'fake log over a link that loses';
+const FAKE_LOGS: readonly (readonly [name: string, lossChance: number, batchMax: number])[] = [
+  ['fake log', 0, 1000],
+  ['fake log over a link that loses', 0.1, 1000],
+  ['fake log that splits appends', 0.1, 2],
+];
+
+for (const [name, lossChance, batchMax] of FAKE_LOGS) {
   logSuite(name, () => {
     const { scheduler, stop } = driven(7);
     const broker = new Broker(scheduler);
+    broker.batchMax = batchMax;
     let clients = 0;
     const open = (): Promise<FakeLog> => {
       const writer = `w${clients++}`;
@@ -88,8 +98,9 @@ leaseSuite('fake store', () => {
   });
 });
 
-test('a cut link answers with an error that can be tried again, and nothing else', async () => {
+test('a cut link answers with an error that can be tried again, and nothing else', async (t) => {
   const { scheduler, stop } = driven(10);
+  t.after(stop);
   const broker = new Broker(scheduler);
   broker.ensure('a');
   const link = goodLink();
@@ -101,11 +112,82 @@ test('a cut link answers with an error that can be tried again, and nothing else
   assert.equal(broker.topic('a').records.length, 0);
   link.isCut = false;
   assert.equal((await log.append('a', [new Uint8Array(1)])).first, 0);
-  stop();
 });
 
-test('a reader is told that what it has read was lost', async () => {
+/** Appends of a client and of others at the same time, until one of others came between. */
+async function appendSplit(
+  broker: Broker,
+  lane: Lane,
+  whileUnderWay: () => void,
+): Promise<{ appended: Appended; records: Uint8Array[]; stored: readonly Uint8Array[] }> {
+  broker.ensure('a');
+  broker.batchMax = 2;
+  const open = (writer: string): FakeLog =>
+    new FakeLog({ broker, lane, link: goodLink(), random: randomFrom(1), writer });
+  const [log, other] = [open('w'), open('other')];
+  const records = Array.from({ length: 7 }, (_, index) =>
+    encodeRecord({ kind: 'open', generation: index + 1, owner: 'w', source: 's', incarnation: 1 }),
+  );
+  let isDone = false;
+  const appending = log.append('a', records).finally(() => {
+    isDone = true;
+  });
+  while (broker.topic('a').records.length === 0) await other.ensureTopic('a');
+  whileUnderWay();
+  const theirs = encodeRecord({
+    kind: 'open',
+    generation: 99,
+    owner: 'other',
+    source: 's',
+    incarnation: 1,
+  });
+  while (!isDone) await other.append('a', [theirs]);
+  const appended = await appending;
+  return { appended, records, stored: broker.topic('a').records.map(({ bytes }) => bytes) };
+}
+
+test('a split append says where each record is, and its end is that of its last one', async (t) => {
+  const { scheduler, stop } = driven(12);
+  t.after(stop);
+  const broker = new Broker(scheduler);
+  const lane = scheduler.lane('w');
+  const { appended, records, stored } = await appendSplit(broker, lane, () => undefined);
+  const { first, offsets = [] } = appended;
+  assert.deepEqual(
+    offsets.map((offset) => stored[offset]),
+    records,
+  );
+  const { end, checksum } = endOf(appended, records);
+  assert.equal(checksum, recordChecksum(stored[end - 1] as Uint8Array));
+  // Control: as if nothing had come between, the end is that of another record.
+  const wrong = endOf({ first, appendTimeMs: 0 }, records);
+  assert.notEqual(wrong.checksum, recordChecksum(stored[wrong.end - 1] as Uint8Array));
+});
+
+test('an append that is under way is written whole though the size of its parts changes', async (t) => {
+  for (const batchMax of [1, 1000]) {
+    const { scheduler, stop } = driven(13);
+    t.after(stop);
+    const broker = new Broker(scheduler);
+    const { appended, records, stored } = await appendSplit(broker, scheduler.lane('w'), () => {
+      broker.batchMax = batchMax;
+    });
+    const offsets = appended.offsets ?? records.map((_record, index) => appended.first + index);
+    assert.deepEqual(
+      offsets.map((offset) => stored[offset]),
+      records,
+      `parts of ${batchMax}`,
+    );
+    const own = stored.filter((bytes) =>
+      records.some((record) => Buffer.compare(bytes, record) === 0),
+    );
+    assert.equal(own.length, records.length, `parts of ${batchMax}`);
+  }
+});
+
+test('a reader is told that what it has read was lost', async (t) => {
   const { scheduler, stop } = driven(11);
+  t.after(stop);
   const broker = new Broker(scheduler);
   broker.ensure('a');
   const lane = scheduler.lane('w');
@@ -125,7 +207,6 @@ test('a reader is told that what it has read was lost', async () => {
     { code: 'log_diverged' },
   );
   assert.equal(read, 2);
-  stop();
 });
 
 test('paused events wait, those of a dead lane never come', async () => {

@@ -93,7 +93,7 @@ interface Parameters {
   readonly pollMs: number;
   /** Of the replicas, in turn; the last one of the fresh replica at the end. */
   readonly engines: readonly EngineName[];
-  /** Records of one append that others cannot come between, while no fault changes it. */
+  /** Records of one append that others cannot come between, where the log is idempotent. */
   readonly batchMax: number;
 }
 
@@ -191,6 +191,9 @@ class Run {
     this.#ttlMs = parameters.ttlMs;
     this.#broker = new Broker(scheduler);
     this.#broker.isIdempotent = parameters.isIdempotent;
+    if (options.splitsAppends === true && parameters.isIdempotent) {
+      this.#broker.batchMax = parameters.batchMax;
+    }
     this.#broker.tellsTruncation = options.losesRecords !== 'untold';
     const store = new StoreState(() => scheduler.nowMs);
     this.#store = store;
@@ -215,9 +218,6 @@ class Run {
           wrapLeases: switches.wrapLeases,
         }),
     );
-    for (const { link } of [...this.#nodes, ...this.#datasources]) {
-      if (options.splitsAppends === true) link.batchMax = parameters.batchMax;
-    }
     this.#clients = Array.from(
       { length: parameters.clients },
       (_, index) =>
