@@ -94,6 +94,24 @@ const PLAN_BYTES: u32 = 12;
 const keyBuffer: u32 = memory.data(64 * 4, 8) as u32;
 const rowBuffer: u32 = memory.data(64 * 4, 8) as u32;
 
+function bufferedBy(plan: AggregatePlan): u64 {
+  let buffered: u64 = 0;
+  for (let i: u32 = 0; i < plan.aggregateCount; i++)
+    if (isBest(kindAt(plan, i))) buffered |= (<u64>1) << (i as u64);
+  return buffered;
+}
+
+/** False for a plan whose output has a state that another plan made. */
+export function fitsState(plan: AggregatePlan): bool {
+  if (plan.output.aggregateState == 0) return true;
+  const state = changetype<AggregateState>(plan.output.aggregateState as usize);
+  return (
+    state.groups.arity == plan.groupCount &&
+    state.aggregateCount == plan.aggregateCount &&
+    state.buffered == bufferedBy(plan)
+  );
+}
+
 /** The state behind a plan's output, made at first use; null without memory. */
 export function aggregateStateOf(plan: AggregatePlan): AggregateState {
   if (plan.output.aggregateState != 0)
@@ -106,8 +124,7 @@ export function aggregateStateOf(plan: AggregatePlan): AggregateState {
   state.states = createVector();
   state.touched = createVector();
   state.aggregateCount = plan.aggregateCount;
-  for (let i: u32 = 0; i < plan.aggregateCount; i++)
-    if (isBest(kindAt(plan, i))) state.buffered |= (<u64>1) << (i as u64);
+  state.buffered = bufferedBy(plan);
   state.stateBytes = HEADER_BYTES + plan.aggregateCount * (SLOT_BYTES + 4);
   plan.output.aggregateState = changetype<usize>(state) as u32;
   return state;

@@ -57,6 +57,7 @@ import {
   VERSIONS,
   VIEWS,
 } from './abi';
+import { fitsState } from './aggregate';
 import { Arena, arenaAllocate, releaseArena } from './arena';
 import { addIndex, relationCount, relationOf } from './catalog';
 import { ColumnIndex } from './column-index';
@@ -527,6 +528,7 @@ function decodeAggregate(unit: Unit): void {
   check(changetype<usize>(plan.errors) == 0 || plan.errors.arity == plan.groupCount + 1);
   check(plan.input.arity > 0 || allCounts(plan));
   checkGroupIndex(plan);
+  check(fitsState(plan));
   unit.aggregate = changetype<usize>(plan) as u32;
 }
 

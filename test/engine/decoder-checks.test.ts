@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import * as abi from '../../engine-as/abi.ts';
 import { encodeQuery, IndexDemand } from '../../host/engine/query-encoder.ts';
+import { encodeProgram } from '../../host/engine/program-encoder.ts';
 import { encodeBinding } from '../../host/engine/relation-binding.ts';
 import { randomFrom } from '../support/random.ts';
 import { compileSwitchableCore, refusals, switchOff } from '../support/switchable-core.ts';
@@ -55,20 +56,58 @@ test('mutated programs and queries run into the checks of the decoder', async ()
   }
   tryPurposes(world);
   for (const number of refusals(world.core)) refused.add(number);
+  for (const number of await tryPlans(wasm, valid)) refused.add(number);
   const idle = checks.filter((_, number) => !refused.has(number));
   const unknown = idle.filter((check) => !IDLE.some((one) => check.endsWith(one)));
   assert.deepEqual(unknown, [], `${refused.size} of ${checks.length} checks refused something`);
 });
 
-/** Puts another purpose of a version into each word of a query: one of them is where it stands. */
+/**
+ * Puts another purpose of a version, and other kinds of units, into each word of a query: one of
+ * them is where it stands.
+ */
 function tryPurposes(world: World): void {
   withQuery(world, (bytes, words) => {
     for (let word = 0; word < words; word++) {
-      const changed = bytes.slice();
-      new DataView(changed.buffer).setUint32(word * 4, abi.VERSION_SUPPORT, true);
-      open(world, changed);
+      for (const other of [abi.VERSION_SUPPORT, abi.UNIT_AGGREGATE, abi.UNIT_BEST]) {
+        const changed = bytes.slice();
+        new DataView(changed.buffer).setUint32(word * 4, other, true);
+        open(world, changed);
+      }
     }
   });
+}
+
+/** Words of a unit's last part, its aggregates or best values, that are tried one by one. */
+const PLAN_WORDS = 16;
+
+/**
+ * Puts the number of each relation, and one too large, into the last words of such units; answers
+ * what refused them.
+ */
+async function tryPlans(wasm: Uint8Array, valid: Uint8Array): Promise<Set<number>> {
+  const world = await World.create(wasm, PLAN);
+  const { bound, indexes, plan } = world.binding;
+  const relations = bound.map(({ handle }) => ({ handle, indexes: indexes.get(handle) ?? [] }));
+  // What is taken is not run: it may be strange.
+  const tryWord = (word: number, value: number): void => {
+    const changed = valid.slice();
+    new DataView(changed.buffer).setUint32(word * 4, value, true);
+    assert.equal(world.core.exports.begin(), abi.STATUS_DONE);
+    world.setProgram(changed);
+    assert.equal(world.core.exports.rollBack(), abi.STATUS_DONE);
+  };
+  for (const [place, { aggregate, best }] of plan.units.entries()) {
+    if (aggregate === undefined && best === undefined) continue;
+    const units = plan.units.slice(0, place + 1).map((unit) => ({ unit, isFresh: true }));
+    const end = new DataView(encodeProgram(relations, units).buffer).getUint32(8, true);
+    for (let word = end - PLAN_WORDS; word < end; word++) {
+      for (let value = 0; value <= relations.length; value++) tryWord(word, value);
+    }
+  }
+  // The first of the constants, which stand behind the words.
+  tryWord(new DataView(valid.buffer).getUint32(8, true), 0xffffffff);
+  return new Set(refusals(world.core));
 }
 
 function tryQuery(world: World, seed: number): void {

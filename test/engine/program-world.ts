@@ -17,8 +17,8 @@ export const TEXT = `
   total(sum(y)) :- s:v(_, y).
   next(x, z) :- s:n(x), z = x * 2 + 1, not path(x, _).
   mid(x, avg(y), argmin(y, z)) :- s:v(x, y), s:v(_, z).
-  dist(x, min(d)) :- s:n(x), d = 0.
-  dist(y, min(d + 1)) :- dist(x, d), s:e(x, y).
+  leg(x, y, min(d)) :- s:e(x, y), d = 1.
+  leg(x, z, min(d + 1)) :- leg(x, y, d), s:e(y, z).
   least(min(d)) :- least(e), s:n(d), e <= d.
   least(min(y)) :- s:v(_, y).
   both() :- s:e(x, _), s:v(y, _).
