@@ -350,12 +350,18 @@ class Lexer {
     return String.fromCodePoint(point);
   }
 
+  /** `{` of `test "…" {`: statements end inside it as outside. */
+  #isBlock(): boolean {
+    const [test, name] = this.#tokens.slice(-2);
+    return test?.kind === 'name' && test.text === 'test' && name?.kind === 'string';
+  }
+
   #mark(char: string): void {
     const start = this.#at;
     const long = LONG_MARKS.find((mark) => this.#text.startsWith(mark, start));
     if (long !== undefined || MARKS.includes(char)) {
       this.#at += long?.length ?? 1;
-      if (char === '(' || char === '[' || char === '{') this.#depth++;
+      if (char === '(' || char === '[' || (char === '{' && !this.#isBlock())) this.#depth++;
       if (char === ')' || char === ']' || char === '}') {
         this.#depth = Math.max(0, this.#depth - 1);
       }

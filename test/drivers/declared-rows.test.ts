@@ -97,7 +97,13 @@ test('the first row that does not fit is named, with its place', async () => {
       return error.details;
     }
   };
-  assert.equal(check('t', [1n, 'a'], [null, null]), undefined);
+  assert.equal(check('t', [1n, 'a'], [2n, 'b']), undefined);
+  assert.deepEqual(check('t', [1n, 'a'], [null, 'b']), {
+    table: 's:t',
+    rowIndex: 1,
+    column: 0,
+    columnName: 'x',
+  });
   assert.deepEqual(check('t', [1n, 'a'], [2n, 'b'], [3n, 4n]), {
     table: 's:t',
     rowIndex: 2,

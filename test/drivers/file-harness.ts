@@ -2,7 +2,8 @@
  * A directory as the outside of the driver suite, in each format. Written without the driver's
  * code.
  */
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { renameSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileDriver } from '../../drivers/file/file-driver.ts';
@@ -31,10 +32,11 @@ export async function fileHarness(ending: Ending): Promise<DriverHarness> {
     pollMs: TEST_POLL_MS,
     settleMs: TEST_SETTLE_MS,
   });
-  const replace = async (table: string, text: string): Promise<void> => {
-    const beside = join(folder, `.${table}.part`);
-    await writeFile(beside, text);
-    await rename(beside, join(folder, `${table}.${ending}`));
+  /** All files at one stroke: however busy the machine is, nobody sees half of an edit settle. */
+  const replace = async (texts: readonly (readonly [table: string, text: string])[]) => {
+    const besideOf = (table: string): string => join(folder, `.${table}.part`);
+    for (const [table, text] of texts) await writeFile(besideOf(table), text);
+    for (const [table] of texts) renameSync(besideOf(table), join(folder, `${table}.${ending}`));
   };
   return {
     driver,
@@ -43,11 +45,11 @@ export async function fileHarness(ending: Ending): Promise<DriverHarness> {
       ['wide', 3],
     ]),
     hold: async (outside) => {
-      for (const [table, rows] of outside) await replace(table, fileText(ending, rows));
+      await replace([...outside].map(([table, rows]) => [table, fileText(ending, rows)]));
     },
     damage: async () => {
       const [text, expected] = BROKEN[ending];
-      await replace('wide', text);
+      await replace([['wide', text]]);
       return expected;
     },
     close: () => rm(folder, { recursive: true, force: true }),
