@@ -2,6 +2,7 @@
  * What explanations ask the engine: whether a body has a solution, which one, and the rank of a
  * row. All answers belong together only while the engine does not commit; the caller sees to that.
  */
+import { CaucusError } from '../errors.ts';
 import { lowerQuery } from '../compiler/lower-query.ts';
 import type { Plan } from '../compiler/plan.ts';
 import { orderBody } from '../compiler/safety.ts';
@@ -98,7 +99,17 @@ export class Evidence {
   aggregateTable({ policy, ordinal }: Rule): Table {
     const number = this.#plan.aggregates.get(`${policy}:${ordinal}`);
     const relation = this.#plan.relations[number ?? -1];
-    if (relation === undefined) throw new Error(`no aggregate of ${policy}:${ordinal}`);
+    if (relation === undefined) {
+      throw new CaucusError(
+        'invalid_request',
+        `rule ${ordinal} of \`${policy}\` has no proofs yet`,
+        {
+          remedy:
+            'its table is defined through its own min or max: ask for the rows that it comes from',
+          details: { policy, rule: ordinal },
+        },
+      );
+    }
     const colon = relation.name.indexOf(':');
     return {
       owner: relation.name.slice(0, colon),

@@ -110,7 +110,7 @@ export class FaultProxy {
     const target = this.#target;
     if (target === undefined || isCutNow(this.#mode)) {
       client.on('error', () => undefined);
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     const server = createConnection({ ...target, allowHalfOpen: true, noDelay: true });
@@ -163,8 +163,18 @@ class Link {
 
   reset(): void {
     for (const pipe of this.#pipes) pipe.stop();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) reset(socket);
   }
+}
+
+/**
+ * One that connects cannot be reset, and one that is being shut down stays open for good where it
+ * is: libuv refuses, and the process hangs at its exit.
+ */
+function reset(socket: Socket): void {
+  if (socket.destroyed) return;
+  if (socket.connecting || socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 interface Piece {
