@@ -109,9 +109,8 @@ class BestLayer {
       body.push(`d ${this.#isMax ? '>' : '<'}${compare} ${this.#constant()}`);
     }
     if (random.chance(0.15)) body.push(`not ${this.#generator(bound, undefined)}`);
-    const isBare =
-      from === undefined && random.chance(0.2) && shape.value === shape.table.arity - 1;
-    const head = this.#head(shape, () => this.#pick(bound), isBare ? value : this.#best(value));
+    // Always an aggregate: where it is the only rule left, nothing else would end the recursion.
+    const head = this.#head(shape, () => this.#pick(bound), this.#best(value));
     return `${head} :- ${body.join(', ')}.`;
   }
 
