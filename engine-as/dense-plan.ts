@@ -87,7 +87,7 @@ export class DenseOp {
   head: DenseTable;
   headIndex: u32;
   headRow: u32;
-  /** Row record in front of which the rows of the delta are a whole: its tail is what is added. */
+  /** DENSE_EMIT_ROW: what is added is the driving row as a whole, not a looked-up one. */
   addsTail: bool;
   /** Cursor. */
   place: u32;

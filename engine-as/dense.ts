@@ -3,8 +3,9 @@
  * 512 rows. What a round finds is appended to the relations as rows, ranked by the round, so that
  * afterwards nothing tells how they came: updates, queries and checkpoints know rows only.
  *
- *   collect   the cells of all rows get numbers      fill    lists of rows outside the component
+ *   collect   the cells of all rows get numbers      lists   of rows outside the component
  *   load      the component's rows become bits       run     one round      turn   new bits → rows
+ *   list      in the end, the new rows come into sets and indexes (listing.ts)
  *
  * All rounds are in step, so the round in which a row comes is 1 + the largest rank in the body
  * that gives it (row-store.ts).
