@@ -10,8 +10,7 @@
  * All rounds are in step, so the round in which a row comes is 1 + the largest rank in the body
  * that gives it (row-store.ts).
  *
- * Between two rounds the evaluation can be left for the general one: where the domain is too large,
- * or where bits lie so sparse that they cost more than rows would.
+ * Between two rounds it can be left for the general one, where bits lie too sparse.
  */
 import {
   ROW_LIVE,
