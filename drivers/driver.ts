@@ -4,9 +4,9 @@
  * passes.
  *
  * A driver guarantees: what it publishes as one batch is one whole difference (or, with `replace`,
- * one whole snapshot) of the source; before its first batch and after a publish that failed it
- * publishes a snapshot, because only then is it known what the tables hold; nothing is published
- * after the signal aborted; a source that cannot be read is reported stale and its last good rows
+ * one whole snapshot) of the source; of a table of which it is not known what it holds (at first,
+ * unless `held` tells, and after a publish that failed) a snapshot; nothing is published after the
+ * signal aborted; a source that cannot be read is reported stale and its last good rows
  * stay.
  *
  * The runner guarantees: one `start` at a time; `publish` resolves once the batch is durable and
@@ -75,8 +75,16 @@ export type Freshness =
   | { readonly state: 'fresh' }
   | { readonly state: 'stale'; readonly problems: readonly SourceProblem[] };
 
+/**
+ * The rows that a table of the source holds, whoever put them there; undefined: nobody knows, or
+ * what was published before may yet change them.
+ */
+export type HeldRows = (table: string) => Promise<RowBlock | undefined>;
+
 export interface DriverSession {
   readonly publish: Publish;
+  /** Absent where drivers run without a replica beside them. */
+  readonly held?: HeldRows;
   readonly report: (freshness: Freshness) => void;
   readonly signal: AbortSignal;
 }

@@ -1,10 +1,11 @@
 /**
  * The loop of every driver that reads the whole outside and publishes the difference.
  *
- * What is known of a table is its rows as of the last batch that was acknowledged. A table of which
- * nothing is known (at start, and all of them after a publish that failed, because it may or may
- * not have been applied) is published whole, with `replace`; every other one as deletes and
- * inserts. All tables of one poll travel in one batch.
+ * What is known of a table is its rows as of the last batch that was acknowledged, and at first
+ * those that the session says it holds: a restart publishes what changed outside meanwhile. A table
+ * of which nothing is known (without a replica at start, and all of them after a publish that
+ * failed, because it may or may not have been applied) is published whole, with `replace`; every
+ * other one as deletes and inserts. All tables of one poll travel in one batch.
  */
 import type { RowBlock } from '../host/value/row-block.ts';
 import { Backoff } from './backoff.ts';
@@ -103,7 +104,11 @@ async function publishDifference(
   for (const [table, block] of tables) {
     const rows = await RowSet.of(block);
     next.set(table, rows);
-    const change = await changeOf(table, known.get(table), rows);
+    const change = await changeOf(
+      table,
+      known.get(table) ?? (await heldRows(session, table)),
+      rows,
+    );
     if (change !== null) changes.push(change);
   }
   if (changes.length > 0) {
@@ -115,6 +120,11 @@ async function publishDifference(
     }
   }
   for (const [table, rows] of next) known.set(table, rows);
+}
+
+async function heldRows(session: DriverSession, table: string): Promise<RowSet | undefined> {
+  const block = await session.held?.(table);
+  return block === undefined ? undefined : await RowSet.of(block);
 }
 
 async function changeOf(

@@ -17,10 +17,14 @@ import type {
   PublishedAt,
   SourceProblem,
 } from './driver.ts';
+import type { RowBlock } from '../host/value/row-block.ts';
 import { problemsOf } from './driver.ts';
 
 /** Resolves when the batch is durable and visible; rejects when that is not known. */
 export type WriteBatch = (batch: DriverBatch & { readonly source: string }) => Promise<PublishedAt>;
+
+/** The rows that a table of a source holds; undefined: nobody knows. */
+export type ReadHeldRows = (source: string, table: string) => Promise<RowBlock | undefined>;
 
 /**
  * `starting`: nothing reported yet since the last start. `stopped`: the runner was stopped; the
@@ -53,6 +57,8 @@ export interface RestartReason {
 export interface RunnerOptions {
   readonly drivers: readonly Driver[];
   readonly writeBatch: WriteBatch;
+  /** For drivers that alone fill their source: with others, rows may come after they were read. */
+  readonly heldRows?: ReadHeldRows;
   /** Called when a source's state or problems change. What it throws is not caught. */
   readonly onHealth?: (health: SourceHealth) => void;
   readonly clock?: Clock;
@@ -110,6 +116,7 @@ class SourceRun {
   readonly source: string;
   readonly #driver: Driver;
   readonly #writeBatch: WriteBatch;
+  readonly #heldRows: ReadHeldRows | undefined;
   readonly #onHealth: (health: SourceHealth) => void;
   readonly #clock: Clock;
   readonly #backoff = new Backoff();
@@ -123,11 +130,14 @@ class SourceRun {
   #freshAtMs = 0;
   #batches = 0;
   #failures = 0;
+  /** A batch failed: it may still be applied, whenever that is. */
+  #isInDoubt = false;
 
   constructor(driver: Driver, options: RunnerOptions) {
     this.source = driver.source;
     this.#driver = driver;
     this.#writeBatch = options.writeBatch;
+    this.#heldRows = options.heldRows;
     this.#onHealth = options.onHealth ?? (() => undefined);
     this.#clock = options.clock ?? systemClock;
     this.#sinceMs = this.#clock.now();
@@ -166,6 +176,7 @@ class SourceRun {
     try {
       await this.#driver.start({
         publish: (batch) => this.#publish(batch, signal),
+        held: (table) => this.#held(table),
         report: (freshness) => {
           if (!signal.aborted) this.#report(freshness);
         },
@@ -196,6 +207,11 @@ class SourceRun {
     };
   }
 
+  async #held(table: string): Promise<RowBlock | undefined> {
+    if (this.#isInDoubt || this.#publishing.size > 0) return undefined;
+    return await this.#heldRows?.(this.source, table);
+  }
+
   async #publish(batch: DriverBatch, signal: AbortSignal): Promise<PublishedAt> {
     if (signal.aborted) {
       throw new CaucusError('not_ready', `source \`${this.source}\` has been stopped`, {
@@ -210,6 +226,7 @@ class SourceRun {
       return position;
     } catch (error) {
       this.#failures++;
+      this.#isInDoubt = true;
       throw error;
     } finally {
       this.#publishing.delete(writing);

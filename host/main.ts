@@ -419,7 +419,7 @@ class Round {
     };
   }
 
-  #startDrivers(replica: Replica): void {
+  #startDrivers(replica: LocalReplica): void {
     const { config, parts } = this.#options;
     const { logger, drivers = [], onHealth } = parts;
     const configured = config.datasources
@@ -428,6 +428,7 @@ class Round {
     const runner = new DriverRunner({
       drivers: [...drivers, ...configured],
       writeBatch: (batch) => replica.writeBatch(batch),
+      ...(config.shape === 'single' ? { heldRows: replica.baseRows.bind(replica) } : {}),
       onHealth: (health) => {
         logHealth(health, logger);
         onHealth?.(health);

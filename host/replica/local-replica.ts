@@ -9,6 +9,7 @@ import { CaucusError } from '../errors.ts';
 import { DIGEST_REVISIONS, DISK_PROBE_MS, PUSH_LOG_MS } from '../limits.ts';
 import { decodeRecord, recordChecksum } from '../log/records.ts';
 import type { CutRecord } from '../log/records.ts';
+import type { RowBlock } from '../value/row-block.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { ClusterCheckpoints } from './checkpointer.ts';
@@ -231,6 +232,16 @@ export class LocalReplica implements Replica {
   async writeBatch(batch: Batch): Promise<Position> {
     this.#lifecycle.expectWritable();
     return this.#positionAt(await this.#batches.write(batch));
+  }
+
+  /** What a table of a source was given, in any order; undefined: the source is not there. */
+  async baseRows(source: string, table: string): Promise<RowBlock | undefined> {
+    this.#lifecycle.expectReadable();
+    return await this.#live.read(async () => {
+      if (!this.#state.sources.has(source)) return undefined;
+      const options = { base: true, inAnyOrder: true };
+      return await this.#live.engine.rows(`${source}:${table}`, options);
+    });
   }
 
   async readPolicy(

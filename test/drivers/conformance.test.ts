@@ -4,7 +4,7 @@ import type { Driver, RowChange } from '../../drivers/driver.ts';
 import { PushDriver } from '../../drivers/push/push-driver.ts';
 import { encodeRows } from '../../host/value/row-block.ts';
 import type { DriverHarness } from '../suites/driver-suite.ts';
-import { driverSuite, followsRandomEdits } from '../suites/driver-suite.ts';
+import { driverSuite, followsRandomEdits, startsFromHeldRows } from '../suites/driver-suite.ts';
 import { fileHarness } from './file-harness.ts';
 
 const TABLES = new Map([
@@ -81,3 +81,20 @@ for (const [what, breakChanges] of Object.entries(BREAKS)) {
     }
   });
 }
+
+test('the suite notices: what a table holds is not asked for', async () => {
+  const harness = await fileHarness('tsv');
+  const { driver } = harness;
+  const broken: Driver = {
+    name: driver.name,
+    source: driver.source,
+    mode: driver.mode,
+    tables: () => driver.tables(),
+    start: ({ publish, report, signal }) => driver.start({ publish, report, signal }),
+  };
+  try {
+    await assert.rejects(startsFromHeldRows({ ...harness, driver: broken }), assert.AssertionError);
+  } finally {
+    await harness.close();
+  }
+});

@@ -220,3 +220,40 @@ test('a restart is a new start without a pause, or with one and a problem', asyn
   assert.equal(runner.health()[0]?.state, 'stopped');
   assert.equal(starts, 3);
 });
+
+test('what a table holds is told until a batch fails, or while one is under way', async () => {
+  const clock = new TestClock();
+  const block = encodeRows(1, [['x']]);
+  const told: boolean[] = [];
+  let start = 0;
+  let release: () => void = () => undefined;
+  const driver = driverOf('s', async ({ publish, held, report, signal }) => {
+    start++;
+    told.push((await held?.('t')) === block);
+    if (start === 1) throw new Error('the cloud is gone');
+    if (start === 2) publish({ changes: [] }).catch(() => undefined);
+    report({ state: 'fresh' });
+    await untilAborted(signal);
+  });
+  const runner = new DriverRunner({
+    clock,
+    drivers: [driver],
+    heldRows: async (source, table) => (`${source}:${table}` === 's:t' ? block : undefined),
+    writeBatch: () =>
+      new Promise((_resolve, reject) => {
+        release = () => reject(new Error('the log is not there'));
+      }),
+  });
+  const started = async (count: number): Promise<void> => {
+    while (told.length < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+  runner.start();
+  await started(2);
+  runner.restart('s');
+  await started(3);
+  release();
+  runner.restart('s');
+  await started(4);
+  await runner.stop();
+  assert.deepEqual(told, [true, true, false, false]);
+});

@@ -8,9 +8,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DriverRunner } from '../../drivers/runner.ts';
-import type { SourceHealth } from '../../drivers/runner.ts';
+import type { ReadHeldRows, SourceHealth } from '../../drivers/runner.ts';
 import type { Driver, DriverBatch, PublishedAt, RowChange } from '../../drivers/driver.ts';
-import { decodeRows } from '../../host/value/row-block.ts';
+import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import { formatValue } from '../../host/value/value.ts';
 import type { Row } from '../../host/value/value.ts';
@@ -39,6 +39,8 @@ export class ModelReplica {
   readonly batches: DriverBatch[] = [];
   readonly tables = new Map<string, Set<string>>();
   failNext = 0;
+  /** Each row that ever came, by its text. */
+  readonly #rows = new Map<string, Row>();
   #changed: () => void = () => undefined;
 
   readonly writeBatch = async (batch: DriverBatch): Promise<PublishedAt> => {
@@ -51,6 +53,11 @@ export class ModelReplica {
     for (const change of batch.changes) this.#apply(change);
     this.#changed();
     return { revision: this.batches.length, token: String(this.batches.length) };
+  };
+
+  readonly heldRows = async (_source: string, table: string): Promise<RowBlock> => {
+    const rows = [...(this.tables.get(table) ?? [])].map((text) => this.#rows.get(text) as Row);
+    return encodeRows(rows[0]?.length ?? 0, rows);
   };
 
   /** Wakes `until` also when something else changed. */
@@ -71,7 +78,10 @@ export class ModelReplica {
     const rows = change.replace === true ? new Set<string>() : this.tables.get(change.table);
     const next = rows ?? new Set<string>();
     for (const row of rowTexts(change.delete)) next.delete(row);
-    for (const row of rowTexts(change.insert)) next.add(row);
+    for (const row of change.insert === undefined ? [] : decodeRows(change.insert)) {
+      this.#rows.set(rowText(row), row);
+      next.add(rowText(row));
+    }
     this.tables.set(change.table, next);
   }
 }
@@ -101,6 +111,7 @@ export function driverSuite(
   );
   check('a publish that failed is followed by the whole state', survivesFailedPublish);
   check('nothing is published after a stop; a new start converges', stopsAndStarts);
+  check('a start beside rows that are known publishes what changed', startsFromHeldRows);
   check('a failing neighbour disturbs nothing', ignoresFailingNeighbour);
   if (options.damageable)
     check('an unreadable outside is stale, keeps its rows and recovers', staleAndBack);
@@ -194,6 +205,27 @@ async function stopsAndStarts(harness: DriverHarness): Promise<void> {
   await again.stop();
 }
 
+/** Also used by the negative control. */
+export async function startsFromHeldRows(harness: DriverHarness): Promise<void> {
+  if (harness.driver.mode === 'push') return;
+  const random = randomFrom(19);
+  const model = new ModelReplica();
+  const first = randomOutside(harness, random, undefined);
+  await harness.hold(first);
+  await withRunner(harness, [], () => model.until(() => holds(model, first)), model);
+  const before = model.batches.length;
+  const second = randomOutside(harness, random, first);
+  const change = async (): Promise<void> => {
+    await harness.hold(second);
+    await model.until(() => holds(model, second));
+  };
+  await withRunner(harness, [], change, model, model.heldRows);
+  assert.equal(model.batches.length, before + 1, 'what has not changed is not published again');
+  for (const { table, replace } of (model.batches[before] as DriverBatch).changes) {
+    assert.notEqual(replace, true, `\`${table}\`, whose rows are known, travels as a difference`);
+  }
+}
+
 async function ignoresFailingNeighbour(harness: DriverHarness): Promise<void> {
   const neighbour: Driver = {
     name: 'broken',
@@ -270,9 +302,10 @@ async function withRunner(
   harness: DriverHarness,
   neighbours: readonly Driver[],
   body: (model: ModelReplica, runner: DriverRunner) => Promise<void>,
+  model = new ModelReplica(),
+  heldRows?: ReadHeldRows,
 ): Promise<void> {
-  const model = new ModelReplica();
-  const runner = startRunner(harness, neighbours, model);
+  const runner = startRunner(harness, neighbours, model, heldRows);
   await runner.settled();
   try {
     await body(model, runner);
@@ -285,10 +318,12 @@ function startRunner(
   harness: DriverHarness,
   neighbours: readonly Driver[],
   model: ModelReplica,
+  heldRows?: ReadHeldRows,
 ): DriverRunner {
   const runner = new DriverRunner({
     drivers: [...neighbours, harness.driver],
     writeBatch: model.writeBatch,
+    ...(heldRows === undefined ? {} : { heldRows }),
     onHealth: () => model.touch(),
   });
   runner.start();

@@ -55,9 +55,14 @@ export class ServerProcess {
 
   /** The first line of this event, past or to come; rejects when the process ends without one. */
   async event(name: string): Promise<LogLine> {
+    return (await this.events(name, 1))[0] as LogLine;
+  }
+
+  /** The lines of this event as soon as there are `count`. */
+  async events(name: string, count: number): Promise<readonly LogLine[]> {
     for (;;) {
-      const found = this.log.find(({ event }) => event === name);
-      if (found !== undefined) return found;
+      const found = this.log.filter(({ event }) => event === name);
+      if (found.length >= count) return found;
       if (this.#hasEnded) throw new Error(`ended without \`${name}\`: ${this.stderr}`);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
