@@ -6,8 +6,14 @@ import { CheckpointStore } from '../../host/log/checkpoint-store.ts';
 import { openFileLog } from '../../host/log/file-log.ts';
 import type { Log } from '../../host/log/log.ts';
 import { nodeDisk } from '../../host/log/node-disk.ts';
-import { decodeRecord, encodeRecord } from '../../host/log/records.ts';
+import { decodeRecord, encodeRecord, recordChecksum } from '../../host/log/records.ts';
+import { Births } from '../../host/replica/births.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../host/replica/checkpoint.ts';
+import type { Checkpoint } from '../../host/replica/checkpoint.ts';
+import { newSource } from '../../host/replica/replicated-state.ts';
+import type { SourceState } from '../../host/replica/replicated-state.ts';
+import { readRecord } from '../../host/replica/restore.ts';
+import type { Batch } from '../../host/replica/replica.ts';
 import type { LocalReplica } from '../../host/replica/local-replica.ts';
 import { openSqliteStore } from '../../host/store/sqlite-store.ts';
 import { randomFrom } from '../support/random.ts';
@@ -95,6 +101,19 @@ replicaTest('a damaged newest checkpoint is reported, and the one before it is u
   await node.stop();
 });
 
+/** In place of the newest one. */
+async function saveAltered(
+  store: CheckpointStore,
+  alter: (checkpoint: Checkpoint) => Checkpoint,
+): Promise<void> {
+  const { checkpoint } = await store.loadNewest();
+  assert.ok(checkpoint !== undefined);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of checkpoint.chunks) chunks.push(chunk);
+  const altered = alter(decodeCheckpoint(Buffer.concat(chunks)));
+  await store.save(checkpoint.revision, encodeCheckpoint(altered));
+}
+
 replicaTest('a checkpoint that gives another state than it says is not used', async () => {
   const world = await newWorld();
   let node = await startNode(world, NO_CHECKPOINTS);
@@ -102,20 +121,19 @@ replicaTest('a checkpoint that gives another state than it says is not used', as
   const before = node.replica.status();
   await node.stop();
   const store = new CheckpointStore(world.disk.attach(), '/data/checkpoints');
-  const { checkpoint } = await store.loadNewest();
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of checkpoint?.chunks ?? []) chunks.push(chunk);
-  const decoded = decodeCheckpoint(Buffer.concat(chunks));
   // A row more than there was: what a wrong engine, or a bit that flipped in memory, would save.
-  const base = new Map(decoded.base).set('s:t', rows([1n], [9n]));
-  await store.save(before.revision, encodeCheckpoint({ ...decoded, base }));
+  const withRow = (checkpoint: Checkpoint): Checkpoint => ({
+    ...checkpoint,
+    base: new Map(checkpoint.base).set('s:t', rows([1n], [9n])),
+  });
+  await saveAltered(store, withRow);
   node = await startNode(world, NO_CHECKPOINTS);
   assert.equal(world.problems.length, 1);
   assert.equal(node.replica.status().digest, before.digest, 'the log was replayed instead');
   assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[1n]]);
   await node.stop();
   // Control: it is the digest that finds it. Without one the row that never was is believed.
-  await store.save(before.revision, encodeCheckpoint({ ...decoded, base, digest: '' }));
+  await saveAltered(store, (checkpoint) => ({ ...withRow(checkpoint), digest: '' }));
   node = await startNode(world, NO_CHECKPOINTS);
   assert.deepEqual(shown((await node.replica.query({ query: 's:t(x)' })).rows), [[1n], [9n]]);
   await node.stop();
@@ -163,22 +181,21 @@ replicaTest('a trimmed log without a checkpoint that fits is refused with a reme
 
 /**
  * Stands for a log that is not the one that was acknowledged: another record under an old offset.
+ * `checksum`: what cuts are read to say of the topic's end, if not what they say.
  */
-function withOtherRecords(log: Log, topic: string): Log {
+function withOtherRecords(log: Log, topic: string, checksum?: (end: number) => number): Log {
+  const read: Log['read'] = async function* (of, from, signal) {
+    for await (const chunk of log.read(of, from, signal)) {
+      const records = chunk.records.map((one) => ({
+        ...one,
+        bytes: of === topic ? altered(one.bytes) : withChecksums(one.bytes, topic, checksum),
+      }));
+      yield { ...chunk, records };
+    }
+  };
   return new Proxy(log, {
     get: (target, name) => {
-      if (name === 'read') {
-        return async function* (read: string, from: number, signal: AbortSignal) {
-          for await (const chunk of target.read(read, from, signal)) {
-            if (read !== topic) yield chunk;
-            else
-              yield {
-                ...chunk,
-                records: chunk.records.map((one) => ({ ...one, bytes: altered(one.bytes) })),
-              };
-          }
-        };
-      }
+      if (name === 'read') return read;
       const member: unknown = Reflect.get(target, name);
       return typeof member === 'function' ? (member.bind(target) as unknown) : member;
     },
@@ -190,6 +207,19 @@ function altered(bytes: Uint8Array): Uint8Array {
   return record.kind === 'push' ? encodeRecord({ ...record, owner: `${record.owner}!` }) : bytes;
 }
 
+function withChecksums(
+  bytes: Uint8Array,
+  topic: string,
+  checksum: ((end: number) => number) | undefined,
+): Uint8Array {
+  const record = decodeRecord(bytes);
+  if (record.kind !== 'cut' || checksum === undefined) return bytes;
+  const vector = record.vector.map((entry) =>
+    entry.topic === topic ? { ...entry, checksum: checksum(entry.end) } : entry,
+  );
+  return encodeRecord({ ...record, vector });
+}
+
 for (const withCheckpoint of [true, false]) {
   const how = withCheckpoint ? 'from a checkpoint' : 'from its start';
   replicaTest(`a log with other records than the cuts name is refused, read ${how}`, async () => {
@@ -197,6 +227,11 @@ for (const withCheckpoint of [true, false]) {
     const node = await startNode(world, NO_CHECKPOINTS);
     await write(node, 1);
     await write(node, 2);
+    const checksums = [0];
+    for (const offset of [0, 1]) {
+      const bytes = altered(await readRecord(node.log, 'source.s.1', offset));
+      checksums.push(recordChecksum(bytes));
+    }
     if (withCheckpoint) await node.replica.close();
     world.disk.kill();
     await node.log.close().catch(() => undefined);
@@ -208,6 +243,23 @@ for (const withCheckpoint of [true, false]) {
     });
     assert.equal(same.replica.status().sources[0]?.tables['t'], 2);
     await same.stop();
+    // Control: with checksums that are those of whatever is there, nobody notices.
+    const checksum = (end: number): number => checksums[end] as number;
+    if (withCheckpoint) {
+      const store = new CheckpointStore(world.disk.attach(), '/data/checkpoints');
+      await saveAltered(store, ({ state, ...rest }) => {
+        const last = { end: 2, checksum: checksum(2) };
+        return { ...rest, state: { ...state, ends: new Map(state.ends).set('source.s.1', last) } };
+      });
+    }
+    const folder = withCheckpoint ? '/data/checkpoints' : '/none';
+    const fooled = await startNode(world, {
+      ...NO_CHECKPOINTS,
+      checkpoints: new CheckpointStore(world.disk.attach(), folder),
+      wrapLog: (log) => withOtherRecords(log, 'source.s.1', checksum),
+    });
+    assert.equal(fooled.replica.status().sources[0]?.tables['t'], 2);
+    await fooled.stop();
   });
 }
 
@@ -246,7 +298,14 @@ replicaTest('a checkpoint of another log is not used', async () => {
   const fresh = await startNode(other, { ...NO_CHECKPOINTS, checkpoints });
   assert.equal(fresh.replica.status().revision, 0);
   assert.equal(other.problems.length, 1);
+  const { logId } = fresh.replica.status();
   await fresh.stop();
+  // Control: it is the log's id that tells. With the right one it is taken for one of this log.
+  await saveAltered(checkpoints, (checkpoint) => ({
+    ...checkpoint,
+    state: { ...checkpoint.state, logId },
+  }));
+  await assert.rejects(startNode(other, { ...NO_CHECKPOINTS, checkpoints }), code('log_diverged'));
 });
 
 interface Trace {
@@ -268,77 +327,125 @@ async function traceOf(replica: LocalReplica, digests: Map<number, string>): Pro
   return { digests, births, rows: answers.join('\n') };
 }
 
-for (const seed of [11, 12, 13]) {
-  replicaTest(`two replicas of one log agree at every revision, seed ${seed}`, async () => {
-    const random = randomFrom(seed);
-    const world = await newWorld();
-    const live = new Map<number, string>();
-    const options = {
-      rowsPerTableMax: 24,
-      settings: { checkpointRevisions: Infinity, checkpointRecordBytes: Infinity },
-    };
-    let node = await startNode(world, {
-      ...options,
-      onRevision: (at, digest) => live.set(at, digest()),
+/** `alter`: what becomes of a checkpoint before the other replica starts from it. */
+async function agreeAtEveryRevision(
+  seed: number,
+  alter?: (checkpoint: Checkpoint) => Checkpoint,
+): Promise<void> {
+  const random = randomFrom(seed);
+  const world = await newWorld();
+  const live = new Map<number, string>();
+  const options = {
+    rowsPerTableMax: 24,
+    settings: { checkpointRevisions: Infinity, checkpointRecordBytes: Infinity },
+  };
+  let node = await startNode(world, {
+    ...options,
+    onRevision: (at, digest) => live.set(at, digest()),
+  });
+  const policies = [
+    'gone(x) :- s:a(x), not s:b(x)\nexecute[svc:go(x)] :- gone(x)\n',
+    'gone(x) :- s:b(x), not s:a(x)\nexecute[svc:go(x)] :- gone(x)\n',
+    'gone(x) :- s:a(x)\nexecute[svc:go(x)] :- gone(x), s:b(x)\npath(x, y) :- s:a(x), s:b(y)\n',
+    'gone(x, y) :- s:new(x, y)\n',
+  ];
+  const answered = new Map<string, number>();
+  const send = async (replica: LocalReplica, batch: Batch): Promise<void> => {
+    const { revision } = await replica.writeBatch(batch);
+    if (batch.id === undefined) return;
+    const first = answered.get(batch.id.key) ?? revision;
+    assert.equal(revision, first, `seed ${seed}: a repeat got another answer`);
+    answered.set(batch.id.key, first);
+  };
+  const step = async (): Promise<void> => {
+    const batches = Array.from({ length: 1 + random.int(3) }, () => {
+      const table = random.pick(['a', 'b']);
+      const block = ints(random.int(9), random.int(9));
+      const change = random.chance(0.6) ? { table, insert: block } : { table, delete: block };
+      const id = random.chance(0.5)
+        ? { id: { key: String(random.int(20)), bodyDigest: 'same' } }
+        : {};
+      return send(node.replica, { source: 's', changes: [change], ...id });
     });
-    const policies = [
-      'gone(x) :- s:a(x), not s:b(x)\nexecute[svc:go(x)] :- gone(x)\n',
-      'gone(x) :- s:b(x), not s:a(x)\nexecute[svc:go(x)] :- gone(x)\n',
-      'gone(x) :- s:a(x)\nexecute[svc:go(x)] :- gone(x), s:b(x)\npath(x, y) :- s:a(x), s:b(y)\n',
-      'gone(x, y) :- s:new(x, y)\n',
-    ];
-    const step = async (): Promise<void> => {
-      const batches = Array.from({ length: 1 + random.int(3) }, () => {
-        const table = random.pick(['a', 'b']);
-        const block = ints(random.int(9), random.int(9));
-        const change = random.chance(0.6) ? { table, insert: block } : { table, delete: block };
-        const id = random.chance(0.5)
-          ? { id: { key: String(random.int(20)), bodyDigest: 'same' } }
-          : {};
-        return node.replica.writeBatch({ source: 's', changes: [change], ...id });
-      });
-      await Promise.all(batches);
-      if (!random.chance(0.2)) return;
-      await node.replica.writePolicies([{ name: 'p', text: random.pick(policies) }]);
-    };
-    await node.replica.writePolicies([{ name: 'p', text: policies[0] as string }]);
-    for (let round = 0; round < 20; round++) await step();
-    // The checkpoint that another replica starts from.
-    await node.stop();
-    node = await startNode(world, {
+    await Promise.all(batches);
+    if (!random.chance(0.2)) return;
+    await node.replica.writePolicies([{ name: 'p', text: random.pick(policies) }]);
+  };
+  await node.replica.writePolicies([{ name: 'p', text: policies[0] as string }]);
+  for (let round = 0; round < 20; round++) await step();
+  // The checkpoint that another replica starts from.
+  await node.stop();
+  node = await startNode(world, {
+    ...options,
+    onRevision: (at, digest) => live.set(at, digest()),
+  });
+  const from = node.replica.status().revision;
+  for (let round = 0; round < 20; round++) await step();
+  const expected = await traceOf(node.replica, live);
+  for (const checkpointed of [true, false]) {
+    const digests = new Map<number, string>();
+    const checkpoints = new CheckpointStore(
+      world.disk.attach(),
+      checkpointed ? '/data/checkpoints' : '/none',
+    );
+    const log = node.log;
+    if (checkpointed && alter !== undefined) await saveAltered(checkpoints, alter);
+    const other = await startNode(world, {
       ...options,
-      onRevision: (at, digest) => live.set(at, digest()),
+      checkpoints,
+      log,
+      onRevision: (at, digest) => digests.set(at, digest()),
     });
-    const from = node.replica.status().revision;
-    for (let round = 0; round < 20; round++) await step();
-    const expected = await traceOf(node.replica, live);
-    for (const checkpointed of [true, false]) {
-      const digests = new Map<number, string>();
-      const checkpoints = new CheckpointStore(
-        world.disk.attach(),
-        checkpointed ? '/data/checkpoints' : '/none',
-      );
-      const log = node.log;
-      const other = await startNode(world, {
-        ...options,
-        checkpoints,
-        log,
-        onRevision: (at, digest) => digests.set(at, digest()),
-      });
-      const found = await traceOf(other.replica, digests);
-      assert.equal(Math.min(...digests.keys()), checkpointed ? from + 1 : 1);
-      for (const [revision, digest] of digests) {
-        assert.equal(digest, live.get(revision), `seed ${seed}, revision ${revision}`);
-      }
-      assert.deepEqual(
-        [found.births, found.rows],
-        [expected.births, expected.rows],
-        `seed ${seed}`,
-      );
-      assert.equal(other.replica.status().digest, node.replica.status().digest);
+    const found = await traceOf(other.replica, digests);
+    assert.equal(Math.min(...digests.keys()), checkpointed ? from + 1 : 1);
+    for (const [revision, digest] of digests) {
+      assert.equal(digest, live.get(revision), `seed ${seed}, revision ${revision}`);
     }
-    assert.ok(new Set(live.values()).size > 10, 'the digests tell the revisions apart');
-    await node.stop();
+    assert.deepEqual([found.births, found.rows], [expected.births, expected.rows], `seed ${seed}`);
+    assert.equal(other.replica.status().digest, node.replica.status().digest);
+    for (const key of answered.keys()) {
+      const id = { key, bodyDigest: 'same' };
+      await send(other.replica, { source: 's', changes: insert('a', 1), id });
+    }
+  }
+  assert.ok(new Set(live.values()).size > 10, 'the digests tell the revisions apart');
+  await node.stop();
+}
+
+const SEEDS = [11, 12, 13];
+
+for (const seed of SEEDS) {
+  replicaTest(`two replicas of one log agree at every revision, seed ${seed}`, () =>
+    agreeAtEveryRevision(seed),
+  );
+}
+
+/** What a checkpoint could forget, without its digest, which would tell. */
+const FORGETS: Readonly<Record<string, (checkpoint: Checkpoint) => Checkpoint>> = {
+  births: ({ state, base }) => ({ state: { ...state, births: new Births() }, base, digest: '' }),
+  'batch ids': ({ state, base }) => {
+    const source = state.sources.get('s') as SourceState;
+    const { incarnation, kind, tables } = source;
+    const forgetful = { ...newSource('s', { incarnation, kind }), tables };
+    return { state: { ...state, sources: new Map([['s', forgetful]]) }, base, digest: '' };
+  },
+  'base rows': ({ state, base }) => ({
+    state,
+    base: new Map([...base].filter(([table]) => table !== 's:b')),
+    digest: '',
+  }),
+};
+
+for (const [what, alter] of Object.entries(FORGETS)) {
+  replicaTest(`control: after a checkpoint without ${what} the replicas differ`, async () => {
+    const found: string[] = [];
+    for (const seed of SEEDS) {
+      await agreeAtEveryRevision(seed, alter).catch((error: unknown) => {
+        if (error instanceof assert.AssertionError) found.push(error.message);
+        else throw error;
+      });
+    }
+    assert.notDeepEqual(found, []);
   });
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { TransactionResult } from '../../host/engine/engine.ts';
 import type { Batch } from '../../host/replica/replica.ts';
 import {
   code,
@@ -14,53 +15,68 @@ import {
 /** A policy whose table has as many rows as the square of its input. */
 const PAIRS = 'pair(x, y) :- s:t(x), s:t(y)\n';
 
-replicaTest(
-  'a policy over a limit fails with what reads it; base rows and others go on',
-  async () => {
-    const world = await newWorld();
-    let node = await startNode(world, { rowsPerTableMax: 10 });
-    await node.replica.writePolicies([
-      { name: 'big', text: PAIRS },
-      { name: 'reader', text: 'some(x) :- big:pair(x, y)\n' },
-      { name: 'other', text: 'copy(x) :- s:t(x)\nalarm(p, c) :- system:failed(p, t, c)\n' },
-    ]);
-    await node.replica.writeBatch({
-      source: 's',
-      changes: [{ table: 't', insert: ints(1, 2, 3) }],
-    });
-    assert.equal((await node.replica.query({ query: 'reader:some(x)' })).rows.count, 3);
-    await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
+async function failsAndGoesOn(
+  alterResult = (result: TransactionResult): TransactionResult => result,
+): Promise<void> {
+  const world = await newWorld();
+  let node = await startNode(world, { rowsPerTableMax: 10 });
+  node.engine.alterResult = alterResult;
+  await node.replica.writePolicies([
+    { name: 'big', text: PAIRS },
+    { name: 'reader', text: 'some(x) :- big:pair(x, y)\n' },
+    { name: 'other', text: 'copy(x) :- s:t(x)\nalarm(p, c) :- system:failed(p, t, c)\n' },
+  ]);
+  await node.replica.writeBatch({
+    source: 's',
+    changes: [{ table: 't', insert: ints(1, 2, 3) }],
+  });
+  assert.equal((await node.replica.query({ query: 'reader:some(x)' })).rows.count, 3);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
 
-    assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 4);
-    assert.equal((await node.replica.query({ query: 'other:copy(x)' })).rows.count, 4);
-    for (const query of ['big:pair(x, y)', 'reader:some(x)', 's:t(x), not reader:some(x)']) {
-      await assert.rejects(node.replica.query({ query }), code('policy_failed'));
-    }
-    assert.deepEqual(shown((await node.replica.query({ query: 'system:failed(p, t, c)' })).rows), [
-      ['big', 'big:pair', 'rows_per_table'],
-      ['reader', 'reader:some', 'policy_failed'],
-    ]);
-    assert.deepEqual(shown((await node.replica.query({ query: 'other:alarm(p, c)' })).rows), [
+  assert.equal((await node.replica.query({ query: 's:t(x)' })).rows.count, 4);
+  assert.equal((await node.replica.query({ query: 'other:copy(x)' })).rows.count, 4);
+  for (const query of ['big:pair(x, y)', 'reader:some(x)', 's:t(x), not reader:some(x)']) {
+    await assert.rejects(node.replica.query({ query }), code('policy_failed'));
+  }
+  assert.deepEqual(shown((await node.replica.query({ query: 'system:failed(p, t, c)' })).rows), [
+    ['big', 'big:pair', 'rows_per_table'],
+    ['reader', 'reader:some', 'policy_failed'],
+  ]);
+  assert.deepEqual(shown((await node.replica.query({ query: 'other:alarm(p, c)' })).rows), [
+    ['big', 'rows_per_table'],
+    ['reader', 'policy_failed'],
+  ]);
+  const status = node.replica.status();
+  assert.deepEqual(
+    status.policies.map(({ name, failed }) => [name, failed]),
+    [
       ['big', 'rows_per_table'],
+      ['other', null],
       ['reader', 'policy_failed'],
-    ]);
-    const status = node.replica.status();
-    assert.deepEqual(
-      status.policies.map(({ name, failed }) => [name, failed]),
-      [
-        ['big', 'rows_per_table'],
-        ['other', null],
-        ['reader', 'policy_failed'],
-      ],
-    );
-    assert.ok(status.ready);
-    await node.stop();
-    // The limit belongs to the state: a restart keeps the failure without trying again.
-    node = await startNode(world, { rowsPerTableMax: 10 });
-    assert.deepEqual(node.replica.status().policies, status.policies);
-    assert.equal(node.replica.status().digest, status.digest);
-    await node.stop();
-  },
+    ],
+  );
+  assert.ok(status.ready);
+  await node.stop();
+  // The limit belongs to the state: a restart keeps the failure without trying again.
+  node = await startNode(world, { rowsPerTableMax: 10 });
+  assert.deepEqual(node.replica.status().policies, status.policies);
+  assert.equal(node.replica.status().digest, status.digest);
+  await node.stop();
+}
+
+replicaTest('a policy over a limit fails with what reads it; base rows and others go on', () =>
+  failsAndGoesOn(),
+);
+
+replicaTest('control: where the engine does not tell which table is to blame, others fail', () =>
+  assert.rejects(
+    failsAndGoesOn((result) => {
+      if (result.ok) return result;
+      const { table: _blamed, ...rest } = result;
+      return rest;
+    }),
+    /`other:copy` is failed/,
+  ),
 );
 
 replicaTest(

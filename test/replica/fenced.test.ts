@@ -156,6 +156,20 @@ replicaTest('a gap makes the source stale until a new generation tells all rows'
   await node.stop();
 });
 
+replicaTest('control: a gap that the numbers do not show is not noticed', async () => {
+  const world = await newWorld();
+  const node = await startNode(world);
+  await register(world, node.log, 's');
+  const first = { kind: 'snapshot', ...by, sequence: 1, batch: 1, lastOfBatch: true } as const;
+  await appendRaw(world, node.log, 's', OPEN, { ...first, changes: [t(1)] });
+  // The second one is lost, and the third has its numbers.
+  const third = { ...first, kind: 'delta', sequence: 2, batch: 2, changes: [t(3)] } as const;
+  await appendRaw(world, node.log, 's', third, { kind: 'heartbeat', ...by, sequence: 3 });
+  assert.deepEqual(await rowsOf(node, 's:t(x)'), [[1n], [3n]]);
+  assert.deepEqual(await staleOf(node, 's'), [false, null]);
+  await node.stop();
+});
+
 replicaTest('a batch that does not fit is left out whole, and what builds on it', async () => {
   const world = await newWorld();
   const node = await startNode(world);

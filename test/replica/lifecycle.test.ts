@@ -77,6 +77,36 @@ test('the table of phases in SPEC.md is the one in the code', async () => {
   }
 });
 
+/** What SPEC.md says holds, line by line. */
+async function specPromises(): Promise<string[]> {
+  const text = await readFile('host/replica/SPEC.md', 'utf8');
+  const [, promises = ''] = text.split('## What holds');
+  return (promises.split('\n## ')[0] ?? '').split('\n- ').slice(1);
+}
+
+/** Why the tests that a line names do not show it; empty: they may. */
+async function problemsOfPromise(promise: string): Promise<string[]> {
+  const names = [...promise.matchAll(/`([\w/-]+\.test\.ts)`/g)].map(([, name]) => name as string);
+  if (names.length === 0) return ['names no test'];
+  const texts = await Promise.all(
+    names.map((name) => readFile(name.includes('/') ? name : `test/replica/${name}`, 'utf8')),
+  );
+  const hasControl = texts.some((text) => /control\b/.test(text));
+  const saysSo = /with a\s+control|with controls/.test(promise);
+  if (saysSo && !hasControl) return ['no test that it names has a control'];
+  return promise.startsWith('[x] ') ? [] : ['is not ticked'];
+}
+
+test('each line of what holds in SPEC.md names its tests, and those with a control have one', async () => {
+  const promises = await specPromises();
+  assert.ok(promises.length > 20);
+  for (const promise of promises) assert.deepEqual(await problemsOfPromise(promise), [], promise);
+  // This check can fail.
+  assert.equal((await problemsOfPromise('[x] It holds.')).length, 1);
+  assert.equal((await problemsOfPromise('[x] It; `parts.test.ts`, with a control.')).length, 1);
+  await assert.rejects(problemsOfPromise('[x] It; `gone.test.ts`.'), /ENOENT/);
+});
+
 test('a stalled replica is not healed by an append that works, and says why', () => {
   const phases: Phase[] = [];
   const lifecycle = new Lifecycle();

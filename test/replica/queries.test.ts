@@ -10,6 +10,7 @@ import {
 import {
   code,
   ints,
+  joinNode,
   newWorld,
   replicaTest,
   rows,
@@ -69,6 +70,39 @@ replicaTest(
     );
     await node.stop();
   },
+);
+
+/** A client that writes through one replica and asks another, which is behind. */
+async function writesHereAsksThere(usesTokens: boolean): Promise<void> {
+  const world = await newWorld();
+  const here = await startNode(world);
+  await here.replica.writeBatch({ source: 's', changes: insert('t', 1) });
+  const there = await joinNode(world, here);
+  let open: () => void = () => undefined;
+  there.engine.gate = new Promise((resolve) => (open = resolve));
+  try {
+    const { token } = await here.replica.writeBatch({ source: 's', changes: insert('t', 2) });
+    const asked = there.replica.query({
+      query: 's:t(x)',
+      ...(usesTokens ? { consistency: { atLeast: token } } : {}),
+    });
+    // What needs no newer state is answered by now.
+    for (let turn = 0; turn < 20; turn++) await yieldToLoop();
+    open();
+    assert.deepEqual(shown((await asked).rows), [[1n], [2n]]);
+  } finally {
+    open();
+    await there.stop();
+    await here.stop();
+  }
+}
+
+replicaTest('who shows the token of a write sees it on a replica that is behind', () =>
+  writesHereAsksThere(true),
+);
+
+replicaTest('control: who shows no token gets an older answer there', () =>
+  assert.rejects(writesHereAsksThere(false), { name: 'AssertionError', actual: [[1n]] }),
 );
 
 replicaTest(

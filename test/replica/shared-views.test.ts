@@ -130,7 +130,7 @@ test('views of one shape are their queries’ answers at every revision', async 
 
 const isKeys = (table: string): boolean => table.startsWith('$keys:');
 
-test('the comparison finds keys that are not removed', async () => {
+test('control: the comparison finds keys that are not removed', async () => {
   const forgetful = (transaction: Transaction): Transaction => {
     // The rows stay, as do those that a plan would replace.
     const changes = transaction.changes.flatMap((change) => {
@@ -145,7 +145,7 @@ test('the comparison finds keys that are not removed', async () => {
   }, assert.AssertionError);
 });
 
-test('the comparison finds keys that are not added', async () => {
+test('control: the comparison finds keys that are not added', async () => {
   const lossy = (transaction: Transaction): Transaction =>
     transaction.plan === undefined
       ? { ...transaction, changes: transaction.changes.filter(({ table }) => !isKeys(table)) }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { TransactionResult } from '../../host/engine/engine.ts';
 import { VIEW_HISTORY_COUNT_MAX, VIEW_IDLE_MS_MAX } from '../../host/limits.ts';
 import type { View } from '../../host/replica/replica.ts';
 import { encodeToken } from '../../host/replica/token.ts';
@@ -37,40 +38,53 @@ function follow(node: Node, view: View): () => string[] {
 
 const keys = (block: RowBlock): string[] => shown(block).map((row) => row.map(String).join('|'));
 
-replicaTest(
-  'snapshot and deltas are the answer at every revision, over random changes',
-  async () => {
-    const seed = 20_260_101;
-    const random = randomFrom(seed);
-    const node = await startNode(await newWorld());
-    await node.replica.writeBatch({ source: 's', changes: [...insert('a', 0), ...insert('b', 0)] });
-    await node.replica.writePolicies([
-      {
-        name: 'p',
-        text: 'c(x) :- s:a(x), not s:b(x)\nreach(x) :- s:a(x), x < 2\nreach(y) :- reach(x), s:a(y), y < x + 3\n',
-      },
-    ]);
-    const queries = ['p:c(x)', 's:a(x), s:b(y), x < y', 'p:reach(x), not s:b(x)', 's:b(3)'];
-    const followed: { query: string; rows: () => string[] }[] = [];
-    for (let round = 0; round < 40; round++) {
-      const table = random.chance(0.5) ? 'a' : 'b';
-      const values = [random.int(8), random.int(8)];
-      const change = random.chance(0.6) ? insert(table, ...values) : remove(table, ...values);
-      const write = node.replica.writeBatch({ source: 's', changes: change });
-      if (round % 4 === 1) {
-        // Opened while a cut may be on its way.
-        const query = queries[followed.length % queries.length] as string;
-        const view = await node.replica.openView({ query });
-        followed.push({ query, rows: follow(node, view) });
-      }
-      await write;
-      for (const { query, rows } of followed) {
-        const { rows: answer } = await node.replica.query({ query });
-        assert.deepEqual(rows(), keys(answer).sort(), `seed ${seed}, round ${round}, ${query}`);
-      }
+async function followRandomChanges(
+  alterResult = (result: TransactionResult): TransactionResult => result,
+): Promise<void> {
+  const seed = 20_260_101;
+  const random = randomFrom(seed);
+  const node = await startNode(await newWorld());
+  node.engine.alterResult = alterResult;
+  await node.replica.writeBatch({ source: 's', changes: [...insert('a', 0), ...insert('b', 0)] });
+  await node.replica.writePolicies([
+    {
+      name: 'p',
+      text: 'c(x) :- s:a(x), not s:b(x)\nreach(x) :- s:a(x), x < 2\nreach(y) :- reach(x), s:a(y), y < x + 3\n',
+    },
+  ]);
+  const queries = ['p:c(x)', 's:a(x), s:b(y), x < y', 'p:reach(x), not s:b(x)', 's:b(3)'];
+  const followed: { query: string; rows: () => string[] }[] = [];
+  for (let round = 0; round < 40; round++) {
+    const table = random.chance(0.5) ? 'a' : 'b';
+    const values = [random.int(8), random.int(8)];
+    const change = random.chance(0.6) ? insert(table, ...values) : remove(table, ...values);
+    const write = node.replica.writeBatch({ source: 's', changes: change });
+    if (round % 4 === 1) {
+      // Opened while a cut may be on its way.
+      const query = queries[followed.length % queries.length] as string;
+      const view = await node.replica.openView({ query });
+      followed.push({ query, rows: follow(node, view) });
     }
-    await node.stop();
-  },
+    await write;
+    for (const { query, rows } of followed) {
+      const { rows: answer } = await node.replica.query({ query });
+      assert.deepEqual(rows(), keys(answer).sort(), `seed ${seed}, round ${round}, ${query}`);
+    }
+  }
+  await node.stop();
+}
+
+replicaTest('snapshot and deltas are the answer at every revision, over random changes', () =>
+  followRandomChanges(),
+);
+
+replicaTest('control: with an engine that tells one change less they are not', () =>
+  assert.rejects(
+    followRandomChanges((result) =>
+      result.ok ? { ...result, deltas: result.deltas.slice(1) } : result,
+    ),
+    { name: 'AssertionError' },
+  ),
 );
 
 replicaTest('views with equal resolved text are one; opening one makes no revision', async () => {

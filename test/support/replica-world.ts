@@ -120,6 +120,8 @@ export class TestEngine implements Engine {
   plans = 0;
   /** Changes what the engine is given. */
   alter: (transaction: Transaction) => Transaction = (transaction) => transaction;
+  /** Changes what the engine answers. */
+  alterResult: (result: TransactionResult) => TransactionResult = (result) => result;
   /** Awaited before each transaction is computed. */
   gate: Promise<void> = Promise.resolve();
 
@@ -134,7 +136,7 @@ export class TestEngine implements Engine {
     if (this.failWith !== undefined && this.failures-- > 0) {
       return { ok: false, code: this.failWith, message: 'a fault of the test' };
     }
-    return await this.inner.transact(this.alter(transaction));
+    return this.alterResult(await this.inner.transact(this.alter(transaction)));
   }
 
   query(...args: Parameters<Engine['query']>): ReturnType<Engine['query']> {
