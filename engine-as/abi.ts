@@ -126,7 +126,8 @@ export const AGGREGATE_MAX = 3;
 export const AGGREGATE_AVG = 4;
 export const AGGREGATE_ARGMIN = 5;
 export const AGGREGATE_ARGMAX = 6;
-export const AGGREGATES = 7;
+export const AGGREGATE_COLLECT = 7;
+export const AGGREGATES = 8;
 
 /* Units of a program, in evaluation order. */
 export const UNIT_COUNTING = 0;

@@ -8,11 +8,13 @@
  *
  * Counts, sums and means take deletes back exactly (ints in 128 bits, floats in a fixed-point
  * number). Of the smallest and largest the best few are kept (best-buffer.ts); when all of them
- * went the group is looked through once.
+ * went the group is looked through once. Collected values are kept in order
+ * (collected-values.ts).
  */
 import {
   AGGREGATE_ARGMAX,
   AGGREGATE_AVG,
+  AGGREGATE_COLLECT,
   AGGREGATE_COUNT,
   AGGREGATE_MAX,
   AGGREGATE_SUM,
@@ -30,18 +32,20 @@ import {
   refilledBuffer,
   takeCandidate,
 } from './best-buffer';
+import {
+  changeValue,
+  countValues,
+  destroyValues,
+  firstValues,
+  listOfValues,
+  markValues,
+  settleValues,
+} from './collected-values';
 import { findGroup } from './column-index';
 import { FAILED } from './compute';
 import { emitNow, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
-import {
-  addFloat,
-  addInt128,
-  createExactSum,
-  destroyExactSum,
-  EXACT_SUM_BYTES,
-  roundExactMean,
-  roundExactSum,
-} from './exact-sum';
+import { destroyExactSum } from './exact-sum';
+import { addToSum, sumCell } from './group-sum';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
 import { countSteps } from './interpreter';
@@ -49,16 +53,7 @@ import { allocateZeroed, release } from './memory';
 import { AggregatePlan } from './program';
 import { createRelation, destroyRelation, findRow, insertRow, removeRow } from './relation';
 import { Relation, rowAddress } from './row-store';
-import {
-  floatOf,
-  internFloat,
-  internInt,
-  intOf,
-  isFloat,
-  isInt,
-  markCell,
-  NO_CELL,
-} from './value-table';
+import { internInt, markCell, NO_CELL } from './value-table';
 import {
   clearVector,
   createVector,
@@ -80,8 +75,9 @@ export class AggregateState {
   /** Entries of the input's delta that the running transaction took in. */
   taken: u32;
   aggregateCount: u32;
-  /** A bit for each aggregate that has a buffer. */
+  /** A bit for each aggregate that has a buffer, and for each that collects. */
   buffered: u64;
+  collecting: u64;
   stateBytes: u32;
 }
 
@@ -101,6 +97,13 @@ function bufferedBy(plan: AggregatePlan): u64 {
   return buffered;
 }
 
+function collectingBy(plan: AggregatePlan): u64 {
+  let collecting: u64 = 0;
+  for (let i: u32 = 0; i < plan.aggregateCount; i++)
+    if (kindAt(plan, i) == AGGREGATE_COLLECT) collecting |= (<u64>1) << (i as u64);
+  return collecting;
+}
+
 /** False for a plan whose output has a state that another plan made. */
 export function fitsState(plan: AggregatePlan): bool {
   if (plan.output.aggregateState == 0) return true;
@@ -108,7 +111,8 @@ export function fitsState(plan: AggregatePlan): bool {
   return (
     state.groups.arity == plan.groupCount &&
     state.aggregateCount == plan.aggregateCount &&
-    state.buffered == bufferedBy(plan)
+    state.buffered == bufferedBy(plan) &&
+    state.collecting == collectingBy(plan)
   );
 }
 
@@ -125,6 +129,7 @@ export function aggregateStateOf(plan: AggregatePlan): AggregateState {
   state.touched = createVector();
   state.aggregateCount = plan.aggregateCount;
   state.buffered = bufferedBy(plan);
+  state.collecting = collectingBy(plan);
   state.stateBytes = HEADER_BYTES + plan.aggregateCount * (SLOT_BYTES + 4);
   plan.output.aggregateState = changetype<usize>(state) as u32;
   return state;
@@ -136,7 +141,12 @@ function kindAt(plan: AggregatePlan, aggregate: u32): u32 {
 
 /** True for what has one row of the group for its value. */
 function isBest(kind: u32): bool {
-  return kind != AGGREGATE_COUNT && kind != AGGREGATE_SUM && kind != AGGREGATE_AVG;
+  return (
+    kind != AGGREGATE_COUNT &&
+    kind != AGGREGATE_SUM &&
+    kind != AGGREGATE_AVG &&
+    kind != AGGREGATE_COLLECT
+  );
 }
 
 function isLargest(kind: u32): bool {
@@ -145,6 +155,10 @@ function isLargest(kind: u32): bool {
 
 function hasBuffer(state: AggregateState, aggregate: u32): bool {
   return (state.buffered & ((<u64>1) << (aggregate as u64))) != 0;
+}
+
+function isCollecting(state: AggregateState, aggregate: u32): bool {
+  return (state.collecting & ((<u64>1) << (aggregate as u64))) != 0;
 }
 
 function slotAt(group: u32, aggregate: u32): u32 {
@@ -167,6 +181,7 @@ function destroyGroup(state: AggregateState, group: u32): void {
   for (let i: u32 = 0; i < state.aggregateCount; i++) {
     const address = load<u32>(slotAt(group, i), 12);
     if (hasBuffer(state, i)) destroyBuffer(address);
+    else if (isCollecting(state, i)) destroyValues(address);
     else if (address != 0) destroyExactSum(address);
   }
   release(group, state.stateBytes);
@@ -213,37 +228,6 @@ function touchGroup(state: AggregateState, id: u32, group: u32): bool {
   return true;
 }
 
-function addToSum(slot: u32, cell: u32, takeAway: bool): bool {
-  if (isInt(cell)) {
-    const value = intOf(cell);
-    const low = load<u64>(slot, 16);
-    const high = load<i64>(slot, 24);
-    const wide: i64 = value < 0 ? -1 : 0;
-    const word = value as u64;
-    if (takeAway) {
-      store<u64>(slot, low - word, 16);
-      store<i64>(slot, high - wide - (low < word ? 1 : 0), 24);
-    } else {
-      const sum = low + word;
-      store<u64>(slot, sum, 16);
-      store<i64>(slot, high + wide + (sum < word ? 1 : 0), 24);
-    }
-    return true;
-  }
-  if (!isFloat(cell)) {
-    store<u32>(slot, load<u32>(slot, 4) + (takeAway ? -1 : 1), 4);
-    return true;
-  }
-  if (load<u32>(slot, 12) == 0) {
-    const sum = createExactSum();
-    if (sum == 0) return false;
-    store<u32>(slot, sum, 12);
-  }
-  addFloat(load<u32>(slot, 12), floatOf(cell), takeAway);
-  store<u32>(slot, load<u32>(slot, 8) + (takeAway ? -1 : 1), 8);
-  return true;
-}
-
 /** `isFirst`: the group has no other row. Without memory the group is looked through later. */
 function addToBest(slot: u32, key: u32, value: u32, isMax: bool, isFirst: bool): void {
   let buffer = load<u32>(slot, 12);
@@ -253,6 +237,17 @@ function addToBest(slot: u32, key: u32, value: u32, isMax: bool, isFirst: bool):
   }
   if (buffer != 0) buffer = addCandidate(buffer, key, value, isMax);
   store<u32>(slot, buffer, 12);
+}
+
+/** As above; of a buffer that was given up nothing is known. */
+function addToValues(slot: u32, cell: u32, takeAway: bool, isFirst: bool): void {
+  let values = load<u32>(slot, 12);
+  if (isFirst) {
+    destroyValues(values);
+    values = firstValues();
+  }
+  if (values != 0) values = changeValue(values, cell, takeAway ? -1 : 1);
+  store<u32>(slot, values, 12);
 }
 
 function valueCell(plan: AggregatePlan, aggregate: u32, cells: u32): u32 {
@@ -285,6 +280,8 @@ export function aggregateRow(
       if (!takeAway) addToBest(slot, key, value, isLargest(kind), rows == 0);
       else if (load<u32>(slot, 12) != 0)
         takeCandidate(load<u32>(slot, 12), key, value, isLargest(kind));
+    } else if (kind == AGGREGATE_COLLECT) {
+      addToValues(slot, valueCell(plan, i, cells), takeAway, rows == 0);
     } else if (kind != AGGREGATE_COUNT && !addToSum(slot, valueCell(plan, i, cells), takeAway)) {
       return STATUS_OUT_OF_MEMORY;
     }
@@ -293,59 +290,60 @@ export function aggregateRow(
   return 0;
 }
 
-/** The sum of a group of `rows` rows, or its mean. */
-function sumCell(slot: u32, rows: u32, isMean: bool): u32 {
-  if (load<u32>(slot, 4) != 0) return FAILED;
-  const low = load<u64>(slot, 16);
-  const high = load<i64>(slot, 24);
-  if (load<u32>(slot, 8) == 0 && !isMean) {
-    return high == (low as i64) >> 63 ? internInt(low as i64) : FAILED;
+/** The list of a group's values, or FAILED; NO_CELL without memory. */
+function collectedCell(plan: AggregatePlan, aggregate: u32, key: u32, slot: u32): u32 {
+  if (load<u32>(slot, 12) == 0) {
+    store<u32>(slot, firstValues(), 12);
+    searchGroup(plan, aggregate, key, slot);
   }
-  const copy = allocateZeroed(EXACT_SUM_BYTES);
-  if (copy == 0) return NO_CELL;
-  if (load<u32>(slot, 12) != 0) memory.copy(copy, load<u32>(slot, 12), EXACT_SUM_BYTES);
-  addInt128(copy, low, high);
-  const value = isMean ? roundExactMean(copy, rows) : roundExactSum(copy);
-  release(copy, EXACT_SUM_BYTES);
-  return isFinite(value) ? internFloat(value) : FAILED;
+  const values = load<u32>(slot, 12);
+  const settled = values == 0 ? 0 : settleValues(values);
+  if (settled == 0) return NO_CELL;
+  store<u32>(slot, settled, 12);
+  countSteps(countValues(settled));
+  return listOfValues(settled);
 }
 
 /** Fills a group's buffer by a look through its rows; false without memory. */
 function searchBest(plan: AggregatePlan, aggregate: u32, key: u32, slot: u32, rows: u32): bool {
-  const input = plan.input;
   const buffer = refilledBuffer(load<u32>(slot, 12), rows);
   if (buffer == 0) return false;
   store<u32>(slot, buffer, 12);
+  searchGroup(plan, aggregate, key, slot);
+  return true;
+}
+
+/** Takes all rows of a group into the buffer of one aggregate. */
+function searchGroup(plan: AggregatePlan, aggregate: u32, key: u32, slot: u32): void {
+  const input = plan.input;
   if (changetype<usize>(plan.index) == 0) {
     for (let id: u32 = 0; id < input.top; id++) addRow(plan, aggregate, slot, id);
     countSteps(input.top);
-    return true;
+    return;
   }
   const group = findGroup(input, plan.index, key);
   const count: u32 = group == 0 ? 0 : load<u32>(group);
   countSteps(count);
-  if (count == 0) return true;
+  if (count == 0) return;
   let chunk = load<u32>(group, 4);
-  if (count == 1) {
-    addRow(plan, aggregate, slot, chunk);
-    return true;
-  }
+  if (count == 1) return addRow(plan, aggregate, slot, chunk);
   while (chunk != 0) {
     const fill = load<u32>(chunk, 12);
     for (let i: u32 = 0; i < fill; i++)
       addRow(plan, aggregate, slot, load<u32>(chunk + 16 + (i << 2)));
     chunk = load<u32>(chunk);
   }
-  return true;
 }
 
 function addRow(plan: AggregatePlan, aggregate: u32, slot: u32, id: u32): void {
   const row = rowAddress(plan.input, id);
   if ((load<u32>(row) & ROW_LIVE) == 0) return;
   const cells = row + plan.input.cellsAt;
-  const isMax = isLargest(kindAt(plan, aggregate));
-  const key = keyCell(plan, aggregate, cells);
+  const kind = kindAt(plan, aggregate);
   const value = valueCell(plan, aggregate, cells);
+  if (kind == AGGREGATE_COLLECT) return addToValues(slot, value, false, false);
+  const isMax = isLargest(kind);
+  const key = keyCell(plan, aggregate, cells);
   store<u32>(slot, addCandidate(load<u32>(slot, 12), key, value, isMax), 12);
 }
 
@@ -361,6 +359,7 @@ function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, grou
     const rows = load<u32>(group);
     let cell: u32;
     if (kind == AGGREGATE_COUNT) cell = internInt(rows as i64);
+    else if (kind == AGGREGATE_COLLECT) cell = collectedCell(plan, i, key, slot);
     else if (!isBest(kind)) cell = sumCell(slot, rows, kind == AGGREGATE_AVG);
     else {
       if (!knowsBest(load<u32>(slot, 12)) && !searchBest(plan, i, key, slot, rows)) return false;
@@ -475,6 +474,7 @@ export function markGroups(state: AggregateState, from: u32, to: u32): void {
     const output = outputAt(state, group);
     for (let i: u32 = 0; i < state.aggregateCount; i++) {
       if (hasBuffer(state, i)) markBuffer(load<u32>(slotAt(group, i), 12));
+      else if (isCollecting(state, i)) markValues(load<u32>(slotAt(group, i), 12));
       const cell = load<u32>(output + (i << 2));
       if (cell != FAILED) markCell(cell);
     }

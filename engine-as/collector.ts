@@ -7,7 +7,7 @@ import { ROW_USED, STATUS_DONE, STATUS_MORE } from './abi';
 import { AggregateState, markGroups } from './aggregate';
 import { forgetCalls } from './call';
 import { relationCount, relationOf } from './catalog';
-import { forgetEnd, memoryEnded } from './memory';
+import { bytesInUse, forgetEnd, memoryEnded } from './memory';
 import { Program, unitAt, versionAt } from './program';
 import { queryAt, queryCount } from './query';
 import { Relation, rowAddress } from './row-store';
@@ -16,6 +16,7 @@ import { currentProgram, isOpen } from './transaction';
 import {
   beginMarking,
   endMarking,
+  freshBytes,
   freshValues,
   liveValues,
   markCell,
@@ -25,6 +26,8 @@ import {
 } from './value-table';
 
 const FRESH_MIN: u32 = 0x10000;
+/** Few values may be large: lists of a group, whole documents. */
+const FRESH_BYTES_MIN: u64 = 0x4000000;
 
 const PHASE_MARK: u32 = 0;
 const PHASE_GROUPS: u32 = 1;
@@ -38,11 +41,12 @@ let sweepEnd: u32 = 0;
 export let collections: u32 = 0;
 
 /**
- * A collection is due when half as many values came as are alive, and at least 64 Ki; or when
- * memory ends.
+ * A collection is due when half as many values came as are alive, and at least 64 Ki; when their
+ * bytes are a quarter of all that is in use, and at least 64 MiB; or when memory ends.
  */
 function isDue(): bool {
   if (memoryEnded) return true;
+  if (freshBytes > FRESH_BYTES_MIN && freshBytes > bytesInUse >> 2) return true;
   return freshValues > FRESH_MIN && freshValues > liveValues >> 1;
 }
 

@@ -814,10 +814,13 @@ function writeOutputs(unit: Unit): u32 {
   const plan = changetype<AggregatePlan>(unit.aggregate as usize);
   const state = aggregateStateOf(plan);
   const total = touchedGroups(state);
-  const end = min(total as u64, cursor + SLICE_ROWS) as u32;
+  const begun = stepCount;
+  let end = min(total as u64, cursor + SLICE_ROWS) as u32;
   for (let i = cursor as u32; i < end; i++) {
     const status = updateGroup(plan, state, i);
     if (status != 0) return status;
+    // The rows of a group may be many.
+    if (stepCount - begun > (SLICE_ROWS as u64)) end = i + 1;
   }
   countSteps(end - (cursor as u32));
   cursor = end;

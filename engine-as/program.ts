@@ -60,7 +60,7 @@ export class AggregatePlan {
   aggregateCount: u32;
   /** Triples: AGGREGATE_…, column of the input, column that orders it (argmin and argmax). */
   aggregates: u32;
-  /** Index of the input by the group's columns, for min and max; null for the whole table. */
+  /** Index of the input by the group's columns, to look through one; null for the whole table. */
   index: ColumnIndex;
 }
 

@@ -2,13 +2,14 @@
  * A mechanism that tests switch off, to show what depends on it: 1 = ranks (rounds in their place),
  * 2 = evaluation from scratch in place of maintenance, 3 = the collection of values, 4 = candidates
  * beside the best row of a group (min, max, argmin, argmax), 5 = ranks between equal values of a
- * best table.
+ * best table, 6 = how many rows of a group have a collected value.
  */
 export const SABOTAGE_RANKS: u32 = 1;
 export const SABOTAGE_RECOMPUTE: u32 = 2;
 export const SABOTAGE_COLLECTION: u32 = 3;
 export const SABOTAGE_CANDIDATES: u32 = 4;
 export const SABOTAGE_TIES: u32 = 5;
+export const SABOTAGE_COLLECTED: u32 = 6;
 
 /** SABOTAGE_…, or 0 for none. */
 export let sabotage: u32 = 0;

@@ -74,9 +74,10 @@ let marks: u32 = 0;
 /** True while a collection runs: whatever is interned or looked up is alive. */
 export let marking: bool = false;
 export let liveValues: u32 = 0;
-/** Values interned anew since the last collection began. */
+/** Values interned anew since the last collection began, and their bytes beside the table. */
 export let freshValues: u32 = 0;
-/** Values interned anew since the engine started. */
+export let freshBytes: u64 = 0;
+/** Values interned anew since the engine started; a long one counts once more each 64 bytes. */
 export let internedValues: u64 = 0;
 
 export function initValues(): bool {
@@ -310,6 +311,8 @@ function internBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
     copy = allocate(length);
     if (copy == 0) return NO_CELL;
     copyBytes(copy, pointer, length);
+    freshBytes += length as u64;
+    internedValues += (length >> 6) as u64;
   }
   const id = newEntry(hash);
   if (id == NOT_FOUND) {
@@ -394,6 +397,7 @@ export function markCell(cell: u32): void {
 export function beginMarking(): void {
   marking = true;
   freshValues = 0;
+  freshBytes = 0;
 }
 
 export function valueTop(): u32 {

@@ -86,6 +86,7 @@ export const AGGREGATES: ReadonlySet<string> = new Set<AggregateFunction>([
   'max',
   'argmin',
   'argmax',
+  'collect',
 ]);
 
 export function isAggregate(name: string): name is AggregateFunction {

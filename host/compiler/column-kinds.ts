@@ -119,6 +119,8 @@ export class ColumnKinds {
       case 'min':
       case 'max':
         return argument;
+      case 'collect':
+        return OTHER;
       default:
         return ALL;
     }

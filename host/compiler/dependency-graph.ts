@@ -3,7 +3,7 @@
  */
 import type { Span } from './source-text.ts';
 import { canFail } from './stratified.ts';
-import type { HeadTerm, Rule } from './stratified.ts';
+import type { Aggregate, AggregateFunction, HeadTerm, Rule } from './stratified.ts';
 
 /** `from` is computed with rows of `to`. A strict edge needs `to` complete: negation, aggregate. */
 export interface Dependency {
@@ -70,9 +70,19 @@ export function dependencyGraph(
   return { dependencies, components, componentOf };
 }
 
+/** What is no number has no sum, and a list may have too many bytes. */
+const FAILING: ReadonlySet<AggregateFunction> = new Set(['sum', 'avg', 'collect']);
+
+/** Their states say all; the others look through the rows of a group now and then. */
+const SEARCHLESS: ReadonlySet<AggregateFunction> = new Set(['count', 'sum', 'avg']);
+
+export function searchesGroup(aggregate: Aggregate): boolean {
+  return !SEARCHLESS.has(aggregate.function);
+}
+
 /** True for an aggregate that may have no value. */
 export function mayLackValue(term: HeadTerm): boolean {
-  return term.kind === 'aggregate' && (term.function === 'sum' || term.function === 'avg');
+  return term.kind === 'aggregate' && FAILING.has(term.function);
 }
 
 /**

@@ -20,7 +20,7 @@ import {
   withTerms,
 } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
-import { mayLackValue } from './dependency-graph.ts';
+import { mayLackValue, searchesGroup } from './dependency-graph.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
 import { onDemandTables } from './on-demand.ts';
 import { valueOfAtom, valueOperand } from './monotone.ts';
@@ -377,7 +377,7 @@ class Lowering {
       ? this.#builder.addAuxiliary(`$fail:${label}`, groups.length + 1, owner)
       : undefined;
     const groupColumns = groups.map((one) => solution.indexOf(one));
-    const needsSearch = aggregates.some((one) => !mayLackValue(one) && one.function !== 'count');
+    const needsSearch = aggregates.some((one) => searchesGroup(one));
     // The first index of a new relation: there is always room.
     const index =
       needsSearch && groups.length > 0 ? this.#builder.index(input, groupColumns) : undefined;

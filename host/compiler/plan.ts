@@ -185,7 +185,7 @@ export interface AggregatePlan {
    * fail.
    */
   readonly errors?: RelationNumber;
-  /** Index of the input by the group's columns; absent for one group or without min and max. */
+  /** Index of the input by the group's columns; absent where no group is looked through. */
   readonly index?: number;
   readonly groupColumns: readonly number[];
   readonly aggregates: readonly AggregateColumn[];

@@ -50,6 +50,7 @@ const AGGREGATE_SHAPES: Readonly<Record<Aggregate['function'], AggregateShape>> 
   max: ONE,
   argmin: argumentOfBest('smallest'),
   argmax: argumentOfBest('largest'),
+  collect: ONE,
 };
 
 /** The rules of a policy; those in error are left out. `policies` are named in notes. */

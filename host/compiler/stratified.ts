@@ -63,7 +63,15 @@ export interface Wildcard {
 export type Operand = Variable | Constant;
 export type Term = Operand | Wildcard;
 
-export type AggregateFunction = 'count' | 'sum' | 'avg' | 'min' | 'max' | 'argmin' | 'argmax';
+export type AggregateFunction =
+  | 'count'
+  | 'sum'
+  | 'avg'
+  | 'min'
+  | 'max'
+  | 'argmin'
+  | 'argmax'
+  | 'collect';
 export interface Aggregate {
   readonly kind: 'aggregate';
   readonly function: AggregateFunction;

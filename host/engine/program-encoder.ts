@@ -45,6 +45,7 @@ const AGGREGATES = {
   avg: abi.AGGREGATE_AVG,
   argmin: abi.AGGREGATE_ARGMIN,
   argmax: abi.AGGREGATE_ARGMAX,
+  collect: abi.AGGREGATE_COLLECT,
 } as const;
 const PURPOSES = {
   full: abi.VERSION_FULL,

@@ -5,6 +5,7 @@
  * recursion every row rests on rows of smaller ranks (engine-as/maintenance.ts), elsewhere on
  * tables that were computed before.
  */
+import { variablesOfHead } from '../compiler/core-rule.ts';
 import type { Literal, Rule, TableKey } from '../compiler/stratified.ts';
 import { GROUP_ROWS_MAX, PROOF_NODES_MAX } from '../limits.ts';
 import { valueKey } from '../value/value.ts';
@@ -203,12 +204,7 @@ function bindingsOf(rule: Rule, values: Known): [string, Value][] {
 
 /** The solutions of a rule with aggregates that have these values of the group's variables. */
 export async function groupOf(evidence: Evidence, rule: Rule, known: Known): Promise<Group> {
-  const inHead = new Set(
-    rule.headTerms.flatMap((term) => {
-      const variable = term.kind === 'aggregate' ? term.argument : term;
-      return variable?.kind === 'variable' ? [variable.index] : [];
-    }),
-  );
+  const inHead = new Set(rule.headTerms.flatMap(variablesOfHead));
   const columns = [...rule.variables.keys()].filter(
     (index) =>
       !known.has(index) && (inHead.has(index) || rule.variables[index]?.startsWith('$') !== true),

@@ -1,6 +1,9 @@
 /** Aggregates of the reference: one row a group of solutions, or a failure in its place. */
 import type { Aggregate, Operand, Rule } from '../../host/compiler/stratified.ts';
-import { compareValues } from '../../host/value/value.ts';
+import { CaucusError } from '../../host/errors.ts';
+import { List } from '../../host/value/composite.ts';
+import { encodeRows } from '../../host/value/row-block.ts';
+import { compareValues, sameValue } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { exactMean, exactSum } from './arithmetic.ts';
 import { rowKey } from './row-set.ts';
@@ -70,6 +73,23 @@ function aggregate(
       return values.reduce((a, b) => (compareValues(b, a) < 0 ? b : a));
     case 'max':
       return values.reduce((a, b) => (compareValues(b, a) > 0 ? b : a));
+    case 'collect':
+      return listOf([...values].sort(compareValues));
+  }
+}
+
+/** Each of the sorted values once; undefined where a value cannot have as many levels or bytes. */
+function listOf(sorted: readonly Value[]): Value | undefined {
+  const items = sorted.filter(
+    (value, at) => at === 0 || !sameValue(value, sorted[at - 1] as Value),
+  );
+  try {
+    const list = new List(items);
+    encodeRows(1, [[list]]);
+    return list;
+  } catch (error) {
+    if (error instanceof CaucusError) return undefined;
+    throw error;
   }
 }
 

@@ -175,11 +175,13 @@ export function aritiesOf(program: StratifiedProgram, options: PlanOptions): Map
   return arities;
 }
 
+const FAILING: readonly string[] = ['sum', 'avg', 'collect'];
+
 /** A program whose rules cannot fail has no `system:errors`, unless a rule reads it. */
 function canFail(rule: Rule): boolean {
   return (
-    rule.body.some((literal) => literal.kind === 'compute') ||
-    rule.headTerms.some((term) => 'function' in term && ['sum', 'avg'].includes(term.function))
+    rule.body.some(({ kind }) => kind === 'compute' || kind === 'call') ||
+    rule.headTerms.some((term) => 'function' in term && FAILING.includes(term.function))
   );
 }
 

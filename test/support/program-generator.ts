@@ -89,7 +89,7 @@ const SPECIAL_VALUES: readonly Value[] = [
 ];
 
 const AGGREGATES = ['count', 'sum', 'min', 'max'];
-const ALL_AGGREGATES = [...AGGREGATES, 'avg', 'argmin', 'argmax'];
+const ALL_AGGREGATES = [...AGGREGATES, 'avg', 'argmin', 'argmax', 'collect', 'collect'];
 
 export function generateProgram(random: Random, options: ProgramOptions = {}): GeneratedProgram {
   return new ProgramGenerator(random, options).generate();
