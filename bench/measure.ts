@@ -44,10 +44,11 @@ export function formatCount(count: number): string {
   return Number.isInteger(count) ? String(count) : count.toFixed(count < 10 ? 2 : 1);
 }
 
-/** `0.0123` → `12.3 µs`. */
+/** `0.0123` → `12.3 µs`, `0.000123` → `123 ns`. */
 export function formatMs(ms: number): string {
   if (ms >= 10_000) return `${(ms / 1000).toFixed(1)} s`;
   if (ms >= 100) return `${ms.toFixed(0)} ms`;
   if (ms >= 1) return `${ms.toFixed(1)} ms`;
-  return `${(ms * 1000).toFixed(1)} µs`;
+  if (ms >= 0.001 || ms === 0) return `${(ms * 1000).toFixed(1)} µs`;
+  return `${(ms * 1e6).toFixed(ms < 1e-4 ? 1 : 0)} ns`;
 }

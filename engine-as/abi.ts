@@ -41,6 +41,8 @@ export const VALUE_DEPTH_MAX = 32;
 /** Inputs of one call of a function, and bytes of them, or of its value. */
 export const CALL_INPUTS_MAX = 256;
 export const CALL_BYTES_MAX = 0x00100000;
+/** Bytes of a text that a point check looks for in place (check.ts). */
+export const CHECK_TEXT_BYTES = 1024;
 export const REGISTERS_MAX = 1024;
 export const STEPS_PER_VERSION_MAX = 4096;
 export const INDEXES_PER_RELATION_MAX = 64;

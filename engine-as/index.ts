@@ -12,6 +12,7 @@ import {
   STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { initCalls } from './call';
+import { checkAreaAddress, checkRow, textCell, valueCell } from './check';
 import { addRelation, dropRelation, initCatalog, relationCount, relationOf } from './catalog';
 import { changedCount, changedHandle, initChanges } from './changes';
 import { initBest } from './best';
@@ -320,6 +321,26 @@ export function closeQuery(query: u32): void {
 /** Counts what voids queries and outputs under way: one that sees it change starts again. */
 export function commitCount(): u32 {
   return transaction.commits;
+}
+
+/* Point checks (check.ts). */
+
+/** Address of the area for the cells and the text of a row; it stays where it is. */
+export function checkArea(): u32 {
+  return checkAreaAddress();
+}
+
+export function findText(length: u32): u32 {
+  return textCell(length);
+}
+
+export function findValue(pointer: u32, length: u32): u32 {
+  return valueCell(pointer, length);
+}
+
+/** 1: the row of the cells in the area is there; 0: it is not; 2: memory ended. */
+export function hasRow(handle: u32): u32 {
+  return checkRow(handle);
 }
 
 /* Care and statistics. */

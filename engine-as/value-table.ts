@@ -190,22 +190,34 @@ function cellOfId(id: u32): u32 {
   return ID_CELL_BASE + (id << 1);
 }
 
-function internWord(kind: u32, bits: u64): u32 {
-  const hash = finish(mix(kind as u64, bits));
+/** Id of an int or float of the table, or NOT_FOUND. */
+function findWord(kind: u32, bits: u64, hash: u32): u32 {
   const shard = shardOf(set, hash);
   let slot = hash & shard.mask;
   while (true) {
     const at = shard.slots + (slot << 3);
     const found = load<u32>(at, 4);
-    if (found == 0) break;
+    if (found == 0) return NOT_FOUND;
     if (load<u32>(at) == hash) {
       const entry = entryOf(found - 1);
       if (load<u32>(entry, 4) >> KIND_SHIFT == kind && load<u64>(entry, 8) == bits) {
-        if (marking) markId(found - 1);
-        return cellOfId(found - 1);
+        return found - 1;
       }
     }
     slot = (slot + 1) & shard.mask;
+  }
+}
+
+function hashWord(kind: u32, bits: u64): u32 {
+  return finish(mix(kind as u64, bits));
+}
+
+function internWord(kind: u32, bits: u64): u32 {
+  const hash = hashWord(kind, bits);
+  const known = findWord(kind, bits, hash);
+  if (known != NOT_FOUND) {
+    if (marking) markId(known);
+    return cellOfId(known);
   }
   const id = newEntry(hash);
   if (id == NOT_FOUND) return NO_CELL;
@@ -280,11 +292,15 @@ export function internHashed(pointer: u32, length: u32, hash: u32): u32 {
 
 /** The caller made sure that the bytes are one canonical value. */
 export function internEncoded(pointer: u32, length: u32): u32 {
-  const hash = finish(hashBytes64(pointer, length, ENCODED_SEED));
-  return internBytes(KIND_ENCODED, pointer, length, hash);
+  return internBytes(KIND_ENCODED, pointer, length, hashEncoded(pointer, length));
 }
 
-function internBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
+function hashEncoded(pointer: u32, length: u32): u32 {
+  return finish(hashBytes64(pointer, length, ENCODED_SEED));
+}
+
+/** Id of a string or encoded value, or NOT_FOUND. */
+function findBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
   const isLong = length > INLINE_BYTES_MAX;
   const word: u64 = isLong ? 0 : shortWord(pointer, length);
   const kind = (tag << KIND_SHIFT) | length;
@@ -293,19 +309,27 @@ function internBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
   while (true) {
     const at = shard.slots + (slot << 3);
     const found = load<u32>(at, 4);
-    if (found == 0) break;
+    if (found == 0) return NOT_FOUND;
     if (load<u32>(at) == hash) {
       const entry = entryOf(found - 1);
       if (load<u32>(entry, 4) == kind) {
         const payload = load<u64>(entry, 8);
         if (isLong ? sameBytes(payload as u32, pointer, length) : payload == word) {
-          if (marking) markId(found - 1);
-          return cellOfId(found - 1);
+          return found - 1;
         }
       }
     }
     slot = (slot + 1) & shard.mask;
   }
+}
+
+function internBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
+  const known = findBytes(tag, pointer, length, hash);
+  if (known != NOT_FOUND) {
+    if (marking) markId(known);
+    return cellOfId(known);
+  }
+  const isLong = length > INLINE_BYTES_MAX;
   let copy: u32 = 0;
   if (isLong) {
     copy = allocate(length);
@@ -321,9 +345,36 @@ function internBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
   }
   const entry = entryOf(id);
   store<u32>(entry, hash);
-  store<u32>(entry, kind, 4);
-  store<u64>(entry, isLong ? (copy as u64) : word, 8);
+  store<u32>(entry, (tag << KIND_SHIFT) | length, 4);
+  store<u64>(entry, isLong ? (copy as u64) : shortWord(pointer, length), 8);
   return cellOfId(id);
+}
+
+/*
+ * Cells of values that may be in the table, without putting them there: NO_CELL for those that are
+ * not. A cell may be collected in the next slice of a collection.
+ */
+
+export function findInt(value: i64): u32 {
+  if (value >= SMALL_INT_MIN && value <= SMALL_INT_MAX) return ((value as u32) << 1) | 1;
+  return cellOrNone(findWord(KIND_INT, value as u64, hashWord(KIND_INT, value as u64)));
+}
+
+export function findFloat(value: f64): u32 {
+  const bits = reinterpret<u64>(value == 0 ? 0 : value);
+  return cellOrNone(findWord(KIND_FLOAT, bits, hashWord(KIND_FLOAT, bits)));
+}
+
+export function findString(pointer: u32, length: u32): u32 {
+  return cellOrNone(findBytes(KIND_STRING, pointer, length, hashString(pointer, length)));
+}
+
+export function findEncoded(pointer: u32, length: u32): u32 {
+  return cellOrNone(findBytes(KIND_ENCODED, pointer, length, hashEncoded(pointer, length)));
+}
+
+function cellOrNone(id: u32): u32 {
+  return id == NOT_FOUND ? NO_CELL : cellOfId(id);
 }
 
 /*

@@ -24,6 +24,7 @@ export {
 export type {
   Engine,
   EngineStats,
+  PointCheck,
   QueryResult,
   TableChange,
   TableDelta,

@@ -7,7 +7,7 @@ import type { Plan } from '../../host/compiler/plan.ts';
 import type { Engine, TableChange } from '../../host/engine/engine.ts';
 import { compileText, openEngine, planOf, queryPlanOf, tablesPlanOf } from '../core.ts';
 import { createStream, toBlock, type Cells, type Tables } from '../generate.ts';
-import { clockedAsync, percentile } from '../measure.ts';
+import { clockedAsync, percentile, timed } from '../measure.ts';
 import type { Entry } from '../report.ts';
 import { inputOf, type Workload } from '../workloads.ts';
 import { runProcess } from './process.ts';
@@ -130,36 +130,96 @@ function expectedRows(tables: Tables, bound: number): number {
   }).length;
 }
 
-/** A row that is asked for by its key: what the engine answers with a query made beforehand. */
-export async function measureChecks(rowCounts: readonly number[]): Promise<Entry[]> {
+export interface CheckCase {
+  readonly rows: number;
+  /** Its first column is a text, asked for with a string of its own each time. */
+  readonly isText: boolean;
+  readonly atMostNs: number;
+}
+
+export const CHECK_CASES: readonly CheckCase[] = [
+  { rows: 10_000, isText: false, atMostNs: 20 },
+  { rows: 1_000_000, isText: false, atMostNs: 90 },
+  { rows: 1_000_000, isText: true, atMostNs: 300 },
+];
+
+/** Checks between two looks at the clock; so short that most are not interrupted. */
+const CHECKS_AT_A_TIME = 4096;
+const CHECK_BATCHES = 250;
+
+/**
+ * Rows that are there, asked for at random: the median of many short loops, the best of them, and
+ * the same loop over a JavaScript `Map` of as many keys, which tells what the machine's memory
+ * gives at that moment. And what the same question takes as a query made beforehand.
+ */
+export async function measureChecks(cases: readonly CheckCase[]): Promise<Entry[]> {
   const entries: Entry[] = [];
-  for (const count of rowCounts) {
-    const tables: Tables = { pair: randomPairs(count), link: [[-1, -1]] };
+  for (const { rows: count, isText, atMostNs } of cases) {
+    const pairs = randomPairs(count);
+    const rows = isText ? pairs.map(([x, y]) => [nameOf(x as number, y as number), y]) : pairs;
+    const tables: Tables = { pair: rows as readonly Cells[], link: [[-1, -1]] };
     const engine = await openEngine();
     try {
       const plan = lower(compileText('checks', RANKED, Object.keys(tables)), {
         watched: new Set(),
       });
       await apply(engine, plan, changesOf('checks', tables));
-      const [x, y] = tables['pair']?.[0] ?? [];
-      const query = queryPlanOf(plan, 'checks', `checks:t(${x}, ${y})`, RANKED);
-      const asked = 2000;
-      const { wallMs } = await clockedAsync(async () => {
-        for (let time = 0; time < asked; time++) {
-          const { rows } = await engine.query(query);
-          if (rows.count !== 1) throw new Error(`${rows.count} rows for one that is there`);
-        }
-      });
+      const { below } = createStream();
+      const known = new Map(pairs.map(([x, y]) => [(x as number) * 2 ** 20 + (y as number), true]));
+      const check = engine.prepareCheck('checks:t');
+      const times: number[] = [];
+      const mapTimes: number[] = [];
+      for (let batch = 0; batch < CHECK_BATCHES; batch++) {
+        const asked = Array.from({ length: CHECKS_AT_A_TIME }, () => {
+          const [x, y] = pairs[below(count)] as readonly [number, number];
+          return [isText ? nameOf(x, y) : BigInt(x), BigInt(y), x * 2 ** 20 + y] as const;
+        });
+        times.push(each(asked, ([first, second]) => check.has(first, second)));
+        mapTimes.push(each(asked, ([, , key]) => known.get(key) === true));
+      }
+      const target = { atMost: atMostNs / 1e6 };
       entries.push({
-        name: `a check in ${count} rows`,
-        figures: { query: { value: wallMs / asked, unit: 'ms' } },
-        notRun: { check: 'the engine has no check without a query' },
+        name: `a check in ${count} rows${isText ? ', fresh strings' : ''}`,
+        figures: {
+          p50: { value: percentile(times, 50), unit: 'ms', target },
+          best: { value: Math.min(...times), unit: 'ms' },
+          'a Map': { value: percentile(mapTimes, 50), unit: 'ms' },
+          query: { value: await queryMs(engine, plan, rows[0] as Cells), unit: 'ms' },
+        },
       });
     } finally {
       engine.close();
     }
   }
   return entries;
+}
+
+/** Longer than what the value table has in place, as most names are. */
+function nameOf(x: number, y: number): string {
+  return `user-${x * 2 ** 20 + y}`;
+}
+
+/** Milliseconds of one; each is expected to be there. */
+function each<T>(asked: readonly T[], has: (one: T) => boolean): number {
+  const { ms, result } = timed(() => {
+    let there = 0;
+    for (let index = 0; index < asked.length; index++) if (has(asked[index] as T)) there++;
+    return there;
+  });
+  if (result !== asked.length) throw new Error(`${result} of ${asked.length} rows are there`);
+  return ms / asked.length;
+}
+
+async function queryMs(engine: Engine, plan: Plan, [x, y]: Cells): Promise<number> {
+  const text = `checks:t(${JSON.stringify(x)}, ${JSON.stringify(y)})`;
+  const query = queryPlanOf(plan, 'checks', text, RANKED);
+  const times: number[] = [];
+  for (let time = 0; time < 500; time++) {
+    const { wallMs, result } = await clockedAsync(() => engine.query(query));
+    if (result.rows.count !== 1) throw new Error(`${result.rows.count} rows for one there`);
+    times.push(wallMs);
+  }
+  return percentile(times, 50);
 }
 
 /** `allow("u1", "read", f)`, once with `allow` kept; without it where the engine can. */

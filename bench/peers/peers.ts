@@ -11,6 +11,7 @@ import {
 import { DB_IVM, DIFFERENTIAL, MAINTAINED } from './contestants.ts';
 import { FGA_CASES, measureFga } from './fga.ts';
 import {
+  CHECK_CASES,
   measureChecks,
   measureDemand,
   measureOneMoreRule,
@@ -68,7 +69,7 @@ async function measureAlone(onStep: OnStep): Promise<Entry[]> {
   onStep('a rule beside 400 others');
   entries.push(await measureOneMoreRule(400, 50));
   onStep('checks');
-  entries.push(...(await measureChecks([10_000, 1_000_000])));
+  entries.push(...(await measureChecks(CHECK_CASES)));
   onStep('a query with constants');
   entries.push(await measureDemand(workloadNamed('rbac rbac 1000')));
   onStep('from text to the fixpoint');

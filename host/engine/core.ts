@@ -88,6 +88,10 @@ export interface CoreExports {
   runQuery(query: number, budget: number): number;
   isTruncated(query: number): number;
   closeQuery(query: number): void;
+  checkArea(): number;
+  findText(length: number): number;
+  findValue(pointer: number, length: number): number;
+  hasRow(handle: number): number;
   commitCount(): number;
   collectValues(rows: number): number;
   collectionCount(): number;
@@ -183,7 +187,7 @@ export class Core {
   /** Copies bytes into the request area; its address, valid until the next call that copies. */
   write(bytes: Uint8Array): number {
     const pointer = this.area(bytes.length);
-    new Uint8Array(this.exports.memory.buffer, pointer, bytes.length).set(bytes);
+    this.view(pointer, bytes.length).set(bytes);
     return pointer;
   }
 
@@ -194,9 +198,14 @@ export class Core {
     return pointer;
   }
 
+  /** Bytes where they are. When memory grows the view has none any more, and a new one is due. */
+  view(pointer: number, length: number): Uint8Array {
+    return new Uint8Array(this.exports.memory.buffer, pointer, length);
+  }
+
   /** A copy of bytes of the core's memory. */
   read(pointer: number, length: number): Uint8Array {
-    return new Uint8Array(this.exports.memory.buffer, pointer, length).slice();
+    return this.view(pointer, length).slice();
   }
 }
 

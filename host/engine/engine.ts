@@ -9,6 +9,7 @@
 import type { Plan, QueryPlan } from '../compiler/plan.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import type { RowBlock } from '../value/row-block.ts';
+import type { Value } from '../value/value.ts';
 
 /**
  * Base rows of one table. `replace` first removes every base row of the table. Deletes go before
@@ -82,6 +83,16 @@ export interface QueryResult {
   readonly bodyRank?: number;
 }
 
+/** Of one table, for as long as the engine is open; whatever plan runs. */
+export interface PointCheck {
+  /**
+   * Whether the table has this row at the last committed state; a table that is not there has none.
+   * One value for each column, and 1n is not 1 (`Value`). Throws `invalid_row` for another number
+   * of values or what is no value, `invalid_request` for a table that is kept on demand only.
+   */
+  has(...values: readonly Value[]): boolean;
+}
+
 export interface EngineStats {
   readonly tables: Readonly<Record<TableKey, number>>;
   /** Bytes of WASM memory now, which only grows. */
@@ -110,6 +121,8 @@ export interface Engine {
   query(plan: QueryPlan, options?: QueryOptions): Promise<QueryResult>;
   /** All rows of a table. Read-only, like `query`. */
   rows(table: TableKey, options?: RowsOptions): Promise<RowBlock>;
+  /** Many rows of a table are to be looked for, one by one; synchronous, and without a query. */
+  prepareCheck(table: TableKey): PointCheck;
   /** Number of rows at the last committed state; 0 for a table that is not there. */
   count(table: TableKey): number;
   /**

@@ -17,11 +17,13 @@ import { bindRelations, encodeBinding } from './relation-binding.ts';
 import type { Binding } from './relation-binding.ts';
 import { readBlock } from './block-reader.ts';
 import { changeRows } from './block-writer.ts';
+import { CheckArea } from './check-area.ts';
 import { Core, outOfMemory } from './core.ts';
 import type { CoreSource } from './core.ts';
 import type {
   Engine,
   EngineStats,
+  PointCheck,
   QueryOptions,
   QueryResult,
   RowsOptions,
@@ -30,6 +32,7 @@ import type {
   TransactionResult,
 } from './engine.ts';
 import { readDeltas } from './delta-reader.ts';
+import { CorePointCheck } from './point-check.ts';
 import { runVersion } from './query-run.ts';
 import type { Effort } from './query-run.ts';
 import { CoreFailure, coreFailure, transactionFailure } from './failures.ts';
@@ -65,6 +68,7 @@ interface UnitTime {
 export class WasmEngine implements Engine {
   readonly core: Core;
   readonly #options: WasmEngineOptions;
+  readonly #checkArea: CheckArea;
   readonly #demand = new IndexDemand();
   /** How many tables were scrubbed. */
   #scrubbed = 0;
@@ -78,6 +82,7 @@ export class WasmEngine implements Engine {
 
   constructor(core: Core, options: WasmEngineOptions) {
     this.core = core;
+    this.#checkArea = new CheckArea(core);
     this.#options = options;
   }
 
@@ -108,6 +113,10 @@ export class WasmEngine implements Engine {
       if (bound === undefined) return emptyBlock(0);
       return readBlock(this.core, { kind, handle: bound.handle }, bound.relation.arity, pause);
     });
+  }
+
+  prepareCheck(table: TableKey): PointCheck {
+    return new CorePointCheck(table, this.core, this.#checkArea, () => this.#binding);
   }
 
   count(table: TableKey): number {

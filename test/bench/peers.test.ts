@@ -206,8 +206,11 @@ test('the figures of our engine alone, on little', async () => {
   assert.ok((bytes.figures['bytes/row']?.value ?? 0) > 0);
   const rule = await measureOneMoreRule(5, 4);
   assert.ok((rule.figures['p50']?.value ?? 0) > 0);
-  const [check] = await measureChecks([500]);
-  assert.ok((check?.figures['query']?.value ?? 0) > 0);
+  for (const isText of [false, true]) {
+    const [check] = await measureChecks([{ rows: 500, isText, atMostNs: 1000 }]);
+    assert.ok((check?.figures['p50']?.value ?? 0) > 0);
+    assert.ok((check?.figures['query']?.value ?? 0) > 0);
+  }
   const demand = await measureDemand(workloadNamed('rbac rbac 100'));
   assert.ok((demand.figures['allow kept']?.value ?? 0) > 0);
 });

@@ -7,6 +7,7 @@ import { tableKey } from '../../host/compiler/stratified.ts';
 import type { StratifiedProgram, TableKey } from '../../host/compiler/stratified.ts';
 import type {
   Engine,
+  PointCheck,
   QueryOptions,
   QueryResult,
   TableChange,
@@ -33,6 +34,9 @@ class PassingEngine implements Engine {
   }
   rows(table: TableKey, options?: { readonly base?: boolean }): Promise<RowBlock> {
     return this.inner.rows(table, options);
+  }
+  prepareCheck(table: TableKey): PointCheck {
+    return this.inner.prepareCheck(table);
   }
   count(table: TableKey): number {
     return this.inner.count(table);

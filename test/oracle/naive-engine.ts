@@ -8,6 +8,7 @@ import type { Rule, StratifiedProgram, TableKey } from '../../host/compiler/stra
 import type {
   Engine,
   EngineStats,
+  PointCheck,
   QueryOptions,
   QueryResult,
   TableChange,
@@ -91,6 +92,10 @@ export class NaiveEngine implements Engine {
     const tables = options.base === true ? this.#state.base : this.#state.tables;
     const rows = tables.get(table)?.sorted() ?? [];
     return encodeRows(this.#state.arities.get(table) ?? 0, rows);
+  }
+
+  prepareCheck(table: TableKey): PointCheck {
+    return { has: (...values) => this.#state.tables.get(table)?.has(values) === true };
   }
 
   count(table: TableKey): number {

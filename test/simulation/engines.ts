@@ -59,6 +59,9 @@ export class HeldEngine implements Engine {
   rows(...args: Parameters<Engine['rows']>): ReturnType<Engine['rows']> {
     return this.#counted((engine) => engine.rows(...args));
   }
+  prepareCheck(...args: Parameters<Engine['prepareCheck']>): ReturnType<Engine['prepareCheck']> {
+    return this.#engine().prepareCheck(...args);
+  }
   count(table: string): number {
     return this.#engine().count(table);
   }

@@ -145,6 +145,9 @@ export class TestEngine implements Engine {
   rows(...args: Parameters<Engine['rows']>): ReturnType<Engine['rows']> {
     return this.inner.rows(...args);
   }
+  prepareCheck(...args: Parameters<Engine['prepareCheck']>): ReturnType<Engine['prepareCheck']> {
+    return this.inner.prepareCheck(...args);
+  }
   count(table: string): number {
     return this.inner.count(table);
   }
