@@ -54,14 +54,37 @@ export const WAIT_MS_MAX = 60_000;
 export const QUERY_ROWS_MAX = 1_000_000;
 /** Rows of one proof; those behind are named and not explained. */
 export const PROOF_NODES_MAX = 10_000;
-/** Solutions shown of the group that an aggregate ranges over. */
+/** The same where a request names no bound. */
+export const PROOF_NODES_DEFAULT = 1_000;
+/** Characters of the rows of one proof; those behind are named and not explained. */
+export const PROOF_CHARS_MAX = 8 * 1024 * 1024;
+/** Ways in which equal values of a best table may have come before, tried for one row. */
+export const PROOF_TIES_MAX = 1_000;
+/** Solutions shown of the group that an aggregate ranges over… */
 export const GROUP_ROWS_MAX = 100;
+/** …of which so many with the rows that they come from… */
+export const GROUP_BODIES_MAX = 5;
+/** …and solutions that are counted. */
+export const GROUP_COUNT_MAX = 10_000;
 /** Rows of one table in a test of a policy, which gives few: more is a recursion without end. */
 export const TEST_ROWS_PER_TABLE_MAX = 1_000_000;
 /** Bindings counted to see whether a literal fails for one of them. */
 export const COVERAGE_ROWS_MAX = 10_000;
-/** Effort of one question of an explanation, engine steps. */
+/** Effort of one question of an explanation, engine steps… */
 export const EXPLAIN_STEPS_MAX = 500_000_000;
+/** …of all of them for one request: beyond half of it nothing more is begun… */
+export const EXPLAIN_STEPS_TOTAL_MAX = 3_000_000_000;
+/** …and their number, likewise. */
+export const EXPLAIN_QUESTIONS_MAX = 100_000;
+/** Parts of that for an explanation that commits overtook too often, which they then wait for. */
+export const EXPLAIN_HELD_PART = 20;
+/** Questions, and facts of a text that are gone through, between two turns of the event loop. */
+export const EXPLAIN_QUESTIONS_PER_TURN = 8;
+export const EXPLAIN_FACTS_PER_TURN = 2_000;
+/** Rules of a table whose failing literals are looked for; those behind are counted. */
+export const WHY_NOT_RULES_MAX = 100;
+/** Missing rows of one body that are explained by their rules. */
+export const WHY_NOT_ROWS_MAX = 3;
 /** Questions for the shortest set of failing literals of one rule; then the best one found. */
 export const WHY_NOT_QUESTIONS_MAX = 300;
 /** Effort of one query, engine steps (about 10 ns each). */

@@ -4,10 +4,11 @@
  */
 import type { CaucusError } from '../errors.ts';
 import { FRAME_ID_CHARS_MAX } from '../limits.ts';
-import type { Consistency } from '../replica/replica.ts';
+import type { Consistency, ExplainRequest, WhyNotRequest } from '../replica/replica.ts';
 import type { Mode } from '../subscriptions/outbox.ts';
 import { parseJson } from '../value/json.ts';
 import type { JsonObject, JsonValue } from '../value/json.ts';
+import { EXPLAIN_MEMBERS, explainRequestOf, WHY_NOT_MEMBERS, whyNotRequestOf } from './explain.ts';
 import {
   invalid,
   objectOf,
@@ -56,6 +57,16 @@ export interface BatchFrame {
   readonly items: readonly BatchItem[];
   readonly options: { consistency?: Consistency; rowsMax?: number; waitMs?: number };
 }
+export interface ExplainFrame {
+  readonly type: 'explain';
+  readonly id: string;
+  readonly request: ExplainRequest;
+}
+export interface WhyNotFrame {
+  readonly type: 'whyNot';
+  readonly id: string;
+  readonly request: WhyNotRequest;
+}
 export interface SubItem extends QueryText {
   readonly id: string;
   readonly from?: string;
@@ -76,6 +87,8 @@ export type ClientFrame =
   | PrepareFrame
   | UnprepareFrame
   | BatchFrame
+  | ExplainFrame
+  | WhyNotFrame
   | SubsFrame
   | CreditFrame;
 
@@ -138,6 +151,16 @@ const DECODERS: Readonly<Record<ClientFrame['type'], Decoder>> = {
       throw invalid('two items have the same `key`', 'give each item its own');
     }
     return { type: 'batch', id, items, options: queryOptionsOf(object, 'batch') };
+  },
+  explain(object) {
+    objectOf(object, 'explain', ['type', 'id', ...EXPLAIN_MEMBERS]);
+    const request = explainRequestOf(object, 'explain');
+    return { type: 'explain', id: idOf(object, 'explain'), request };
+  },
+  whyNot(object) {
+    objectOf(object, 'whyNot', ['type', 'id', ...WHY_NOT_MEMBERS]);
+    const request = whyNotRequestOf(object, 'whyNot');
+    return { type: 'whyNot', id: idOf(object, 'whyNot'), request };
   },
   subs(object, { subscriptionsMax }) {
     objectOf(object, 'subs', ['type', 'add', 'remove']);

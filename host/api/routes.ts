@@ -9,6 +9,7 @@ import {
   putPolicyRoute,
   readPolicyRoute,
 } from './policies.ts';
+import { explainRoute, whyNotRoute } from './explain.ts';
 import { queryRoute } from './query.ts';
 import type { Route } from './route-table.ts';
 import { statusRoute } from './status.ts';
@@ -22,6 +23,8 @@ export const ROUTES: readonly Route[] = [
   balancerRoute,
   statusRoute,
   queryRoute,
+  explainRoute,
+  whyNotRoute,
   batchRoute,
   listPoliciesRoute,
   readPolicyRoute,

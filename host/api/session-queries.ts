@@ -3,17 +3,20 @@ import { CaucusError } from '../errors.ts';
 import { BATCH_TRIES_MAX } from '../limits.ts';
 import type { QueryAnswer, QueryRequest } from '../replica/replica.ts';
 import { encodeFrame, joinBytes } from '../subscriptions/transaction-frames.ts';
-import { RawJson } from '../value/json.ts';
+import { RawJson, stringifyJson } from '../value/json.ts';
 import { splitBlock } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { blockToJson, blockToJsonBytes } from '../value/block-json.ts';
 import type {
   BatchFrame,
+  ExplainFrame,
   PrepareFrame,
   QueryFrame,
   QueryText,
   UnprepareFrame,
+  WhyNotFrame,
 } from './client-frames.ts';
+import { explain, whyNot } from './explain.ts';
 import { errorMembers, jsonOf, withDiagnostics } from './json-text.ts';
 import { prepareQuery } from './prepared-query.ts';
 import type { PreparedQuery } from './prepared-query.ts';
@@ -26,6 +29,14 @@ interface BoundQuery {
   readonly policy?: string;
 }
 type ItemAnswer = QueryAnswer | { readonly error: unknown };
+
+type RequestFrame =
+  | QueryFrame
+  | BatchFrame
+  | ExplainFrame
+  | WhyNotFrame
+  | PrepareFrame
+  | UnprepareFrame;
 
 export class SessionQueries {
   readonly #context: ApiContext;
@@ -52,14 +63,20 @@ export class SessionQueries {
   }
 
   /** The frames of the answer, built as they are asked for. */
-  async run(
-    frame: QueryFrame | BatchFrame | PrepareFrame | UnprepareFrame,
-  ): Promise<Iterable<Uint8Array>> {
+  async run(frame: RequestFrame): Promise<Iterable<Uint8Array>> {
     switch (frame.type) {
       case 'query':
         return this.#query(frame);
       case 'batch':
         return this.#batch(frame);
+      case 'explain': {
+        const answer = await explain(this.#context, frame.request);
+        return [encoder.encode(stringifyJson({ type: 'explanation', id: frame.id, ...answer }))];
+      }
+      case 'whyNot': {
+        const answer = await whyNot(this.#context, frame.request);
+        return [encoder.encode(stringifyJson({ type: 'reasons', id: frame.id, ...answer }))];
+      }
       case 'prepare':
         return this.#prepare(frame);
       case 'unprepare':

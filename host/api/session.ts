@@ -220,6 +220,8 @@ export class Session {
         return;
       case 'query':
       case 'batch':
+      case 'explain':
+      case 'whyNot':
       case 'prepare':
       case 'unprepare':
         this.#run(frame.id, () => this.#queries.run(frame));

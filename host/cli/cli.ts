@@ -8,6 +8,8 @@ import { ConfigError } from '../config/problem.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
 import { CaucusError } from '../errors.ts';
 import { ROWS_PER_TABLE_MAX } from '../limits.ts';
+import { clientOptions, questionOptions, serverUrl, URL_DEFAULT } from './client-flags.ts';
+import type { ClientFlags, Consistency } from './client-flags.ts';
 import { packageVersion } from './core-wasm.ts';
 import {
   EXIT_BAD_INPUT,
@@ -17,15 +19,13 @@ import {
   EXIT_OK,
   EXIT_UNAVAILABLE,
 } from './exit-code.ts';
+import { addExplainCommands } from './explain-commands.ts';
 import { examples } from './help-text.ts';
 import { problemsOfError, UnavailableError, UsageError } from './problem.ts';
 import { addPolicyCommands } from './policy-commands.ts';
 import { addServerCommands } from './server-commands.ts';
 import { Terminal } from './terminal.ts';
 
-/** Where clients look for a server without `--url`. */
-const URL_DEFAULT = 'http://127.0.0.1:1789';
-const URL_VARIABLE = 'CAUCUS_URL';
 /** Between two looks of `status --watch`. */
 const WATCH_MS = 1_000;
 const WATCH_SECONDS_MIN = 0.1;
@@ -77,6 +77,7 @@ class Cli {
     this.fmt();
     this.runProgram();
     this.query();
+    addExplainCommands(program, context);
     this.subscribe();
     this.load();
     this.repl();
@@ -194,13 +195,7 @@ class Cli {
       .command('query')
       .description('ask a server')
       .argument('<text>', 'the query, such as `inv:vm(x, host), not down(host)`');
-    this.clientOptions(command)
-      .option('--policy <name>', 'policy that unqualified names belong to')
-      .option(
-        '--consistency <level>',
-        '`any`, `latest`, `atLeast:TOKEN` or `exact:TOKEN`',
-        consistency,
-      )
+    questionOptions(command)
       .addHelpText(
         'after',
         examples([
@@ -224,7 +219,7 @@ class Cli {
       .command('subscribe')
       .description('follow a query: its rows, then every change')
       .argument('<text>', 'the query');
-    this.clientOptions(command)
+    clientOptions(command)
       .option('--policy <name>', 'policy that unqualified names belong to')
       .option('--from <token>', 'go on after this token instead of a snapshot')
       .addOption(
@@ -255,7 +250,7 @@ A lost connection is taken up again where it ended.`,
         '<file>',
         'CSV, TSV, JSON, NDJSON or .facts; `-` reads standard input (with `--format`)',
       );
-    this.clientOptions(command)
+    clientOptions(command)
       .option('--table <name>', 'the table; without it the base name of the file')
       .addOption(
         new Option('--format <format>', 'instead of the one that the file name ends in').choices([
@@ -325,7 +320,7 @@ A lost connection is taken up again where it ended.`,
     const command = this.program
       .command('status')
       .description('show what a server and its cluster serve, and whether it is ready');
-    this.clientOptions(command)
+    clientOptions(command)
       .option('--watch [seconds]', 'show it again and again, until stopped (default: 1)', watchMs)
       .addHelpText(
         'after',
@@ -338,13 +333,6 @@ A lost connection is taken up again where it ended.`,
         const options = { url: serverUrl(flags), ...(everyMs === undefined ? {} : { everyMs }) };
         this.exitCode = await status(options, this.terminal);
       });
-  }
-
-  private clientOptions(command: Command): Command {
-    return command.option(
-      '--url <url>',
-      `the server (default: ${URL_DEFAULT}, env: ${URL_VARIABLE})`,
-    );
   }
 
   private usageText(text: string): string {
@@ -399,9 +387,6 @@ interface RunFlags {
   readonly explain?: string;
   readonly whyNot?: string;
 }
-interface ClientFlags {
-  readonly url?: string;
-}
 interface SubscribeFlags {
   readonly policy?: string;
   readonly from?: string;
@@ -416,8 +401,6 @@ interface LoadFlags {
   readonly delete?: boolean;
   readonly id?: string;
 }
-type Consistency = 'any' | 'latest' | { readonly atLeast: string } | { readonly exact: string };
-
 function terminalOf(flags: GlobalFlags): Terminal {
   const color = flags.color === undefined ? 'auto' : flags.color ? 'always' : 'never';
   return new Terminal({ color, json: flags.json === true });
@@ -443,34 +426,6 @@ function watchMs(text: string): number {
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
   if (seconds >= WATCH_SECONDS_MIN && seconds <= WATCH_SECONDS_MAX) return seconds * 1_000;
   throw new InvalidArgumentError(`give seconds from ${WATCH_SECONDS_MIN} to ${WATCH_SECONDS_MAX}`);
-}
-
-function consistency(text: string): Consistency {
-  if (text === 'any' || text === 'latest') return text;
-  const colon = text.indexOf(':');
-  const kind = text.slice(0, Math.max(0, colon));
-  const token = text.slice(colon + 1);
-  if (token !== '' && kind === 'atLeast') return { atLeast: token };
-  if (token !== '' && kind === 'exact') return { exact: token };
-  throw new InvalidArgumentError('give `any`, `latest`, `atLeast:TOKEN` or `exact:TOKEN`');
-}
-
-function serverUrl(flags: ClientFlags): string {
-  const variable = process.env[URL_VARIABLE] ?? '';
-  const text = flags.url ?? (variable === '' ? URL_DEFAULT : variable);
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new UsageError(`\`${text}\` is no URL`, `write it as \`${URL_DEFAULT}\``);
-  }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw new UsageError(
-      `\`${text}\` is no URL of a server`,
-      `begin it with \`http://\` or \`https://\``,
-    );
-  }
-  return url.href.replace(/\/$/, '');
 }
 
 /** Commands below commands, too. */

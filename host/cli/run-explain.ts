@@ -1,15 +1,15 @@
 /** `caucus run --explain ROW --why-not ROW`: after the evaluation, for people or as JSON. */
 import type { Plan } from '../compiler/plan.ts';
 import { compileQuery } from '../compiler/query.ts';
-import { tableKey } from '../compiler/stratified.ts';
-import type { Table, TableKey } from '../compiler/stratified.ts';
 import type { Engine } from '../engine/engine.ts';
+import { absenceDocument, proofDocument } from '../explain/document.ts';
 import { Evidence } from '../explain/evidence.ts';
-import type { Pattern } from '../explain/evidence.ts';
-import { prove } from '../explain/proof.ts';
+import { askedRow, proveRow } from '../explain/explain-query.ts';
+import type { AskedRow } from '../explain/explain-query.ts';
 import { ExplanationText } from '../explain/text.ts';
-import { rowsLike, whyNot } from '../explain/why-not.ts';
+import { whyNot } from '../explain/why-not.ts';
 import { stringifyJson } from '../value/json.ts';
+import type { JsonInput } from '../value/json.ts';
 import type { PolicyText } from './policy-file.ts';
 import { inputError, problemOfDiagnostic, ProblemsError } from './problem.ts';
 import type { Terminal } from './terminal.ts';
@@ -20,10 +20,10 @@ export interface ExplainRequest {
   readonly text: string;
 }
 
-interface Asked {
-  readonly table: TableKey;
-  readonly row: Pattern;
-  readonly tables: readonly Table[];
+/** For people, and for programs. */
+interface Shown {
+  readonly lines: readonly string[];
+  readonly document: object;
 }
 
 /** `sources`: the first is the program, whose tables need no owner. */
@@ -34,51 +34,51 @@ export async function explainRow(
   sources: readonly PolicyText[],
   terminal: Terminal,
 ): Promise<void> {
-  const policy = sources[0]?.name ?? '';
-  const { table, row, tables } = askedRow(request, plan, sources);
-  const evidence = new Evidence(engine, plan, tables);
-  const text = new ExplanationText(tables, policy);
-  const lines = await (request.kind === 'explain'
-    ? explanation(evidence, table, row, text)
-    : absence(evidence, table, row, text));
+  const { asked, tables } = compileRow(request, plan, sources);
+  const evidence = new Evidence(engine, plan, { tables, texts: { policies: sources } });
+  const text = new ExplanationText(tables, sources[0]?.name ?? '');
+  const { lines, document } = await (request.kind === 'explain'
+    ? explanation(evidence, asked, text)
+    : absence(evidence, asked, text));
   if (terminal.json) {
-    terminal.print(stringifyJson({ [request.kind]: text.row(table, row), explanation: lines }));
+    const members = document as Readonly<Record<string, JsonInput>>;
+    const row = text.row(asked.table, asked.row);
+    terminal.print(stringifyJson({ [request.kind]: row, explanation: lines, ...members }));
   } else for (const line of lines) terminal.print(line);
 }
 
 async function explanation(
   evidence: Evidence,
-  table: TableKey,
-  row: Pattern,
+  asked: AskedRow,
   text: ExplanationText,
-): Promise<string[]> {
-  const index = evidence.find(table);
-  const [found] = index === undefined ? [] : await rowsLike(evidence, index, row, 1);
-  const proof = found === undefined ? undefined : await prove(evidence, table, found);
-  if (proof !== undefined) return text.proof(proof);
-  throw inputError('no-such-row', `\`${text.row(table, row)}\` is not there`, {
+): Promise<Shown> {
+  const proof = await proveRow(evidence, asked);
+  if (proof !== undefined)
+    return { lines: text.proof(proof), document: proofDocument(proof, text) };
+  throw inputError('no-such-row', `\`${text.row(asked.table, asked.row)}\` is not there`, {
     note: 'ask why with `--why-not`',
   });
 }
 
 async function absence(
   evidence: Evidence,
-  table: TableKey,
-  row: Pattern,
+  { table, row }: AskedRow,
   text: ExplanationText,
-): Promise<string[]> {
+): Promise<Shown> {
   const reason = await whyNot(evidence, table, row);
-  if (reason !== undefined) return text.whyNot(reason);
+  if (reason !== undefined) {
+    return { lines: text.whyNot(reason), document: absenceDocument(reason, text) };
+  }
   throw inputError('row-is-there', `\`${text.row(table, row)}\` is there`, {
     note: 'ask why with `--explain`',
   });
 }
 
-function askedRow(
+function compileRow(
   { kind, text }: ExplainRequest,
   plan: Plan,
   sources: readonly PolicyText[],
-): Asked {
+): { readonly asked: AskedRow; readonly tables: Plan['program']['tables'] } {
   const policies = sources.map(({ name, text: source }) => ({ name, text: source }));
   const catalog = { policies, sources: [] };
   const policy = sources[0]?.name ?? '';
@@ -86,14 +86,9 @@ function askedRow(
   if (query === undefined) {
     throw new ProblemsError(diagnostics.map((one) => problemOfDiagnostic(one, `--${kind}`, text)));
   }
-  const [literal] = query.body;
-  const isRow = query.body.length === 1 && query.outputs.length === 0;
-  if (!isRow || literal?.kind !== 'atom' || literal.negated) {
-    throw inputError('no-row', `\`${text}\` is no row of a table`, {
-      note: 'write a table with constants, and `_` for any value, as in `p("a", _)`',
-    });
-  }
-  const table = query.tables[literal.table] as Table;
-  const row = literal.terms.map((term) => (term.kind === 'constant' ? term.value : undefined));
-  return { table: tableKey(table), row, tables: query.tables };
+  const asked = askedRow(query, query.tables);
+  if (asked !== undefined) return { asked, tables: query.tables };
+  throw inputError('no-row', `\`${text}\` is no row of a table`, {
+    note: 'write a table with constants, and `_` for any value, as in `p("a", _)`',
+  });
 }

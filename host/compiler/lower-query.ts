@@ -14,13 +14,15 @@ import type { CoreLiteral } from './core-rule.ts';
 import type { Plan, QueryPlan, QueryRelation, Version } from './plan.ts';
 import { UNKNOWN_SIZE } from './plan-builder.ts';
 import { tableKey } from './stratified.ts';
-import type { AtomLiteral, Literal, StratifiedQuery, Table, TableKey } from './stratified.ts';
+import type { AtomLiteral, Literal, StratifiedQuery, Table, TableKey, Term } from './stratified.ts';
 import { Unfolding } from './unfold.ts';
 import { buildVersion } from './version-builder.ts';
 
 export interface LowerQueryOptions {
-  /** Tables whose rows carry ranks, all below the bound that the query is asked with. */
-  readonly ranked?: ReadonlySet<TableKey>;
+  /** Atoms whose rows have ranks that stay below the bound that the query is asked with. */
+  readonly isRanked?: (table: TableKey, terms: readonly Term[]) => boolean;
+  /** More that its variables have to satisfy. */
+  readonly guards?: readonly CoreLiteral[];
   /** Every atom sees base rows only. */
   readonly isBase?: boolean;
 }
@@ -47,7 +49,8 @@ class QueryLowering {
   readonly #relations: QueryRelation[];
   readonly #indexes: number[][][] = [[]];
   readonly #versions: Version[] = [];
-  readonly #numbers = new Map<number, number>();
+  readonly #numbers = new Map<string, number>();
+  readonly #ranked = new Set<number>();
 
   constructor(plan: Plan, query: StratifiedQuery, options: LowerQueryOptions) {
     this.#plan = plan;
@@ -110,14 +113,18 @@ class QueryLowering {
     return this.#relations.push({ table, arity }) - 1;
   }
 
-  #relationOf(table: number): number {
+  /** A table that some atoms bound by rank and others do not is two relations of the query. */
+  #relationOf({ table, terms }: AtomLiteral): number {
     if (table < 0) return -table;
-    let number = this.#numbers.get(table);
+    const found = this.#tables[table];
+    if (found === undefined) throw new Error(`no table ${table}`);
+    const isRanked = this.#options.isRanked?.(tableKey(found), terms) === true;
+    const name = `${table} ${isRanked}`;
+    let number = this.#numbers.get(name);
     if (number === undefined) {
-      const found = this.#tables[table];
-      if (found === undefined) throw new Error(`no table ${table}`);
       number = this.#addRelation(tableKey(found), found.arity);
-      this.#numbers.set(table, number);
+      this.#numbers.set(name, number);
+      if (isRanked) this.#ranked.add(number);
     }
     return number;
   }
@@ -131,12 +138,13 @@ class QueryLowering {
     const body = literals.map((literal): CoreLiteral => {
       if (literal.kind !== 'atom') return literal;
       const { negated, terms } = literal;
-      return { kind: 'atom', relation: this.#relationOf(literal.table), negated, terms };
+      return { kind: 'atom', relation: this.#relationOf(literal), negated, terms };
     });
+    if (head === ANSWER) body.push(...(this.#options.guards ?? []));
     const isOwn = (relation: number): boolean => this.#relations[relation]?.table === '';
     const rule = { head, headTerms: outputs.map(variable), body, variableCount };
     const { sizes } = this.#plan.options;
-    const { isBase, ranked } = this.#options;
+    const { isBase } = this.#options;
     const version = buildVersion(rule, {
       purpose: 'full',
       isSet: true,
@@ -150,7 +158,7 @@ class QueryLowering {
         if (isOwn(relation)) return OWN_SIZE;
         return sizes?.get(this.#relations[relation]?.table ?? '') ?? UNKNOWN_SIZE;
       },
-      isRanked: (relation) => ranked?.has(this.#relations[relation]?.table ?? '') === true,
+      isRanked: (relation) => this.#ranked.has(relation),
       isBounded: true,
       index: (relation, columns) => this.#index(relation, columns),
     });

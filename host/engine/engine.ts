@@ -64,7 +64,7 @@ export interface QueryOptions {
   readonly rowsMax?: number;
   /** Effort limit in engine steps (about 10 ns each); exceeded: throws `limit_exceeded`. */
   readonly stepsMax?: number;
-  /** Rows of the plan's ranked tables count only below this rank (engine-as/maintenance.ts). */
+  /** Rows that the plan bounds by rank count only below this one (engine-as/maintenance.ts). */
   readonly rankBelow?: number;
 }
 export interface RowsOptions {
@@ -81,6 +81,8 @@ export interface QueryResult {
    * 1 + the largest rank of rows of ranked tables in the body of the row found last; 0 without.
    */
   readonly bodyRank?: number;
+  /** Steps that it took, in whole slices; absent where nobody counts. */
+  readonly steps?: number;
 }
 
 /** Of one table, for as long as the engine is open; whatever plan runs. */

@@ -452,7 +452,8 @@ export class WasmEngine implements Engine {
         return true;
       };
       const rows = await readBlock(this.core, request, arity, keepOn, options.rowsMax);
-      return { rows: rows ?? emptyBlock(arity), truncated, bodyRank };
+      const steps = max - effort.left;
+      return { rows: rows ?? emptyBlock(arity), truncated, bodyRank, steps };
     } finally {
       this.#drop([...own.values(), ...stands.values()]);
     }

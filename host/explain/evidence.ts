@@ -3,7 +3,9 @@
  * row. All answers belong together only while the engine does not commit; the caller sees to that.
  */
 import { CaucusError } from '../errors.ts';
+import type { CoreLiteral } from '../compiler/core-rule.ts';
 import { lowerQuery } from '../compiler/lower-query.ts';
+import type { LowerQueryOptions } from '../compiler/lower-query.ts';
 import type { Plan } from '../compiler/plan.ts';
 import { orderBody } from '../compiler/safety.ts';
 import { tableKey, withOperands } from '../compiler/stratified.ts';
@@ -17,11 +19,19 @@ import type {
   TableKey,
   Term,
 } from '../compiler/stratified.ts';
-import type { Engine } from '../engine/engine.ts';
-import { ARITY_MAX, EXPLAIN_STEPS_MAX } from '../limits.ts';
+import type { Engine, QueryOptions, QueryResult } from '../engine/engine.ts';
+import {
+  ARITY_MAX,
+  EXPLAIN_QUESTIONS_MAX,
+  EXPLAIN_QUESTIONS_PER_TURN,
+  EXPLAIN_STEPS_MAX,
+  EXPLAIN_STEPS_TOTAL_MAX,
+} from '../limits.ts';
 import { decodeRows } from '../value/row-block.ts';
 import { sameValue } from '../value/value.ts';
 import type { Row, Value } from '../value/value.ts';
+import { programIndex, RuleLines } from './program-index.ts';
+import type { Component, PolicyTexts, ProgramIndex } from './program-index.ts';
 
 /** Values of variables by their index. */
 export type Known = ReadonlyMap<number, Value>;
@@ -35,11 +45,32 @@ export interface Body {
   readonly variables: readonly string[];
 }
 
+/** Which rows of a recursion may stand in a body. */
+export interface Before {
+  /** Of these atoms only rows of ranks below it. */
+  readonly rank: number;
+  readonly isRanked: (table: TableKey, terms: readonly Term[]) => boolean;
+  /** What values of other atoms have to satisfy. */
+  readonly guards?: readonly Guard[];
+}
+
+export type Guard = CoreLiteral & { readonly kind: 'comparison' };
+
 export interface SolveOptions {
-  /** Rows of these tables count only below the rank. */
-  readonly below?: { readonly tables: ReadonlySet<TableKey>; readonly rank: number };
+  readonly before?: Before;
   /** Those that literals name, instead of `Evidence.tables`. */
   readonly tables?: readonly Table[];
+}
+
+export interface EvidenceOptions {
+  /** Those of the program, then those that only a query names. */
+  readonly tables?: readonly Table[];
+  /** For the lines of rules. */
+  readonly texts?: PolicyTexts;
+  /** Lets others get their turn, between questions. */
+  readonly pause?: () => Promise<void>;
+  /** Holds the limits of one request, divided by this; without it there are none. */
+  readonly part?: number;
 }
 
 export class Evidence {
@@ -48,27 +79,30 @@ export class Evidence {
   readonly tables: readonly Table[];
   readonly #engine: Engine;
   readonly #plan: Plan;
-  readonly #rules = new Map<number, Rule[]>();
-  readonly #tables: ReadonlyMap<TableKey, number>;
-  /** Table → the tables that it depends on and that depend on it. */
-  readonly #components = new Map<number, ReadonlySet<TableKey>>();
+  readonly #index: ProgramIndex;
+  readonly #lines: RuleLines;
+  readonly #pause: () => Promise<void>;
+  readonly #questionsMax: number;
+  readonly #stepsMax: number;
+  #questions = 0;
+  #steps = 0;
 
-  constructor(engine: Engine, plan: Plan, tables: readonly Table[] = plan.program.tables) {
+  constructor(engine: Engine, plan: Plan, options: EvidenceOptions = {}) {
+    const { tables = plan.program.tables, texts = { policies: [] }, part = 0 } = options;
     this.program = plan.program;
     this.tables = tables;
     this.#engine = engine;
     this.#plan = plan;
-    this.#tables = new Map(tables.map((table, index) => [tableKey(table), index]));
-    for (const rule of plan.program.rules) {
-      const own = this.#rules.get(rule.head);
-      if (own === undefined) this.#rules.set(rule.head, [rule]);
-      else own.push(rule);
-    }
-    for (const { tables, recursive } of plan.program.strata) {
-      if (!recursive) continue;
-      const keys = new Set(tables.map((table) => this.key(table)));
-      for (const table of tables) this.#components.set(table, keys);
-    }
+    this.#index = programIndex(plan.program);
+    this.#lines = new RuleLines(texts);
+    this.#pause = options.pause ?? (() => Promise.resolve());
+    this.#questionsMax = EXPLAIN_QUESTIONS_MAX / part;
+    this.#stepsMax = EXPLAIN_STEPS_TOTAL_MAX / part;
+  }
+
+  /** Half of what may be asked was asked: time to come to an end. */
+  get isTired(): boolean {
+    return this.#questions * 2 > this.#questionsMax || this.#steps * 2 > this.#stepsMax;
   }
 
   key(table: number): TableKey {
@@ -82,17 +116,35 @@ export class Evidence {
   }
 
   find(key: TableKey): number | undefined {
-    return this.#tables.get(key);
+    const number = this.#index.numbers.get(key);
+    if (number !== undefined || this.tables === this.program.tables) return number;
+    const found = this.tables.findIndex((table) => tableKey(table) === key);
+    return found < 0 ? undefined : found;
   }
 
-  /** In the order of the text. */
+  /** Those with a body, in the order of the text. */
   rulesOf(table: number): readonly Rule[] {
-    return this.#rules.get(table) ?? [];
+    return this.#index.rulesOf(table);
+  }
+
+  /** Facts of the text. */
+  factCount(table: number): number {
+    return this.#index.factCount(table);
+  }
+
+  /** The fact of the text that is this row. */
+  findFact(table: number, row: Row): Promise<Rule | undefined> {
+    return this.#index.findFact(table, row, this.#pause);
   }
 
   /** The tables that are computed together with this one by recursion; undefined without any. */
-  componentOf(table: number): ReadonlySet<TableKey> | undefined {
-    return this.#components.get(table);
+  componentOf(table: number): Component | undefined {
+    return this.#index.componentOf(table);
+  }
+
+  /** Line of the rule in its policy, from 1, where the text is known. */
+  lineOf(rule: Rule): number | undefined {
+    return this.#lines.lineOf(rule);
   }
 
   /** What the aggregates of a rule are for each group, see `Plan.aggregates`. */
@@ -103,11 +155,7 @@ export class Evidence {
       throw new CaucusError(
         'invalid_request',
         `rule ${ordinal} of \`${policy}\` has no proofs yet`,
-        {
-          remedy:
-            'its table is defined through its own min or max: ask for the rows that it comes from',
-          details: { policy, rule: ordinal },
-        },
+        { remedy: 'ask for the rows that it comes from', details: { policy, rule: ordinal } },
       );
     }
     const colon = relation.name.indexOf(':');
@@ -121,19 +169,21 @@ export class Evidence {
 
   /** Undefined where the row is not there; 0 for a table without recursion. */
   async rank(table: number, row: Row): Promise<number | undefined> {
-    const tables = this.componentOf(table);
-    const literal = atom(table, row);
-    const query = this.#question(literal);
-    const plan = lowerQuery(this.#plan, query, tables === undefined ? {} : { ranked: tables });
-    const { rows, bodyRank = 0 } = await this.#engine.query(plan, { rowsMax: 1 });
+    const isRecursive = this.componentOf(table) !== undefined;
+    const { rows, bodyRank = 0 } = await this.#query(
+      this.#question(atom(table, row)),
+      isRecursive ? { isRanked: () => true } : {},
+      { rowsMax: 1 },
+    );
     if (rows.count === 0) return undefined;
     return Math.max(0, bodyRank - 1);
   }
 
   /** Whether a row is in the table because it was put there, whatever rules say. */
   async isBase(table: number, row: Row): Promise<boolean> {
-    const plan = lowerQuery(this.#plan, this.#question(atom(table, row)), { isBase: true });
-    return (await this.#engine.query(plan, { rowsMax: 1 })).rows.count > 0;
+    if (this.#plan.onDemand?.has(table) === true) return false;
+    const query = this.#question(atom(table, row));
+    return (await this.#query(query, { isBase: true }, { rowsMax: 1 })).rows.count > 0;
   }
 
   /** Without columns: one row or none. */
@@ -158,7 +208,8 @@ export class Evidence {
       const order = orderBody(literals, new Set());
       if (order.stuck.length > 0) throw new Error('a body that is solved must be safe');
       const outputs = [...order.bound].sort((a, b) => a - b).slice(0, ARITY_MAX);
-      const [row] = await this.#ask(order.ordered, body.variables, outputs, options, 1);
+      const now = withValues(options, values);
+      const [row] = await this.#ask(order.ordered, body.variables, outputs, now, 1);
       if (row === undefined) return undefined;
       outputs.forEach((variable, index) => values.set(variable, row[index] as Value));
       if (outputs.length === order.bound.size) return values;
@@ -182,19 +233,53 @@ export class Evidence {
     body: readonly Literal[],
     variables: readonly string[],
     outputs: readonly number[],
-    { below, tables = this.tables }: SolveOptions,
+    { before, tables = this.tables }: SolveOptions,
     rowsMax: number,
   ): Promise<Row[]> {
     const names = outputs.map((index) => variables[index] ?? '');
     const query = { columns: names, outputs, body, variables, text: '', tables };
-    const ranked = below === undefined ? {} : { ranked: below.tables };
-    const { rows } = await this.#engine.query(lowerQuery(this.#plan, query, ranked), {
+    const { rows } = await this.#query(query, before ?? {}, {
       rowsMax,
-      stepsMax: EXPLAIN_STEPS_MAX,
-      ...(below === undefined ? {} : { rankBelow: below.rank }),
+      ...(before === undefined ? {} : { rankBelow: before.rank }),
     });
     return decodeRows(rows);
   }
+
+  async #query(
+    query: StratifiedQuery,
+    lowering: LowerQueryOptions,
+    options: QueryOptions,
+  ): Promise<QueryResult> {
+    if (this.#questions >= this.#questionsMax || this.#steps >= this.#stepsMax) throw tooMuch();
+    if (++this.#questions % EXPLAIN_QUESTIONS_PER_TURN === 0) await this.#pause();
+    const plan = lowerQuery(this.#plan, query, lowering);
+    const result = await this.#engine.query(plan, { stepsMax: EXPLAIN_STEPS_MAX, ...options });
+    this.#steps += result.steps ?? 0;
+    return result;
+  }
+}
+
+/** The guards with values in place of the variables that have one. */
+function withValues(options: SolveOptions, values: Known): SolveOptions {
+  const { before } = options;
+  if (before?.guards === undefined) return options;
+  const operand = (term: Operand): Operand => {
+    const value = term.kind === 'variable' ? values.get(term.index) : undefined;
+    return value === undefined ? term : { kind: 'constant', value };
+  };
+  const guards = before.guards.map((guard) => ({
+    ...guard,
+    left: operand(guard.left),
+    right: operand(guard.right),
+  }));
+  return { ...options, before: { ...before, guards } };
+}
+
+function tooMuch(): CaucusError {
+  return new CaucusError('limit_exceeded', 'the explanation needs too many questions', {
+    remedy: 'ask for a row that it comes from, or bind more columns',
+    details: { limit: 'explanation' },
+  });
 }
 
 export function atom(table: number, row: Row): Literal & { kind: 'atom' } {

@@ -2,22 +2,35 @@
  * Why a row is there: one proof of it, as numbered nodes. A node names the rule and the values
  * under which its body holds; each positive literal is a row with a node of its own, which several
  * may share; what is negated, compared or computed is told as it stands. The proof ends: within a
- * recursion every row rests on rows of smaller ranks (engine-as/maintenance.ts), elsewhere on
- * tables that were computed before.
+ * recursion every row rests on rows of smaller ranks (engine-as/maintenance.ts), where that goes
+ * through `min` or `max` on rows that come before it (best-instance.ts), elsewhere on tables that
+ * were computed before.
  */
 import { variablesOfHead } from '../compiler/core-rule.ts';
 import type { Literal, Rule, TableKey } from '../compiler/stratified.ts';
-import { GROUP_ROWS_MAX, PROOF_NODES_MAX } from '../limits.ts';
+import {
+  GROUP_BODIES_MAX,
+  GROUP_COUNT_MAX,
+  GROUP_ROWS_MAX,
+  PROOF_CHARS_MAX,
+  PROOF_NODES_MAX,
+} from '../limits.ts';
 import { valueKey } from '../value/value.ts';
 import type { Row, Value } from '../value/value.ts';
 import { isAggregateRule, matchHead, nameWildcards, substitute } from './evidence.ts';
 import type { Body, Evidence, Known, Pattern } from './evidence.ts';
+import { plainRule, solveBest } from './best-instance.ts';
+import type { Component } from './program-index.ts';
 
 export interface RuleName {
   readonly policy: string;
   /** From 1. */
   readonly ordinal: number;
   readonly text: string;
+  /** Of the policy's text, from 1; absent where that is not at hand. */
+  readonly line?: number;
+  /** By `@name`. */
+  readonly name?: string;
 }
 
 export type ProofLiteral =
@@ -46,21 +59,28 @@ export type Reason =
       readonly bindings: readonly (readonly [name: string, value: Value])[];
       readonly group: Group;
     }
-  /** The proof has as many nodes as it may have. */
+  /** A limit of the proof is reached. */
   | { readonly kind: 'cut' };
 
 /** The distinct solutions that an aggregate ranges over. */
 export interface Group {
   readonly columns: readonly string[];
+  /** The first ones. */
   readonly rows: readonly Row[];
-  /** There are more. */
+  /** The rows that the first of them come from. */
+  readonly bodies: readonly (readonly ProofLiteral[])[];
+  readonly count: number;
+  /** There are more than `count`. */
   readonly truncated: boolean;
 }
 
 export interface ProofNode {
   readonly table: TableKey;
   readonly row: Row;
-  /** Within a recursion: larger than those of all rows of the recursion in its body. */
+  /**
+   * Within a recursion: larger than those of all rows of the recursion in its body, of tables with
+   * best values than those of rows with an equal value.
+   */
   readonly rank?: number;
   readonly reason: Reason;
 }
@@ -70,42 +90,55 @@ export interface Proof {
   readonly nodes: readonly ProofNode[];
 }
 
+export interface ProofOptions {
+  /** Rows that may be named before the others are left unexplained. */
+  readonly nodesMax?: number;
+  /** Steps from the row that was asked for; rows that are further are left unexplained. */
+  readonly depthMax?: number;
+}
+
 /** Undefined where the row is not there. */
 export async function prove(
   evidence: Evidence,
   table: TableKey,
   row: Row,
-  options: { readonly nodesMax?: number } = {},
+  options: ProofOptions = {},
 ): Promise<Proof | undefined> {
   const index = evidence.find(table);
   if (index === undefined || evidence.table(index).arity !== row.length) return undefined;
   const rank = await evidence.rank(index, row);
   if (rank === undefined) return undefined;
-  return new Prover(evidence, options.nodesMax ?? PROOF_NODES_MAX).prove(index, row);
+  return new Prover(evidence, options).prove(index, row);
 }
 
 interface Open {
   readonly table: number;
   readonly row: Row;
+  readonly depth: number;
 }
 
 class Prover {
   readonly #evidence: Evidence;
   readonly #nodesMax: number;
+  readonly #depthMax: number;
   readonly #nodes: ProofNode[] = [];
   /** Rows in the order of their nodes. */
   readonly #open: Open[] = [];
   readonly #numbers = new Map<string, number>();
+  #chars = 0;
+  /** Of the rows that are named now. */
+  #depth = 0;
 
-  constructor(evidence: Evidence, nodesMax: number) {
+  constructor(evidence: Evidence, { nodesMax, depthMax }: ProofOptions) {
     this.#evidence = evidence;
-    this.#nodesMax = nodesMax;
+    this.#nodesMax = nodesMax ?? PROOF_NODES_MAX;
+    this.#depthMax = depthMax ?? Number.POSITIVE_INFINITY;
   }
 
   async prove(table: number, row: Row): Promise<Proof> {
     this.#number(table, row);
     for (let at = 0; at < this.#open.length; at++) {
-      this.#nodes.push(await this.#node(this.#open[at] as Open, at));
+      this.#nodes.push(await this.#node(this.#open[at] as Open));
     }
     return { nodes: this.#nodes };
   }
@@ -114,59 +147,93 @@ class Prover {
     const key = rowKey(table, row);
     let number = this.#numbers.get(key);
     if (number === undefined) {
-      number = this.#open.push({ table, row }) - 1;
+      number = this.#open.push({ table, row, depth: this.#depth }) - 1;
       this.#numbers.set(key, number);
+      this.#chars += key.length;
     }
     return number;
   }
 
-  async #node({ table, row }: Open, place: number): Promise<ProofNode> {
-    const key = this.#evidence.key(table);
-    if (place >= this.#nodesMax) return { table: key, row, reason: { kind: 'cut' } };
-    const component = this.#evidence.componentOf(table);
-    const found = component === undefined ? undefined : await this.#evidence.rank(table, row);
+  /** Whatever a row rests on is named with it: no more is begun once there are so many. */
+  #isFull(depth: number): boolean {
+    if (this.#open.length >= this.#nodesMax || this.#chars >= PROOF_CHARS_MAX) return true;
+    return depth >= this.#depthMax || this.#evidence.isTired;
+  }
+
+  async #node({ table, row, depth }: Open): Promise<ProofNode> {
+    const evidence = this.#evidence;
+    const key = evidence.key(table);
+    const given = this.#given(table);
+    if (given !== undefined) return { table: key, row, reason: given };
+    if (this.#isFull(depth)) return { table: key, row, reason: { kind: 'cut' } };
+    this.#depth = depth + 1;
+    const component = evidence.componentOf(table);
+    const found = component === undefined ? undefined : await evidence.rank(table, row);
     const rank = found === undefined ? {} : { rank: found };
     return { table: key, row, ...rank, reason: await this.#reason(table, row, found ?? 0) };
+  }
+
+  /** Of a table without rules. */
+  #given(table: number): Reason | undefined {
+    const evidence = this.#evidence;
+    if (evidence.table(table).kind === 'system') return { kind: 'system' };
+    const hasRules = evidence.rulesOf(table).length + evidence.factCount(table) > 0;
+    return hasRules ? undefined : { kind: 'base' };
   }
 
   async #reason(table: number, row: Row, rank: number): Promise<Reason> {
     const evidence = this.#evidence;
     const rules = evidence.rulesOf(table);
-    if (evidence.table(table).kind === 'system') return { kind: 'system' };
-    if (rules.length === 0 || (await evidence.isBase(table, row))) return { kind: 'base' };
+    if (await evidence.isBase(table, row)) return { kind: 'base' };
+    const fact = await evidence.findFact(table, row);
+    if (fact !== undefined) {
+      return { kind: 'rule', rule: ruleName(evidence, fact), bindings: [], body: [] };
+    }
     const component = evidence.componentOf(table);
     const isOfComponent = (literal: Literal): boolean =>
-      literal.kind === 'atom' && component?.has(evidence.key(literal.table)) === true;
+      literal.kind === 'atom' && component?.keys.has(evidence.key(literal.table)) === true;
     const exits = rules.filter((rule) => !rule.body.some(isOfComponent));
     const others = rules.filter((rule) => rule.body.some(isOfComponent));
-    for (const rule of [...exits, ...others]) {
-      const known = matchHead(rule, row);
-      if (known === undefined) continue;
+    for (const rule of exits) {
       const reason = isAggregateRule(rule)
-        ? await this.#aggregate(rule, row, known)
-        : await this.#instance(rule, known, component, rank);
+        ? await this.#aggregate(rule, row)
+        : await this.#instance(rule, row, undefined, rank);
       if (reason !== undefined) return reason;
     }
+    for (const rule of others) {
+      const reason = await this.#instance(rule, row, component, rank);
+      if (reason !== undefined) return reason;
+    }
+    if (component?.best !== undefined && evidence.isTired) return { kind: 'cut' };
     throw new Error(`no rule gives ${evidence.key(table)}(${row.map(String).join(', ')})`);
   }
 
   async #instance(
     rule: Rule,
-    known: Known,
-    component: ReadonlySet<TableKey> | undefined,
+    row: Row,
+    component: Component | undefined,
     rank: number,
   ): Promise<Reason | undefined> {
+    const evidence = this.#evidence;
+    const known = matchHead(component?.best === undefined ? rule : plainRule(rule), row);
+    if (known === undefined) return undefined;
     const body = nameWildcards({ literals: rule.body, variables: rule.variables });
-    const below = component === undefined ? {} : { below: { tables: component, rank } };
-    const values = await this.#evidence.solve(body, known, below);
+    let values: Known | undefined;
+    if (component?.best !== undefined) {
+      const value = row[component.best.columns.get(rule.head) ?? -1] as Value;
+      values = await solveBest(evidence, body, known, { best: component.best, value, rank });
+    } else if (component !== undefined) {
+      const isRanked = (table: TableKey): boolean => component.keys.has(table);
+      values = await evidence.solve(body, known, { before: { rank, isRanked } });
+    } else values = await evidence.solve(body, known);
     if (values === undefined) return undefined;
-    const literals = body.literals.map((literal) => this.#literal(substitute(literal, values)));
-    return {
-      kind: 'rule',
-      rule: ruleName(rule),
-      bindings: bindingsOf(rule, values),
-      body: literals,
-    };
+    const bindings = bindingsOf(rule, values);
+    const name = ruleName(evidence, rule);
+    return { kind: 'rule', rule: name, bindings, body: this.#literals(body, values) };
+  }
+
+  #literals({ literals }: Body, values: Known): ProofLiteral[] {
+    return literals.map((literal) => this.#literal(substitute(literal, values)));
   }
 
   #literal(literal: Literal): ProofLiteral {
@@ -176,12 +243,27 @@ class Prover {
     return { kind: 'absent', table: this.#evidence.key(literal.table), row };
   }
 
-  async #aggregate(rule: Rule, row: Row, known: Known): Promise<Reason | undefined> {
+  async #aggregate(rule: Rule, row: Row): Promise<Reason | undefined> {
+    const known = matchHead(rule, row);
+    if (known === undefined) return undefined;
     const [found] = await aggregateRows(this.#evidence, rule, row, known, 1);
     if (found === undefined) return undefined;
-    const group = await groupOf(this.#evidence, rule, known);
-    const bindings = bindingsOf(rule, known);
-    return { kind: 'aggregate', rule: ruleName(rule), bindings, group };
+    const { names, rows, ...group } = await groupOf(this.#evidence, rule, known);
+    const body = nameWildcards({ literals: rule.body, variables: rule.variables });
+    const bodies: ProofLiteral[][] = [];
+    for (const solution of rows.slice(0, GROUP_BODIES_MAX)) {
+      const given = new Map(known);
+      names.forEach((variable, at) => given.set(variable, solution[at] as Value));
+      const values = await this.#evidence.solve(body, given);
+      if (values === undefined) throw new Error('a solution of a group has no instance');
+      bodies.push(this.#literals(body, values));
+    }
+    return {
+      kind: 'aggregate',
+      rule: ruleName(this.#evidence, rule),
+      bindings: bindingsOf(rule, known),
+      group: { ...group, rows, bodies },
+    };
   }
 }
 
@@ -190,8 +272,16 @@ export function rowKey(table: number | string, row: Pattern): string {
   return JSON.stringify([table, ...values]);
 }
 
-export function ruleName({ policy, ordinal, text }: Rule): RuleName {
-  return { policy, ordinal, text };
+export function ruleName(evidence: Evidence, rule: Rule): RuleName {
+  const { policy, ordinal, text, metadata } = rule;
+  const line = evidence.lineOf(rule);
+  return {
+    policy,
+    ordinal,
+    text,
+    ...(line === undefined ? {} : { line }),
+    ...(metadata?.name === undefined ? {} : { name: metadata.name }),
+  };
 }
 
 /** Named variables with their values, in the order of the rule. */
@@ -203,18 +293,24 @@ function bindingsOf(rule: Rule, values: Known): [string, Value][] {
 }
 
 /** The solutions of a rule with aggregates that have these values of the group's variables. */
-export async function groupOf(evidence: Evidence, rule: Rule, known: Known): Promise<Group> {
+async function groupOf(
+  evidence: Evidence,
+  rule: Rule,
+  known: Known,
+): Promise<Omit<Group, 'bodies'> & { readonly names: readonly number[] }> {
   const inHead = new Set(rule.headTerms.flatMap(variablesOfHead));
-  const columns = [...rule.variables.keys()].filter(
+  const names = [...rule.variables.keys()].filter(
     (index) =>
       !known.has(index) && (inHead.has(index) || rule.variables[index]?.startsWith('$') !== true),
   );
   const body: Body = { literals: rule.body, variables: rule.variables };
-  const rows = await evidence.solutions(body, known, columns, GROUP_ROWS_MAX);
+  const rows = await evidence.solutions(body, known, names, GROUP_COUNT_MAX);
   return {
-    columns: columns.map((index) => rule.variables[index] ?? ''),
+    names,
+    columns: names.map((index) => rule.variables[index] ?? ''),
     rows: rows.slice(0, GROUP_ROWS_MAX),
-    truncated: rows.length > GROUP_ROWS_MAX,
+    count: Math.min(rows.length, GROUP_COUNT_MAX),
+    truncated: rows.length > GROUP_COUNT_MAX,
   };
 }
 

@@ -1,6 +1,8 @@
 /** Why a row is not there: of each rule that could give it, how far its body gets. */
-import type { Rule, TableKey } from '../compiler/stratified.ts';
+import type { BestTables, Literal, Rule, TableKey } from '../compiler/stratified.ts';
+import { WHY_NOT_RULES_MAX } from '../limits.ts';
 import type { Row, Value } from '../value/value.ts';
+import { plainRule } from './best-instance.ts';
 import { isAggregateRule, matchHead } from './evidence.ts';
 import type { Evidence, Pattern } from './evidence.ts';
 import { failingLiterals } from './failing.ts';
@@ -22,6 +24,10 @@ export interface WhyNot {
   readonly isBase: boolean;
   /** Those that come nearest stand first. */
   readonly rules: readonly RuleFailure[];
+  /** Further rules, at which nobody looked. */
+  readonly rulesLeft: number;
+  /** Facts of the text: it is none of them. */
+  readonly facts: number;
   /** Rows of the table that agree with it in most columns. */
   readonly near: readonly Row[];
 }
@@ -37,32 +43,48 @@ export async function whyNot(
   row: Pattern,
 ): Promise<WhyNot | undefined> {
   const index = evidence.find(table);
-  if (index === undefined) return { table, row, isBase: true, rules: [], near: [] };
+  const nothing = { table, row, isBase: true, rules: [], rulesLeft: 0, facts: 0, near: [] };
+  if (index === undefined) return nothing;
   if ((await rowsLike(evidence, index, row, 1)).length > 0) return undefined;
   const rules = evidence.rulesOf(index);
+  const facts = evidence.factCount(index);
   const failures: RuleFailure[] = [];
-  for (const rule of rules) failures.push(await ruleFailure(evidence, rule, row));
+  for (const rule of rules.slice(0, WHY_NOT_RULES_MAX)) {
+    if (evidence.isTired) break;
+    failures.push(await ruleFailure(evidence, rule, row));
+  }
+  const rulesLeft = rules.length - failures.length;
   failures.sort((a, b) => distance(a) - distance(b));
-  return {
-    table,
-    row,
-    isBase: rules.length === 0,
-    rules: failures,
-    near: await nearRows(evidence, index, row),
-  };
+  const isBase = rules.length + facts === 0;
+  const near = await nearRows(evidence, index, row);
+  return { table, row, isBase, rules: failures, rulesLeft, facts, near };
 }
 
 async function ruleFailure(evidence: Evidence, rule: Rule, row: Pattern): Promise<RuleFailure> {
-  const known = matchHead(rule, row);
-  const name = ruleName(rule);
-  if (known === undefined) return { kind: 'head', rule: name, column: wrongColumn(rule, row) };
+  const best = evidence.componentOf(rule.head)?.best;
+  const isBest = best !== undefined && rule.body.some((one) => isOf(best, one));
+  // A value is reached or not; whether it is the best of its group is another question.
+  const plain = isBest ? plainRule(rule) : rule;
+  const known = matchHead(plain, row);
+  const name = ruleName(evidence, rule);
+  if (known === undefined) return { kind: 'head', rule: name, column: wrongColumn(plain, row) };
   const body = { literals: rule.body, variables: rule.variables };
   const failing = await failingLiterals(evidence, body, known);
   if (failing !== undefined) return { kind: 'body', rule: name, ...failing };
+  if (best !== undefined) {
+    const column = best.columns.get(rule.head);
+    const group = row.map((value, at) => (at === column ? undefined : value));
+    const found = await rowsLike(evidence, rule.head, group, AGGREGATE_ROWS_MAX);
+    return { kind: 'aggregate', rule: name, found };
+  }
   if (!isAggregateRule(rule)) throw new Error('a rule whose body holds gives its row');
   const any = row.map(() => undefined);
   const found = await aggregateRows(evidence, rule, any, known, AGGREGATE_ROWS_MAX);
   return { kind: 'aggregate', rule: name, found };
+}
+
+function isOf(best: BestTables, literal: Literal): boolean {
+  return literal.kind === 'atom' && best.columns.has(literal.table);
 }
 
 function wrongColumn(rule: Rule, row: Pattern): number {

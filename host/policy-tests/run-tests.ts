@@ -153,7 +153,8 @@ class Runner {
     const { expectation } = step;
     if (expectation.kind === 'only') return this.#only(step, expectation.tables);
     const { query } = expectation;
-    const evidence = new Evidence(this.#engine, this.#plan, query.tables);
+    const tables = query.tables === undefined ? {} : { tables: query.tables };
+    const evidence = new Evidence(this.#engine, this.#plan, tables);
     const body = { literals: query.body, variables: query.variables };
     const failing = await failingLiterals(evidence, body, new Map());
     if (failing === undefined) return undefined;

@@ -18,6 +18,7 @@ import { CutReader } from './cut-reader.ts';
 import type { ReplicaDependencies, ReplicaSettings } from './dependencies.ts';
 import { stateDigest } from './digest.ts';
 import { dryRunPolicy } from './dry-run.ts';
+import { Explainer } from './explainer.ts';
 import { Fold, FoldStalled } from './fold.ts';
 import type { FoldCommit } from './fold.ts';
 import type { Forks } from './forks.ts';
@@ -32,6 +33,8 @@ import type {
   Batch,
   Commit,
   Consistency,
+  Explanation,
+  ExplainRequest,
   PolicyDryRun,
   PolicyPosition,
   PolicyWrite,
@@ -41,6 +44,8 @@ import type {
   Replica,
   ReplicaStatus,
   View,
+  WhyNotAnswer,
+  WhyNotRequest,
 } from './replica.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { semanticsMax } from './restore.ts';
@@ -83,6 +88,7 @@ export class LocalReplica implements Replica {
   readonly #batches: BatchWriter;
   readonly #policies: PolicyWriter;
   readonly #queries: QueryRunner;
+  readonly #explainer: Explainer;
   readonly #opener: ViewOpener;
   readonly #checkpointer: Checkpointer;
   readonly #commitListeners = new Set<(commit: Commit) => void>();
@@ -167,6 +173,12 @@ export class LocalReplica implements Replica {
       position,
       newestRevision: async () => (await deps.log.bounds(CUTS_TOPIC)).end - 1,
     });
+    this.#explainer = new Explainer({
+      live,
+      queries: this.#queries,
+      texts: () => this.#fold.compiled.catalog,
+      yield: deps.yield,
+    });
     this.#opener = this.#createOpener(position);
     this.#checkpointer = this.#createCheckpointer(settings);
   }
@@ -227,6 +239,16 @@ export class LocalReplica implements Replica {
   async query(request: QueryRequest): Promise<QueryAnswer> {
     this.#lifecycle.expectReadable();
     return await this.#queries.query(request);
+  }
+
+  async explain(request: ExplainRequest): Promise<Explanation> {
+    this.#lifecycle.expectReadable();
+    return await this.#explainer.explain(request);
+  }
+
+  async whyNot(request: WhyNotRequest): Promise<WhyNotAnswer> {
+    this.#lifecycle.expectReadable();
+    return await this.#explainer.whyNot(request);
   }
 
   async writeBatch(batch: Batch): Promise<Position> {

@@ -53,18 +53,34 @@ export class QueryRunner {
   }
 
   async query(request: QueryRequest): Promise<QueryAnswer> {
-    const { live, position } = this.#options;
-    const exact = await this.settle(request.consistency, request.waitMs);
-    return await live.read(async (running) => {
-      const at = position();
-      if (exact !== undefined && at.revision !== exact) throw expired(exact, at.revision);
+    return await this.readAt(request, async (running) => {
       const { query, plan } = this.#prepare(running, request.query, request.policy);
-      const { rows, truncated } = await live.engine.query(plan, {
+      const { rows, truncated } = await this.#options.live.engine.query(plan, {
         rowsMax: request.rowsMax ?? QUERY_ROWS_MAX,
         stepsMax: QUERY_STEPS_MAX,
       });
-      return { columns: query.columns, rows, truncated, ...at };
+      return { columns: query.columns, rows, truncated };
     });
+  }
+
+  /** Runs a job that reads the engine at one commit, which is one that the request may see. */
+  async readAt<T extends object>(
+    { consistency, waitMs }: Pick<QueryRequest, 'consistency' | 'waitMs'>,
+    job: (running: Running) => Promise<T>,
+  ): Promise<T & Position> {
+    const { live, position } = this.#options;
+    const exact = await this.settle(consistency, waitMs);
+    return await live.read(async (running) => {
+      const at = position();
+      if (exact !== undefined && at.revision !== exact) throw expired(exact, at.revision);
+      return { ...(await job(running)), ...at };
+    });
+  }
+
+  /** As the running plan numbers its tables. */
+  bind({ tables, failures }: Running, text: string, policy: string | undefined): CompiledQuery {
+    const query = this.compile(this.#options.compiled(), failures, text, policy);
+    return new QueryBinder(tables).bind(query);
   }
 
   /**
@@ -148,9 +164,8 @@ export class QueryRunner {
     const key = `${policy ?? ''}\n${text}`;
     let compiled = this.#cache.get(key);
     if (compiled === undefined) {
-      const query = this.compile(this.#options.compiled(), running.failures, text, policy);
-      const bound = new QueryBinder(running.tables).bind(query);
-      compiled = { query, plan: this.#options.lowerQuery(running.plan, bound) };
+      const query = this.bind(running, text, policy);
+      compiled = { query, plan: this.#options.lowerQuery(running.plan, query) };
     }
     this.#cache.delete(key);
     this.#cache.set(key, compiled);

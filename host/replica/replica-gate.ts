@@ -10,6 +10,8 @@ import type {
   Batch,
   Commit,
   Consistency,
+  Explanation,
+  ExplainRequest,
   PolicyDryRun,
   PolicyPosition,
   PolicyWrite,
@@ -20,6 +22,8 @@ import type {
   ReplicaStatus,
   StartProgress,
   View,
+  WhyNotAnswer,
+  WhyNotRequest,
 } from './replica.ts';
 
 type CommitListener = (commit: Commit) => void;
@@ -78,6 +82,14 @@ export class ReplicaGate implements Replica {
 
   async query(request: QueryRequest): Promise<QueryAnswer> {
     return await this.#opened().query(request);
+  }
+
+  async explain(request: ExplainRequest): Promise<Explanation> {
+    return await this.#opened().explain(request);
+  }
+
+  async whyNot(request: WhyNotRequest): Promise<WhyNotAnswer> {
+    return await this.#opened().whyNot(request);
   }
 
   async writeBatch(batch: Batch): Promise<Position> {

@@ -6,6 +6,7 @@ import type { PolicyDescription } from '../compiler/describe-policies.ts';
 import type { Diagnostic } from '../compiler/diagnostic.ts';
 import type { PolicyKind } from '../compiler/policy-info.ts';
 import type { TableKey } from '../compiler/stratified.ts';
+import type { ProofDocument, ReasonsDocument } from '../explain/document.ts';
 import type { TableChange, TableDelta } from '../engine/engine.ts';
 import type { ClusterStatus } from './cluster-status.ts';
 import type { RowBlock } from '../value/row-block.ts';
@@ -35,6 +36,24 @@ export interface QueryAnswer extends Position {
   /** Sorted, distinct. A ground query has arity 0 and 0 or 1 rows. */
   readonly rows: RowBlock;
   readonly truncated: boolean;
+}
+
+export interface ExplainRequest extends Omit<QueryRequest, 'query' | 'rowsMax'> {
+  /** A table with constants, and `_` for any value. */
+  readonly row: string;
+  /** Rows of the proof, and steps from the row that was asked for; those behind are cut off. */
+  readonly nodesMax?: number;
+  readonly depthMax?: number;
+}
+/** `proof` is absent where there is no such row. */
+export interface Explanation extends Position {
+  readonly proof?: ProofDocument;
+}
+
+export type WhyNotRequest = Omit<QueryRequest, 'rowsMax'>;
+/** `reasons` is absent where the query has a solution. */
+export interface WhyNotAnswer extends Position {
+  readonly reasons?: ReasonsDocument;
 }
 
 /**
@@ -157,6 +176,10 @@ export interface ReplicaStatus extends Position {
 export interface Replica {
   status(): ReplicaStatus;
   query(request: QueryRequest): Promise<QueryAnswer>;
+  /** Why a row is there. */
+  explain(request: ExplainRequest): Promise<Explanation>;
+  /** Why a query has no solution. */
+  whyNot(request: WhyNotRequest): Promise<WhyNotAnswer>;
   /** Resolves when durable and applied. */
   writeBatch(batch: Batch): Promise<Position>;
   readPolicy(

@@ -16,6 +16,8 @@ const COMMANDS = [
   'fmt',
   'run',
   'query',
+  'explain',
+  'why-not',
   'subscribe',
   'load',
   'repl',

@@ -5,9 +5,15 @@
  */
 import { callFunction } from '../../host/functions/registry.ts';
 import { List } from '../../host/value/composite.ts';
-import type { StratifiedProgram, Literal, Rule, Term } from '../../host/compiler/stratified.ts';
+import type {
+  BestTables,
+  StratifiedProgram,
+  Literal,
+  Rule,
+  Term,
+} from '../../host/compiler/stratified.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
-import type { Proof, ProofLiteral, ProofNode } from '../../host/explain/proof.ts';
+import type { Proof, ProofLiteral, ProofNode, Reason } from '../../host/explain/proof.ts';
 import { sameValue, compareValues } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { compute } from '../oracle/arithmetic.ts';
@@ -54,14 +60,32 @@ function problemOfNode(state: State, proof: Proof, node: ProofNode): string {
     (one) => one.policy === reason.rule.policy && one.ordinal === reason.rule.ordinal,
   );
   if (rule === undefined || rule.head !== index) return 'no rule of the table';
-  if (reason.kind === 'aggregate') return problemOfAggregate(state, rule, node.row);
+  if (reason.kind === 'aggregate') return problemOfAggregate(state, proof, rule, node, reason);
   return problemOfInstance(state, proof, rule, node, reason.body);
 }
 
-/** The rule, by itself, gives the row. */
-function problemOfAggregate(state: State, rule: Rule, row: Row): string {
+/** The rule, by itself, gives the row, and the bodies that are shown are instances of it. */
+function problemOfAggregate(
+  state: State,
+  proof: Proof,
+  rule: Rule,
+  node: ProofNode,
+  { group }: Reason & { kind: 'aggregate' },
+): string {
   const rows = new Evaluation(state.program, state.tables).derive(rule);
-  return rows.some((one) => compare(one, row) === 0) ? '' : 'the aggregates are others';
+  if (!rows.some((one) => compare(one, node.row) === 0)) return 'the aggregates are others';
+  if (!group.truncated && group.count < group.rows.length) return 'the group has another count';
+  if (group.count > 0 && group.bodies.length === 0) return 'the group has no body';
+  for (const [at, body] of group.bodies.entries()) {
+    const given = new Map<number, Value>();
+    group.rows[at]?.forEach((value, column) => {
+      const index = rule.variables.indexOf(group.columns[column] ?? '');
+      if (index >= 0) given.set(index, value);
+    });
+    const problem = problemOfInstance(state, proof, rule, node, body, given);
+    if (problem !== '') return `solution ${at}: ${problem}`;
+  }
+  return '';
 }
 
 function problemOfInstance(
@@ -70,8 +94,8 @@ function problemOfInstance(
   rule: Rule,
   node: ProofNode,
   body: readonly ProofLiteral[],
+  values = new Map<number, Value>(),
 ): string {
-  const values = new Map<number, Value>();
   const unify = (term: Term, value: Value): boolean => {
     if (term.kind === 'wildcard') return true;
     if (term.kind === 'constant') return sameValue(term.value, value);
@@ -79,8 +103,11 @@ function problemOfInstance(
     values.set(term.index, value);
     return true;
   };
-  if (!rule.headTerms.every((term, at) => unify(term as Term, node.row[at] as Value))) {
-    return 'the head does not match';
+  const best = bestOf(state.program, rule);
+  for (const [at, term] of rule.headTerms.entries()) {
+    // Aggregates are not of one instance, but where each gives a value.
+    const own = term.kind === 'aggregate' ? (best === undefined ? undefined : term.argument) : term;
+    if (own !== undefined && !unify(own, node.row[at] as Value)) return 'the head does not match';
   }
   if (body.length !== rule.body.length) return 'literals are missing';
   for (const [at, literal] of rule.body.entries()) {
@@ -98,10 +125,33 @@ function problemOfInstance(
       const isRanked = node.rank !== undefined && child.rank !== undefined;
       const together = sameStratum(state.program, rule.head, literal.table);
       if (together && !isRanked) return 'a row of a recursion has no rank';
-      if (together && (child.rank ?? 0) >= (node.rank ?? 0)) return 'a rank is not smaller';
+      if (together && !isBefore(best, [rule.head, node], [literal.table, child])) {
+        return 'a rank is not smaller';
+      }
     } else if (!holds(state, literal, values, shown)) return `literal ${at} does not hold`;
   }
   return '';
+}
+
+/** Of a rule that reads its own component. */
+function bestOf(program: StratifiedProgram, rule: Rule): BestTables | undefined {
+  const best = program.strata.find(({ tables }) => tables.includes(rule.head))?.best;
+  const isInside = rule.body.some(
+    (literal) => literal.kind === 'atom' && best?.columns.has(literal.table) === true,
+  );
+  return isInside ? best : undefined;
+}
+
+type Placed = readonly [table: number, node: ProofNode];
+
+/** By rank; of best tables by value, of equal values by rank. */
+function isBefore(best: BestTables | undefined, head: Placed, child: Placed): boolean {
+  const isSmaller = (child[1].rank ?? 0) < (head[1].rank ?? 0);
+  if (best === undefined) return isSmaller;
+  const valueOf = ([table, { row }]: Placed): Value => row[best.columns.get(table) ?? -1] as Value;
+  const order = compareValues(valueOf(child), valueOf(head));
+  if (order === 0) return isSmaller;
+  return best.function === 'min' ? order < 0 : order > 0;
 }
 
 function sameStratum(program: StratifiedProgram, a: number, b: number): boolean {
@@ -199,8 +249,13 @@ function cycleOf(proof: Proof): string {
     state.set(next.node, 'under way');
     pending.push({ node: next.node, isEnd: true });
     const reason = proof.nodes[next.node]?.reason;
-    if (reason?.kind !== 'rule') continue;
-    for (const literal of reason.body) {
+    const bodies =
+      reason?.kind === 'rule'
+        ? [reason.body]
+        : reason?.kind === 'aggregate'
+          ? reason.group.bodies
+          : [];
+    for (const literal of bodies.flat()) {
       if (literal.kind === 'row') pending.push({ node: literal.node, isEnd: false });
     }
   }

@@ -33,7 +33,7 @@ const LARGE_SCALE = 10;
 /** One seed of so many has rules that ask for rows which they do not use. */
 const QUESTION_SEEDS = 4;
 /** And one of so many has all aggregates and recursion through them. */
-export const BEST_SEEDS = 3;
+const BEST_SEEDS = 3;
 
 /** A seed's program and `batches` batches for it; `large`: with some hundred rows a table. */
 export function generateCase(seed: number, batches: number, large = false): FuzzCase {

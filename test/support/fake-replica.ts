@@ -8,6 +8,8 @@ import { CaucusError } from '../../host/errors.ts';
 import type {
   Batch,
   Commit,
+  Explanation,
+  ExplainRequest,
   PolicyDryRun,
   PolicyPosition,
   PolicyWrite,
@@ -18,6 +20,8 @@ import type {
   ReplicaStatus,
   View,
   ViewDelta,
+  WhyNotAnswer,
+  WhyNotRequest,
 } from '../../host/replica/replica.ts';
 import type { TableDelta } from '../../host/engine/engine.ts';
 import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
@@ -104,6 +108,25 @@ class ScriptedReplica implements FakeReplica {
     const kept = rows.slice(0, request.rowsMax ?? rows.length);
     const block = encodeRows(columns.length, kept);
     return { ...this.#position(), columns, rows: block, truncated: kept.length < rows.length };
+  }
+
+  /** The first row of the table; all rows come from outside. */
+  async explain(request: ExplainRequest): Promise<Explanation> {
+    await this.pause();
+    const { table } = parseQuery(request.row);
+    const [row] = this.rowsAt(this.#revision, table);
+    if (row === undefined) return this.#position();
+    const proof = { nodes: [{ table, row, by: 'source' as const }], rules: [], cut: 0n };
+    return { ...this.#position(), proof };
+  }
+
+  async whyNot(request: WhyNotRequest): Promise<WhyNotAnswer> {
+    await this.pause();
+    const { table } = parseQuery(request.query);
+    if (this.rowsAt(this.#revision, table).length > 0) return this.#position();
+    const failing = [{ literal: request.query, why: 'missing' as const }];
+    const reasons = { failing, holding: [], isShortest: true, absences: [] };
+    return { ...this.#position(), reasons };
   }
 
   async writeBatch(batch: Batch): Promise<Position> {
