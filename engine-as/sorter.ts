@@ -1,9 +1,10 @@
 /*
- * Sorts ids of a relation's rows by the total order of their cells: bottom-up merge sort between
- * two lists, in slices.
+ * Sorts ids of a relation's rows by the total order of their cells, in slices: blocks by keys
+ * (key-sort.ts), then a bottom-up merge sort of the blocks between two lists. Where keys leave rows
+ * undecided, and for a few rows, the merge sort begins with single rows.
  */
-import { Relation, rowAddress } from './row-store';
-import { compareCells } from './value-table';
+import { compareRows, KEY_SORT_ROWS, sortByKeys } from './key-sort';
+import { Relation } from './row-store';
 import { createVector, destroyVector, push, setWordAt, Vector, wordAt } from './vector';
 import { allocateZeroed, release } from './memory';
 
@@ -12,7 +13,10 @@ export class Sorter {
   relation: Relation;
   ids: Vector;
   spare: Vector;
+  /** Rows of a run that is in order; 0 while blocks are sorted. */
   width: u32;
+  /** A block was not decided by its keys. */
+  undecided: bool;
   /** Start of the pair of runs under way, and the places in it. */
   start: u32;
   left: u32;
@@ -22,6 +26,7 @@ export class Sorter {
 }
 
 const MERGES_PER_SLICE: u32 = 16384;
+const KEY_SORT_ROWS_MIN: u32 = 32;
 
 /** `isSorting` false: the ids stay in the order in which they are added. */
 export function createSorter(relation: Relation, isSorting: bool): Sorter {
@@ -30,7 +35,7 @@ export function createSorter(relation: Relation, isSorting: bool): Sorter {
   sorter.relation = relation;
   sorter.ids = createVector();
   sorter.spare = createVector();
-  sorter.width = isSorting ? 1 : 0xffffffff;
+  sorter.width = isSorting ? 0 : 0xffffffff;
   return sorter;
 }
 
@@ -38,19 +43,27 @@ export function addId(sorter: Sorter, id: u32): bool {
   return push(sorter.ids, id) && push(sorter.spare, 0);
 }
 
-function compareRows(relation: Relation, a: u32, b: u32): i32 {
-  const x = rowAddress(relation, a) + relation.cellsAt;
-  const y = rowAddress(relation, b) + relation.cellsAt;
-  for (let i: u32 = 0; i < relation.arity; i++) {
-    const order = compareCells(load<u32>(x + (i << 2)), load<u32>(y + (i << 2)));
-    if (order != 0) return order;
+/** One block; behind the last one the merge sort begins. */
+function sortBlock(sorter: Sorter): void {
+  const total = sorter.ids.length;
+  const end = min(total, sorter.start + KEY_SORT_ROWS);
+  const isWorth = total >= KEY_SORT_ROWS_MIN;
+  if (!isWorth || !sortByKeys(sorter.relation, sorter.ids, sorter.start, end)) {
+    sorter.undecided = true;
   }
-  return 0;
+  sorter.start = end;
+  if (end < total) return;
+  sorter.start = 0;
+  sorter.width = sorter.undecided ? 1 : KEY_SORT_ROWS;
 }
 
 /** A slice of work; true when the ids are sorted. */
 export function sortSlice(sorter: Sorter): bool {
   const total = sorter.ids.length;
+  if (sorter.width == 0) {
+    sortBlock(sorter);
+    if (sorter.width == 0) return false;
+  }
   let work: u32 = 0;
   while (sorter.width < total) {
     while (sorter.start < total) {

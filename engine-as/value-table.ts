@@ -382,11 +382,16 @@ function cellOrNone(id: u32): u32 {
  * encoded values, by their tags.
  */
 
-function classOfCell(cell: u32): u32 {
-  if (isSmallInt(cell)) return 3;
+export const CLASS_NUMBER: u32 = 3;
+export const CLASS_STRING: u32 = 4;
+export const CLASS_ENCODED: u32 = 5;
+
+/** Place of a cell's kind in the order: null, false and true are 0, 1 and 2. */
+export function classOfCell(cell: u32): u32 {
+  if (isSmallInt(cell)) return CLASS_NUMBER;
   if (cell < ID_CELL_BASE) return cell >> 1;
   const kind = kindOf(cell);
-  return kind == KIND_ENCODED ? 5 : kind == KIND_STRING ? 4 : 3;
+  return kind == KIND_ENCODED ? CLASS_ENCODED : kind == KIND_STRING ? CLASS_STRING : CLASS_NUMBER;
 }
 
 /** Numbers by value: 1 and 1.0 are 0 apart. Both cells are numbers. */
@@ -421,9 +426,9 @@ export function compareByValue(a: u32, b: u32): i32 {
   const aClass = classOfCell(a);
   const bClass = classOfCell(b);
   if (aClass != bClass) return aClass < bClass ? -1 : 1;
-  if (aClass == 3) return compareNumbers(a, b);
-  if (aClass == 4) return compareStrings(a, b);
-  return aClass == 5 ? compareEncoded(stringBytes(a), stringBytes(b)) : 0;
+  if (aClass == CLASS_NUMBER) return compareNumbers(a, b);
+  if (aClass == CLASS_STRING) return compareStrings(a, b);
+  return aClass == CLASS_ENCODED ? compareEncoded(stringBytes(a), stringBytes(b)) : 0;
 }
 
 /** The total order; 0 only for equal cells. */
