@@ -19,7 +19,7 @@ import {
   EXIT_OK,
   EXIT_UNAVAILABLE,
 } from './exit-code.ts';
-import { addExplainCommands } from './explain-commands.ts';
+import { addExplainCommands, layoutOption } from './explain-commands.ts';
 import { examples } from './help-text.ts';
 import { problemsOfError, UnavailableError, UsageError } from './problem.ts';
 import { addPolicyCommands } from './policy-commands.ts';
@@ -161,6 +161,7 @@ class Cli {
       )
       .option('--updates <file>', 'batches of `+table` and `-table` lines, ended by blank lines')
       .option('--stats', 'print sizes and times; JSON with `--json`')
+      .addOption(layoutOption('how recursive tables are evaluated from scratch (default: auto)'))
       .option('--explain <row>', 'show a proof of a row that is there, such as `p(1, _)`')
       .option('--why-not <row>', 'show why a row is not there')
       .option('--batch-only', 'keep nothing that only updates need; not together with `--updates`')
@@ -384,6 +385,7 @@ interface RunFlags {
   readonly stats?: boolean;
   readonly batchOnly?: boolean;
   readonly maxRows?: number;
+  readonly layout?: 'auto' | 'rows' | 'bits';
   readonly explain?: string;
   readonly whyNot?: string;
 }

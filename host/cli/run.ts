@@ -3,24 +3,30 @@
  * The formats are in docs/CLI.md; nothing here knows a policy engine beyond `Engine`.
  */
 import { stat } from 'node:fs/promises';
-import path from 'node:path';
 import { lower } from '../compiler/lower.ts';
 import type { Plan } from '../compiler/plan.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
 import { tableKey } from '../compiler/stratified.ts';
 import type { StratifiedProgram, TableKey } from '../compiler/stratified.ts';
+import type { Layout } from '../engine/engine-options.ts';
 import type { Engine, EngineStats, TableChange, TableDelta } from '../engine/engine.ts';
 import { NOW_TABLE, nowTableChange } from '../replica/now-row.ts';
 import { compileProgram } from './compile-files.ts';
 import type { PolicyText } from './policy-file.ts';
 import { readPolicyTexts } from './policy-imports.ts';
 import { createEngine } from './core-engine.ts';
-import { readFactsFile } from './facts-file.ts';
 import { ProblemsError, UsageError } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { explainRow } from './run-explain.ts';
 import type { ExplainRequest } from './run-explain.ts';
-import { externalTables, FACTS_SUFFIX, listFacts } from './run-facts.ts';
+import {
+  externalTables,
+  listFacts,
+  percent,
+  readFacts,
+  shapeOf,
+  systemTable,
+} from './run-facts.ts';
 import { expectSuccess } from './run-failure.ts';
 import { rowsMaxOf, showGrowth } from './run-limits.ts';
 import type { RowsMaxOf } from './run-limits.ts';
@@ -42,6 +48,8 @@ export interface RunOptions {
   readonly batchOnly?: boolean;
   /** Rows that any table may have. Absent: see `run-limits.ts`. */
   readonly maxRows?: number;
+  /** How recursive tables are evaluated from scratch. */
+  readonly layout?: Layout;
   /** A row that is there, one that is not, as literals of constants and `_`. */
   readonly explain?: string;
   readonly whyNot?: string;
@@ -58,7 +66,7 @@ export interface RunResult {
 }
 
 /** Makes the engine; replaced in tests. */
-export type EngineFactory = (rowsPerTableMax: RowsMaxOf) => Promise<Engine>;
+export type EngineFactory = (rowsPerTableMax: RowsMaxOf, layout?: Layout) => Promise<Engine>;
 
 export async function run(
   programFile: string,
@@ -113,7 +121,8 @@ class Run {
 
     const facts = await this.readFacts(files, names);
     const batches = await this.readUpdates(names);
-    const engine = await engineFactory(rowsMaxOf(names.program, options.maxRows));
+    const rowsMax = rowsMaxOf(names.program, options.maxRows);
+    const engine = await engineFactory(rowsMax, options.layout);
     const abandon = (): void => output?.discardNow();
     process.once('exit', abandon);
     try {
@@ -196,26 +205,9 @@ class Run {
   }
 
   private async readFacts(files: readonly string[], names: TableNames): Promise<TableChange[]> {
-    const changes: TableChange[] = [];
-    const problems: Problem[] = [];
-    for (const name of files) {
-      const file = path.join(this.options.facts, name);
-      const table = names.findByFile(name.slice(0, -FACTS_SUFFIX.length));
-      if (table === undefined) {
-        problems.push(warningOfUnused(file, name, names));
-        continue;
-      }
-      if (table.kind === 'system') {
-        problems.push(systemTable(table, { file }));
-        continue;
-      }
-      const { size } = await stat(file);
-      const read = await readFactsFile(file, shapeOf(table), (bytes) => {
-        this.progress.update(`reading ${file} ${percent(bytes, size)}`);
-      });
-      problems.push(...read.problems);
-      changes.push({ table: table.key, insert: read.content });
-    }
+    const { changes, problems } = await readFacts(this.options.facts, files, names, (text) => {
+      this.progress.update(text);
+    });
     this.checkProblems(problems);
     return changes;
   }
@@ -327,49 +319,10 @@ function inNameOrder(
   });
 }
 
-function shapeOf(table: NamedTable): {
-  name: string;
-  arity: number;
-  columns?: NamedTable['columns'] & {};
-} {
-  return {
-    name: table.printed,
-    arity: table.arity,
-    ...(table.columns === undefined ? {} : { columns: table.columns }),
-  };
-}
-
-function systemTable(table: NamedTable, place: Partial<Problem>): Problem {
-  return {
-    severity: 'error',
-    code: 'system-table',
-    message: `\`${table.printed}\` is kept by the engine and takes no rows`,
-    note: 'leave it out',
-    ...place,
-  };
-}
-
-function warningOfUnused(file: string, name: string, names: TableNames): Problem {
-  const table = name.slice(0, -FACTS_SUFFIX.length);
-  const files = names.tables.map((known) => known.file);
-  const nearest = nearestName(table, files);
-  return {
-    severity: 'warning',
-    code: 'unused-file',
-    file,
-    message: `the program has no table for \`${name}\`, which is not read`,
-    ...(nearest === undefined ? {} : { note: `did you mean \`${nearest}${FACTS_SUFFIX}\`?` }),
-  };
-}
-
 function nearestNote(name: string, tables: readonly NamedTable[], otherwise: string): string {
   const nearest = nearestName(
     name,
     tables.map((table) => table.printed),
   );
   return nearest === undefined ? otherwise : `did you mean \`${nearest}\`?`;
-}
-
-function percent(bytes: number, size: number): string {
-  return size === 0 ? '' : `${Math.floor((bytes / size) * 100)} %`;
 }

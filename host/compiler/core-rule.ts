@@ -11,6 +11,7 @@ import type {
   HeadTerm,
   Literal,
   Operand,
+  Rule,
   Term,
 } from './stratified.ts';
 
@@ -63,6 +64,8 @@ export interface CoreRule {
   readonly headTerms: readonly Operand[];
   readonly body: readonly CoreLiteral[];
   readonly variableCount: number;
+  /** The rule of the text that it comes from, with the same variables: for people only. */
+  readonly source?: Rule;
 }
 
 export function constant(value: Value): Operand {
@@ -184,4 +187,32 @@ function printTerm(term: Term): string {
   if (term.kind === 'variable') return `v${term.index}`;
   if (term.kind === 'wildcard') return '_';
   return valueKey(term.value);
+}
+
+/**
+ * The literals with their variables numbered anew: the outputs first, in the order in which they
+ * appear; what appears once and is no output is a wildcard. `columns`: the outputs by new number.
+ */
+export function canonical(
+  literals: readonly CoreLiteral[],
+  outputs: readonly number[],
+): { body: CoreLiteral[]; columns: number[]; variableCount: number } {
+  const occurrences = literals.flatMap(variablesOf);
+  const columns = [...new Set(occurrences)].filter((one) => outputs.includes(one));
+  const numbers = new Map(columns.map((one, index) => [one, index]));
+  const numberOf = (index: number): number => {
+    const known = numbers.get(index) ?? numbers.size;
+    numbers.set(index, known);
+    return known;
+  };
+  const isOnce = (index: number): boolean =>
+    !outputs.includes(index) && occurrences.filter((one) => one === index).length === 1;
+  const operand = (one: Operand): Operand =>
+    one.kind === 'variable' ? variable(numberOf(one.index)) : one;
+  const term = (one: Term): Term => {
+    if (one.kind === 'wildcard') return one;
+    return one.kind === 'variable' && isOnce(one.index) ? { kind: 'wildcard' } : operand(one);
+  };
+  const body = literals.map((literal) => withTerms(literal, { term, operand }));
+  return { body, columns, variableCount: numbers.size };
 }

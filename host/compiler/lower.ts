@@ -11,13 +11,13 @@
 import { splitBody } from './body-parts.ts';
 import type { SplitBody } from './body-parts.ts';
 import {
+  canonical,
   constant,
   printDefinition,
   variable,
   variablesOf,
   variablesOfHead,
   variablesOfTerms,
-  withTerms,
 } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { mayLackValue, searchesGroup } from './dependency-graph.ts';
@@ -40,7 +40,6 @@ import type {
   Stratum,
   Table,
   TableKey,
-  Term,
 } from './stratified.ts';
 import { Unfolding } from './unfold.ts';
 
@@ -89,7 +88,7 @@ class Lowering {
     this.#program = program;
     this.#options = options;
     const sizes = options.sizes ?? new Map<TableKey, number>();
-    this.#builder = new PlanBuilder(options.batchOnly === true, sizes, memory);
+    this.#builder = new PlanBuilder(options, sizes, memory);
     this.#onDemand = options.leavesOut === true ? onDemandTables(program) : new Set();
     this.#unfolding = new Unfolding(program, this.#onDemand);
     this.#relations = program.tables.map((table, index) =>
@@ -323,9 +322,14 @@ class Lowering {
     }
     const head = this.#relations[rule.head] as number;
     if (!rule.headTerms.some((term) => term.kind === 'aggregate')) {
-      return { head, headTerms: rule.headTerms as readonly Operand[], body, variableCount };
+      const headTerms = rule.headTerms as readonly Operand[];
+      return { head, headTerms, body, variableCount, ...this.#source(rule) };
     }
     return this.#lowerAggregate(rule, head, body);
+  }
+
+  #source(source: Rule): { source?: Rule } {
+    return this.#options.isExplained === true ? { source } : {};
   }
 
   #lowerLiteral(literal: Literal, tables: readonly Table[]): CoreLiteral {
@@ -363,7 +367,10 @@ class Lowering {
     const input = this.#builder.addAuxiliary(`$in:${label}`, solution.length, owner);
     const inputTerms = solution.map(variable);
     const variableCount = rule.variables.length;
-    this.#addCounting(input, [{ head: input, headTerms: inputTerms, body, variableCount }]);
+    const told = this.#source(rule);
+    this.#addCounting(input, [
+      { head: input, headTerms: inputTerms, body, variableCount, ...told },
+    ]);
 
     const groupTerms = rule.headTerms.filter((term): term is Operand => term.kind !== 'aggregate');
     const groups = [...new Set(variablesOfTerms(groupTerms))].sort(
@@ -464,32 +471,4 @@ function outputRule(
     body: [{ kind: 'atom', relation: output, negated: false, terms: columns }],
     variableCount: next,
   };
-}
-
-/**
- * The literals with their variables numbered anew: the outputs first, in the order in which they
- * appear; what appears once and is no output is a wildcard. `columns`: the outputs by new number.
- */
-function canonical(
-  literals: readonly CoreLiteral[],
-  outputs: readonly number[],
-): { body: CoreLiteral[]; columns: number[]; variableCount: number } {
-  const occurrences = literals.flatMap(variablesOf);
-  const columns = [...new Set(occurrences)].filter((one) => outputs.includes(one));
-  const numbers = new Map(columns.map((one, index) => [one, index]));
-  const numberOf = (index: number): number => {
-    const known = numbers.get(index) ?? numbers.size;
-    numbers.set(index, known);
-    return known;
-  };
-  const isOnce = (index: number): boolean =>
-    !outputs.includes(index) && occurrences.filter((one) => one === index).length === 1;
-  const operand = (one: Operand): Operand =>
-    one.kind === 'variable' ? variable(numberOf(one.index)) : one;
-  const term = (one: Term): Term => {
-    if (one.kind === 'wildcard') return one;
-    return one.kind === 'variable' && isOnce(one.index) ? { kind: 'wildcard' } : operand(one);
-  };
-  const body = literals.map((literal) => withTerms(literal, { term, operand }));
-  return { body, columns, variableCount: numbers.size };
 }

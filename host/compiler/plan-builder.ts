@@ -3,7 +3,15 @@ import { TABLE_INDEXES_MAX } from '../limits.ts';
 import { printDefinition } from './core-rule.ts';
 import type { CoreLiteral, CoreRule } from './core-rule.ts';
 import { fingerprint } from './fingerprint.ts';
-import type { AggregatePlan, PlanRelation, Unit, Version, View } from './plan.ts';
+import type {
+  AggregatePlan,
+  Plan,
+  PlanOptions,
+  PlanRelation,
+  Unit,
+  Version,
+  View,
+} from './plan.ts';
 import type { IndexRequest, PlanMemory, RuleEntry } from './plan-memory.ts';
 import type { TableKey } from './stratified.ts';
 import { buildVersion } from './version-builder.ts';
@@ -34,6 +42,7 @@ interface RelationDraft {
 export class PlanBuilder {
   readonly tables = new Map<TableKey, number>();
   readonly #isBatchOnly: boolean;
+  readonly #isExplained: boolean;
   readonly #sizes: ReadonlyMap<TableKey, number>;
   readonly #memory: PlanMemory;
   /** By number. */
@@ -45,8 +54,9 @@ export class PlanBuilder {
   #requests: IndexRequest[] = [];
 
   /** `sizes`: rows of tables, where known. */
-  constructor(isBatchOnly: boolean, sizes: ReadonlyMap<TableKey, number>, memory: PlanMemory) {
-    this.#isBatchOnly = isBatchOnly;
+  constructor(options: PlanOptions, sizes: ReadonlyMap<TableKey, number>, memory: PlanMemory) {
+    this.#isBatchOnly = options.batchOnly === true;
+    this.#isExplained = options.isExplained === true;
     this.#sizes = sizes;
     this.#memory = memory;
     memory.begin();
@@ -127,10 +137,10 @@ export class PlanBuilder {
 
   addCounting(relation: number, rules: readonly CoreRule[]): void {
     this.#draft(relation).fingerprint = this.#fingerprint(rules, new Map());
-    const versions = rules.flatMap((rule) =>
+    const ofRules = rules.map((rule) =>
       this.#remembered(this.ruleEntry(rule), () => this.#countingVersions(rule)),
     );
-    this.#units.push({ kind: 'counting', relations: [relation], versions });
+    this.#addUnit({ kind: 'counting', relations: [relation] }, rules, ofRules);
   }
 
   addRecursive(members: readonly number[], rules: readonly CoreRule[]): void {
@@ -142,12 +152,22 @@ export class PlanBuilder {
       draft.ranked = !this.#isBatchOnly;
       draft.fingerprint = `${shared}#${index}`;
     }
-    const versions = rules.flatMap((rule) =>
+    const ofRules = rules.map((rule) =>
       this.#remembered(this.ruleEntry(rule, inComponent), () =>
         this.#recursiveVersions(rule, inComponent),
       ),
     );
-    this.#units.push({ kind: 'recursive', relations: members, versions });
+    this.#addUnit({ kind: 'recursive', relations: members }, rules, ofRules);
+  }
+
+  #addUnit(
+    unit: Omit<Unit, 'versions' | 'rules'>,
+    rules: readonly CoreRule[],
+    ofRules: readonly (readonly Version[])[],
+  ): void {
+    const told = rules.map((rule, index) => ({ rule, versions: ofRules[index] ?? [] }));
+    const explained = this.#isExplained ? { rules: told } : {};
+    this.#units.push({ ...unit, versions: ofRules.flat(), ...explained });
   }
 
   /** Members with the columns of their values; rules with the values in their heads. */
@@ -168,7 +188,7 @@ export class PlanBuilder {
       return { column, index: this.index(relations[index] as number, group) as number };
     });
     const inComponent = new Set(relations);
-    const versions = rules.flatMap((rule) => {
+    const ofRules = rules.map((rule) => {
       const isInside = rule.body.some(
         (literal) => literal.kind === 'atom' && members.has(literal.relation),
       );
@@ -181,7 +201,7 @@ export class PlanBuilder {
         this.#version(rule, { purpose: 'group', valueColumn, isRanked, view: () => 'new' }),
       ];
     });
-    this.#units.push({ kind: 'best', relations, versions, best: { isMax, values } });
+    this.#addUnit({ kind: 'best', relations, best: { isMax, values } }, rules, ofRules);
   }
 
   addAggregate(aggregate: AggregatePlan): void {
@@ -228,7 +248,7 @@ export class PlanBuilder {
    * number. Undefined where relations or indexes have got other numbers since the last plan: the
    * program has to be planned once more.
    */
-  finish(): { relations: PlanRelation[]; units: Unit[] } | undefined {
+  finish(): Pick<Plan, 'relations' | 'units' | 'sizes'> | undefined {
     const isUsed = (relation: number): boolean[] => this.#draft(relation).isUsed;
     if (this.#memory.settle(this.#byName, isUsed)) return undefined;
     const seen = new Map<string, number>();
@@ -246,7 +266,8 @@ export class PlanBuilder {
       }
       relations[number] = { name, arity, ranked, fingerprint: definition, indexes, table };
     }
-    return { relations, units: this.#units };
+    const sizes = this.#isExplained ? { sizes: this.#relations.map(({ size }) => size) } : {};
+    return { relations, units: this.#units, ...sizes };
   }
 
   #draft(relation: number): RelationDraft {

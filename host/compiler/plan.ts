@@ -6,7 +6,7 @@
  * `program-decoder.ts`.
  */
 import type { Value } from '../value/value.ts';
-import type { OrderOperator } from './core-rule.ts';
+import type { CoreRule, OrderOperator } from './core-rule.ts';
 import type {
   AggregateFunction,
   ComparisonOperator,
@@ -29,6 +29,8 @@ export interface PlanOptions {
   readonly leavesOut?: boolean;
   /** Leave out what only maintenance needs: one transaction, no updates after it. */
   readonly batchOnly?: boolean;
+  /** Keep what tells people how rules are run: `Unit.rules`, `Plan.sizes`. */
+  readonly isExplained?: boolean;
 }
 
 /** Number of a relation in `Plan.relations`; of a register, rank or column. */
@@ -204,6 +206,14 @@ export interface Unit {
   readonly versions: readonly Version[];
   readonly aggregate?: AggregatePlan;
   readonly best?: BestPlan;
+  /** Of an explained plan: the rules in the order of `versions`. */
+  readonly rules?: readonly UnitRule[];
+}
+
+/** A rule as the planner had it, and its versions. */
+export interface UnitRule {
+  readonly rule: CoreRule;
+  readonly versions: readonly Version[];
 }
 
 export interface Plan {
@@ -218,6 +228,8 @@ export interface Plan {
    * in the order of their numbers, then the aggregates. Explanations look them up.
    */
   readonly aggregates: ReadonlyMap<string, RelationNumber>;
+  /** Of an explained plan: rows that relations are taken to have, by number. */
+  readonly sizes?: readonly number[];
   /** Tables of the program that have no relation: queries compute what they ask for. */
   readonly onDemand?: ReadonlySet<number>;
 }

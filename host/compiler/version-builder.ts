@@ -53,6 +53,21 @@ export function buildVersion(rule: CoreRule, request: VersionRequest): Version {
   return new VersionBuilder(rule, request).build();
 }
 
+/**
+ * Rows of a relation that an atom is expected to match: size^(free share of its columns), each
+ * bound variable narrowing by a whole column, a constant by half of one (it may be what most rows
+ * have).
+ */
+export function expectedRows(
+  size: number,
+  arity: number,
+  constants: number,
+  variables: number,
+): number {
+  const bound = constants * CONSTANT_SHARE + variables;
+  return Math.max(2, size) ** (1 - bound / Math.max(1, arity));
+}
+
 class VersionBuilder {
   readonly #rule: CoreRule;
   readonly #request: VersionRequest;
@@ -156,18 +171,14 @@ class VersionBuilder {
     return best;
   }
 
-  /**
-   * Rows that the atom is expected to match: size^(free share of its columns), each bound variable
-   * narrowing by a whole column, a constant by half of one (it may be what most rows have).
-   */
   #expectedRows(atom: CoreAtom): number {
-    const size = Math.max(2, this.#request.size(atom.relation));
-    let bound = 0;
+    let [constants, variables] = [0, 0];
     for (const term of atom.terms) {
-      if (term.kind === 'constant') bound += CONSTANT_SHARE;
-      else if (this.#isBound(term)) bound += 1;
+      if (term.kind === 'constant') constants++;
+      else if (this.#isBound(term)) variables++;
     }
-    return size ** (1 - bound / Math.max(1, atom.terms.length));
+    const size = this.#request.size(atom.relation);
+    return expectedRows(size, atom.terms.length, constants, variables);
   }
 
   /** True for an atom that is only asked by now, and answered by its first match. */

@@ -110,6 +110,8 @@ export interface EngineStats {
     readonly tables: readonly TableKey[];
     readonly ms: number;
     readonly rounds: number;
+    /** Evaluated from scratch over bits to the end. */
+    readonly overBits: boolean;
   }[];
 }
 

@@ -63,6 +63,7 @@ export async function createWasmEngine(
 interface UnitTime {
   ms: number;
   rounds: number;
+  overBits: boolean;
 }
 
 export class WasmEngine implements Engine {
@@ -291,9 +292,11 @@ export class WasmEngine implements Engine {
     // Units end slices; a turn of the event loop comes when a slice's time or steps have passed.
     let turn = { ms: since, steps: start };
     for (;;) {
+      const bitUnits = exports.denseUnitCount();
       const status = exports.step(budget);
       const unit = exports.unitUnderWay();
-      const time = (times[unit] ??= { ms: 0, rounds: 0 });
+      const time = (times[unit] ??= { ms: 0, rounds: 0, overBits: false });
+      time.overBits ||= exports.denseUnitCount() > bitUnits;
       const until = now();
       time.ms += until - since;
       time.rounds = Math.max(time.rounds, exports.roundUnderWay() >>> 0);

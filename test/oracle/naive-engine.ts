@@ -131,6 +131,7 @@ export class NaiveEngine implements Engine {
         tables: stratum.tables.map((index) => keyOf(this.#state.program, index)),
         ms: 0,
         rounds: 0,
+        overBits: false,
       })),
     };
   }
