@@ -7,6 +7,8 @@
  */
 import { isNullable, tableKey } from './stratified.ts';
 import type { Column, HeadTerm, Literal, Operand, Rule, Table, TableKey } from './stratified.ts';
+import type { ColumnType } from '../value/column-type.ts';
+import { kindOf } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
 
 /** A set of kinds, as bits. */
@@ -17,17 +19,24 @@ const BOOL = 2;
 const INT = 4;
 const FLOAT = 8;
 const STRING = 16;
-/** All that has no bit of its own. */
-const OTHER = 32;
+const DATETIME = 32;
+const IP = 64;
+const NETWORK = 128;
+const LIST = 256;
+const DOCUMENT = 512;
 export const NUMBERS: Kinds = INT | FLOAT;
-export const ALL: Kinds = 63;
+export const ALL: Kinds = 1023;
 
 const NAMES: readonly (readonly [Kinds, string])[] = [
   [INT, 'an int'],
   [FLOAT, 'a float'],
   [STRING, 'a string'],
   [BOOL, 'a bool'],
-  [OTHER, 'a value of another type'],
+  [DATETIME, 'a date-time'],
+  [IP, 'an address'],
+  [NETWORK, 'a network'],
+  [LIST, 'a list'],
+  [DOCUMENT, 'a document'],
   [NULL, 'null'],
 ];
 
@@ -40,31 +49,26 @@ export function kindsText(kinds: Kinds): string {
 }
 
 export function kindsOfValue(value: Value): Kinds {
-  switch (typeof value) {
-    case 'bigint':
-      return INT;
-    case 'number':
-      return FLOAT;
-    case 'string':
-      return STRING;
-    case 'boolean':
-      return BOOL;
-    default:
-      return value === null ? NULL : OTHER;
-  }
+  const kind = kindOf(value);
+  return kind === 'null' ? NULL : BITS[kind];
 }
 
-const BITS: Readonly<Record<string, Kinds>> = {
+const BITS: Readonly<Record<ColumnType, Kinds>> = {
   string: STRING,
   int: INT,
   float: FLOAT,
   bool: BOOL,
+  datetime: DATETIME,
+  ip: IP,
+  network: NETWORK,
+  list: LIST,
+  document: DOCUMENT,
   any: ALL & ~NULL,
   json: ALL & ~NULL,
 };
 
 export function kindsOfColumn(column: Column): Kinds {
-  return (BITS[column.type] ?? OTHER) | (isNullable(column) ? NULL : 0);
+  return BITS[column.type] | (isNullable(column) ? NULL : 0);
 }
 
 export type Knowledge = 'declared' | 'all';
@@ -94,6 +98,14 @@ export class ColumnKinds {
     this.#propagate(rules);
   }
 
+  /** The same for these tables: those that this one knows, and others behind them without rules. */
+  withTables(tables: readonly Table[]): ColumnKinds {
+    if (tables.length === this.#tables.length) return this;
+    const wider = new ColumnKinds(tables, [], new Set(), this.knowledge);
+    this.#columns.forEach((columns, table) => (wider.#columns[table] = columns));
+    return wider;
+  }
+
   of(table: number, column: number): Kinds {
     return this.#columns[table]?.[column] ?? ALL;
   }
@@ -120,7 +132,7 @@ export class ColumnKinds {
       case 'max':
         return argument;
       case 'collect':
-        return OTHER;
+        return LIST;
       default:
         return ALL;
     }

@@ -17,6 +17,7 @@ import { orderBody, unboundVariables } from './safety.ts';
 import { tableKey } from './stratified.ts';
 import type { StratifiedProgram, StratifiedQuery, Table } from './stratified.ts';
 import type { AtomNode, LiteralNode, QueryTree } from './syntax-tree.ts';
+import { queryConflicts } from './type-conflicts.ts';
 
 export interface QueryOptions {
   /** Where unqualified names are looked for first. */
@@ -89,12 +90,17 @@ export function resolveQuery(
     );
     return undefined;
   }
+  const resolved = { body: order.ordered, variables: resolver.variables };
+  for (const conflict of queryConflicts(program, scope.tables, resolved)) {
+    const { severity, span, message, note } = conflict;
+    diagnostics[severity]('type-conflict', span, message, note);
+  }
+  if (diagnostics.errorCount > errors) return undefined;
   const body = tree.body.map((literal) => scope.qualified(literal));
   return {
     columns: outputs.map((index) => resolver.variables[index] ?? ''),
     outputs,
-    body: order.ordered,
-    variables: resolver.variables,
+    ...resolved,
     text: body.map(printLiteral).join(', '),
     shape: shapeText(body),
     tables: scope.tables,

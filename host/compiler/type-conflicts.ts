@@ -1,6 +1,7 @@
 /**
  * Joins, comparisons and computations that can never hold because of the kinds of their values: an
- * error where declarations say so, a warning where facts, constants and other rules do.
+ * error where declarations say so, a warning where facts, constants and other rules do. Queries get
+ * the errors: what a query asks of today's rows may be there to see that there is none.
  */
 import {
   ALL,
@@ -20,17 +21,29 @@ import type {
   Literal,
   Operand,
   Rule,
+  StratifiedProgram,
   Table,
   TableKey,
 } from './stratified.ts';
 
-export interface TypeConflict {
+export interface BodyConflict {
   readonly severity: 'error' | 'warning';
-  readonly rule: Rule;
   readonly span: Span;
   readonly message: string;
   readonly note: string;
 }
+
+export interface TypeConflict extends BodyConflict {
+  readonly rule: Rule;
+}
+
+interface Body {
+  readonly body: readonly Literal[];
+  readonly variables: readonly string[];
+}
+
+/** What declarations say of the tables of these rules: made once a program, for its queries. */
+const declaredKinds = new WeakMap<readonly Rule[], ColumnKinds>();
 
 /** At most one a literal and one a head, in the order of the rules. */
 export function typeConflicts(
@@ -39,43 +52,58 @@ export function typeConflicts(
   external: ReadonlySet<TableKey>,
 ): TypeConflict[] {
   const declared = new ColumnKinds(tables, rules, external, 'declared');
+  declaredKinds.set(rules, declared);
   const all = new ColumnKinds(tables, rules, external, 'all');
   return rules.flatMap((rule) => {
     if (rule.body.length === 0) return [];
-    const errors = new RuleConflicts(tables, rule, declared).find();
+    const errors = new Conflicts(tables, rule, declared).find(rule);
     const seen = new Set(errors.map((one) => one.span));
-    const suspects = new RuleConflicts(tables, rule, all).find();
-    return [...errors, ...suspects.filter((one) => !seen.has(one.span)).map(asWarning)];
+    const suspects = new Conflicts(tables, rule, all).find(rule);
+    const warnings = suspects.filter((one) => !seen.has(one.span)).map(asWarning);
+    return [...errors, ...warnings].map((one) => ({ ...one, rule }));
   });
 }
 
-function asWarning(conflict: TypeConflict): TypeConflict {
+/** At most one a literal, by declarations. `tables`: those of the program, and the query's own. */
+export function queryConflicts(
+  program: StratifiedProgram,
+  tables: readonly Table[],
+  query: Body,
+): BodyConflict[] {
+  const known = declaredKinds.get(program.rules);
+  const declared = known ?? new ColumnKinds(program.tables, program.rules, new Set(), 'declared');
+  if (known === undefined) declaredKinds.set(program.rules, declared);
+  return new Conflicts(tables, query, declared.withTables(tables)).find();
+}
+
+function asWarning(conflict: BodyConflict): BodyConflict {
   return { ...conflict, severity: 'warning' };
 }
 
-class RuleConflicts {
+class Conflicts {
   readonly #tables: readonly Table[];
-  readonly #rule: Rule;
+  readonly #body: Body;
   readonly #kinds: ColumnKinds;
   /** What the literals before leave of each variable. */
   readonly #variables: Kinds[];
-  readonly #found: TypeConflict[] = [];
+  readonly #found: BodyConflict[] = [];
 
-  constructor(tables: readonly Table[], rule: Rule, kinds: ColumnKinds) {
+  constructor(tables: readonly Table[], body: Body, kinds: ColumnKinds) {
     this.#tables = tables;
-    this.#rule = rule;
+    this.#body = body;
     this.#kinds = kinds;
-    this.#variables = rule.variables.map(() => ALL);
+    this.#variables = body.variables.map(() => ALL);
   }
 
-  find(): TypeConflict[] {
-    for (const literal of this.#rule.body) {
+  /** Of the body, and of the head that a rule has. */
+  find(rule?: Rule): BodyConflict[] {
+    for (const literal of this.#body.body) {
       // A table that never has a row makes no type wrong.
       if (literal.kind === 'atom' && !literal.negated && this.#isEmpty(literal)) return [];
       if (this.#literal(literal)) return this.#found;
       this.#kinds.narrow(literal, this.#variables);
     }
-    this.#head();
+    if (rule !== undefined) this.#head(rule);
     return this.#found;
   }
 
@@ -103,12 +131,16 @@ class RuleConflicts {
   }
 
   #atom({ table, terms, negated, span }: AtomLiteral): boolean {
+    // A variable may be in several columns.
+    const before = new Map<number, Kinds>();
     for (const [column, term] of terms.entries()) {
       if (term.kind === 'wildcard') continue;
       // A constant in a declared column is checked where it is read.
       if (term.kind === 'constant' && this.#kinds.isDeclared(table, column)) continue;
-      const own = this.#kindsOf(term);
+      const known = term.kind === 'variable' ? (before.get(term.index) ?? ALL) : ALL;
+      const own = this.#kindsOf(term) & known;
       const held = this.#kinds.of(table, column);
+      if (term.kind === 'variable') before.set(term.index, own & held);
       if ((own & held) !== 0 || own === 0 || held === 0) continue;
       const where = this.#columnName(table, column);
       const text = `${this.#shown(term)} is ${kindsText(own)}, ${where} holds ${kindsText(held)}`;
@@ -163,9 +195,9 @@ class RuleConflicts {
   }
 
   /** Against the declaration of the table that the rule defines. */
-  #head(): void {
-    const { head, headTerms, span } = this.#rule;
-    const variables = this.#kinds.variables(this.#rule);
+  #head(rule: Rule): void {
+    const { head, headTerms, span } = rule;
+    const variables = this.#kinds.variables(rule);
     if (variables === undefined) return;
     for (const [column, term] of headTerms.entries()) {
       const declared = this.#tables[head]?.columns?.[column];
@@ -190,7 +222,7 @@ class RuleConflicts {
 
   #shown(term: Operand): string {
     if (term.kind === 'constant') return 'the constant';
-    const name = this.#rule.variables[term.index] ?? '';
+    const name = this.#body.variables[term.index] ?? '';
     return name.startsWith('$') ? 'the expression' : `\`${name}\``;
   }
 
@@ -203,8 +235,8 @@ class RuleConflicts {
       : `column \`${name}\` of \`${key}\``;
   }
 
-  #add(severity: TypeConflict['severity'], span: Span, message: string, note: string): void {
-    this.#found.push({ severity, rule: this.#rule, span, message, note });
+  #add(severity: BodyConflict['severity'], span: Span, message: string, note: string): void {
+    this.#found.push({ severity, span, message, note });
   }
 }
 

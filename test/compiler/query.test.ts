@@ -12,7 +12,7 @@ const CATALOG: Catalog = {
   policies: [
     {
       name: 'a',
-      text: 'table s(id: string, n: int)\np(1). both(1). q(x) :- p(x), elsewhere:t(x).',
+      text: 'table s(id: string, n: int)\np(1). named(x) :- s(x, _). both(1). q(x) :- p(x), elsewhere:t(x).',
     },
     { name: 'b', text: 'both(2). r(x) :- a:q(x), inv:host(x, _). execute[nova:pause(x)] :- r(x).' },
   ],
@@ -115,6 +115,14 @@ const REFUSED: [text: string, code: string, at: number, note?: RegExp, policy?: 
   ['p(count())', 'misplaced-aggregate', 2],
   ['p(x)', 'unknown-policy', 0, /`a`/, 'A'],
   ['s("k", 1.5)', 'type-mismatch', 7],
+  ['s(x, x)', 'type-conflict', 0, /declarations/],
+  ['s(id, n), nova:servers(n)', 'type-conflict', 10],
+  ['s(id, n), n = 1.5', 'type-conflict', 10, /an int equals no float/],
+  ['s(id, _), id = 3', 'type-conflict', 10],
+  ['s(id, n), n + id > 3', 'type-conflict', 10, /numbers only/],
+  ['named(s), s(_, s)', 'type-conflict', 10],
+  ['s(_, n), system:now(n, _)', 'type-conflict', 9],
+  ['s(_, n), n = [1]', 'type-conflict', 9],
 ];
 for (const [text, code, at, note = /^/, policy] of REFUSED) {
   test(`refused: ${text === '' ? 'nothing' : text}`, () => {
@@ -147,4 +155,17 @@ test('query: as many columns as a table, and one more', () => {
   assert.equal(found.message, 'the query has 65 variables, at most 64 can be columns');
   assert.equal(found.column, variables(ARITY_MAX).length + ', p('.length + 1);
   assert.deepEqual(query(`${variables(ARITY_MAX)}, p(_)`).diagnostics, []);
+});
+
+test('what facts and rules have today makes no query wrong, nor what a declared table lacks', () => {
+  for (const text of ['p("a")', 'p(x), x = "a"', 'both(x), p(y), x = y, x = ip("::1")']) {
+    assert.deepEqual(query(text, { policy: 'a' }).diagnostics, [], text);
+  }
+  // Always true is a warning, and the query is answered.
+  const { query: found, diagnostics } = query('s(id, n), not nova:servers(n)');
+  assert.ok(found !== undefined);
+  assert.deepEqual(
+    diagnostics.map(({ code, severity }) => `${severity} ${code}`),
+    ['warning type-conflict'],
+  );
 });
