@@ -98,6 +98,7 @@ export const OP_MOVE = 11;
 export const OP_CALL = 12;
 export const OP_CALL_FAILS = 13;
 export const OP_EACH = 14;
+export const OP_DIFFER = 15;
 
 /* How a scan or lookup goes on. */
 export const MATCH_EACH = 0;

@@ -54,6 +54,13 @@ export function compare(operator: u32, left: u32, right: u32): bool {
   }
 }
 
+/** Of pairs of registers: true where one of them is not equal. */
+export function differ(pairs: u32, count: u32, frame: u32): bool {
+  for (const end = pairs + (count << 3); pairs < end; pairs += 8)
+    if (load<u32>(frame + load<u32>(pairs)) != load<u32>(frame + load<u32>(pairs, 4))) return true;
+  return false;
+}
+
 function multiplyInts(a: i64, b: i64): u32 {
   const product = a * b;
   if (

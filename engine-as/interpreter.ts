@@ -12,6 +12,7 @@ import {
   OP_COMPARE,
   OP_COMPUTE,
   OP_DELTA,
+  OP_DIFFER,
   OP_EACH,
   OP_EMIT,
   OP_END,
@@ -30,7 +31,7 @@ import {
 import { isUnderBound } from './best-rows';
 import { ColumnIndex, findGroup } from './column-index';
 import { call, callSteps } from './call';
-import { compare, compute, FAILED } from './compute';
+import { compare, compute, differ, FAILED } from './compute';
 import { eachTries, nextEach, openEach } from './each';
 import { EXHAUSTED, FOUND, PAUSED, TRIES_MAX } from './iteration';
 import { dropBlock, emit, flushBlock, MODE_SUPPORT, nextCells } from './emit';
@@ -462,12 +463,15 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         size = 16 + (count << 2);
         break;
       }
-      case OP_MOVE: {
+      case OP_MOVE:
         store<u32>(frame + load<u32>(pc, 12), load<u32>(frame + load<u32>(pc, 8)));
         ok = true;
         size = 16;
         break;
-      }
+      case OP_DIFFER:
+        ok = differ(pc + 12, load<u32>(pc, 8), frame);
+        size = 12 + (load<u32>(pc, 8) << 3);
+        break;
       case OP_EMIT: {
         const ranks = load<u32>(pc, 8);
         const arity = load<u32>(pc, 12);

@@ -19,6 +19,7 @@ import {
   ABI_VERSION,
   AGGREGATE_COUNT,
   AGGREGATES,
+  ARITY_MAX,
   CALL_INPUTS_MAX,
   COMPARES,
   COMPUTE_REMAINDER,
@@ -30,6 +31,7 @@ import {
   OP_COMPARE,
   OP_COMPUTE,
   OP_DELTA,
+  OP_DIFFER,
   OP_EACH,
   OP_EMIT,
   OP_END,
@@ -360,6 +362,11 @@ function takeStep(version: Version): u32 {
       takeBack();
       check(codeWord(2) < (COMPARES as u32));
       return takeRegisters(3, 2);
+    }
+    case OP_DIFFER: {
+      takeBack();
+      const pairs = codeWord(2);
+      return check(pairs <= (ARITY_MAX as u32)) ? takeRegisters(3, pairs << 1) : 3;
     }
     case OP_COMPUTE: {
       takeBack();

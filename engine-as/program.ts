@@ -22,6 +22,7 @@
  *   CALL     op back function output isCheck count register…
  *   FAILURE  op back function count register…       (CALL_FAILS)
  *   EACH     op back cursor list output isCheck
+ *   DIFFER   op back pairs  (left right)…              some pair is not equal
  *   EMIT     op back ranks arity  register…(ranks)  register…(arity)
  *
  * `rank` is where the row's rank goes, `below` the register whose value the rank must stay under,

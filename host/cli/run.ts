@@ -3,6 +3,7 @@
  * The formats are in docs/CLI.md; nothing here knows a policy engine beyond `Engine`.
  */
 import { stat } from 'node:fs/promises';
+import { KEY_VIOLATIONS_TABLE } from '../compiler/key-violations.ts';
 import { lower } from '../compiler/lower.ts';
 import type { Plan } from '../compiler/plan.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
@@ -128,6 +129,7 @@ class Run {
     try {
       const result = await this.evaluate(engine, names, shown, facts, batches, output);
       this.warnOfFailures(engine);
+      this.warnOfKeys(engine);
       if (output !== undefined) {
         for (const table of shown) await writeTable(output, table, await engine.rows(table.key));
         await output.commit();
@@ -258,6 +260,21 @@ class Run {
         code: 'failed-calls',
         message: `${failures} ${failures === 1 ? 'call' : 'calls'} failed (overflow, division by zero or no number) and gave no row`,
         note: `see which with \`--output ${ERRORS_TABLE}\`; guard the call with a comparison`,
+      },
+    ]);
+  }
+
+  /** Rows with equal keys are all there; said here, or nobody would look. */
+  private warnOfKeys(engine: Engine): void {
+    const keys = engine.count(KEY_VIOLATIONS_TABLE);
+    if (keys === 0 || this.options.output?.includes(KEY_VIOLATIONS_TABLE) === true) return;
+    this.progress.done();
+    this.terminal.problems([
+      {
+        severity: 'warning',
+        code: 'key-violations',
+        message: `${keys} ${keys === 1 ? 'key has' : 'keys have'} several rows`,
+        note: `see which with \`--output ${KEY_VIOLATIONS_TABLE}\``,
       },
     ]);
   }

@@ -43,6 +43,14 @@ export const SYSTEM_TABLES: readonly CatalogTable[] = [
     ],
   },
   {
+    name: 'key_violations',
+    arity: 2,
+    columns: [
+      { name: 'table', type: 'string' },
+      { name: 'key', type: 'string' },
+    ],
+  },
+  {
     name: 'failed',
     arity: 3,
     columns: [
@@ -72,6 +80,9 @@ export const SYSTEM_TABLES: readonly CatalogTable[] = [
     ],
   },
 ];
+
+/** Of those the ones that the engine computes; the others are rows of the state. */
+export const DERIVED_SYSTEM_TABLES: ReadonlySet<string> = new Set(['errors', 'key_violations']);
 
 /** Why a policy or source cannot have this name; undefined if it can. */
 export function ownerNameProblem(name: string): string | undefined {

@@ -6,6 +6,7 @@
  * A variable changes with the time if all that binds it does; a column of a table, if some rule
  * puts such a variable there, in whatever policy.
  */
+import { KEY_VIOLATIONS_TABLE, keyColumns, VIOLATED_KEY_COLUMN } from './key-violations.ts';
 import { literalOperands, tableKey } from './stratified.ts';
 import type { HeadTerm, Literal, Operand, Rule, Table } from './stratified.ts';
 
@@ -41,6 +42,7 @@ function changingColumns(tables: readonly Table[], rules: readonly Rule[]): Colu
   const now = tables.findIndex((table) => tableKey(table) === 'system:now');
   if (now < 0) return undefined;
   const errors = tables.findIndex((table) => tableKey(table) === 'system:errors');
+  const violations = tables.findIndex((table) => tableKey(table) === KEY_VIOLATIONS_TABLE);
   const readers = readersOf(rules);
   const columns: Columns = new Map([[now, new Set([0, 1])]]);
   const pending = [now];
@@ -49,6 +51,9 @@ function changingColumns(tables: readonly Table[], rules: readonly Rule[]): Colu
     if (known.has(column)) return;
     columns.set(table, known.add(column));
     pending.push(table);
+    // Two rows with one key are reported with it, and the others decide whether there are two.
+    const key = keyColumns(tables[table] as Table);
+    if (violations >= 0 && key.includes(column)) add(violations, VIOLATED_KEY_COLUMN);
   };
   for (let table = pending.pop(); table !== undefined; table = pending.pop()) {
     for (const { head, headTerms, body } of readers.get(table) ?? []) {

@@ -20,7 +20,10 @@ export function checkConstant(
   const of = `column \`${column.name}\` of \`${table}\``;
   if (value === null) {
     if (isNullable(column)) return;
-    const note = 'declare it as `nullable` where its rows may lack a value';
+    const note =
+      column.key === true
+        ? 'a column of the key has a value in each row'
+        : 'declare it as `nullable` where its rows may lack a value';
     return diagnostics.error('type-mismatch', span, `${of} is never null`, note);
   }
   const type = kindOf(value);

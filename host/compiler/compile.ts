@@ -11,9 +11,11 @@ import { CompileMemory } from './compile-memory.ts';
 import { declareTables } from './declare.ts';
 import type { ParsedPolicy } from './declare.ts';
 import { dependencyGraph } from './dependency-graph.ts';
+import type { Reports } from './dependency-graph.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { checkImports, withoutAliases } from './imports.ts';
+import { KEY_VIOLATIONS_TABLE, keyColumns } from './key-violations.ts';
 import { monotoneComponents } from './monotone.ts';
 import type { MonotoneProblem } from './monotone.ts';
 import { policyInfo } from './policy-info.ts';
@@ -52,8 +54,7 @@ export function compile(catalog: Catalog, options: CompileOptions = {}): Compila
   const registry = declareTables(policies, catalog.sources, options.externalTables ?? new Set());
   const tables = registry.finish();
   const rules = policies.flatMap((policy) => resolveRules(policy, registry, policies, memory));
-  const errorsTable = tables.findIndex((table) => tableKey(table) === 'system:errors');
-  const graph = dependencyGraph(tables.length, rules, errorsTable);
+  const graph = dependencyGraph(tables.length, rules, reportsIn(tables));
   const monotone = monotoneComponents(graph, rules, tables);
   for (const problem of monotone.problems) reportMonotone(problem, rules, policies);
   for (const cycle of strictCycles(graph, monotone.candidates))
@@ -69,6 +70,16 @@ export function compile(catalog: Catalog, options: CompileOptions = {}): Compila
   }
   const diagnostics = policies.flatMap((policy) => policy.diagnostics.finish());
   return { program: hasErrors() ? undefined : program, diagnostics };
+}
+
+function reportsIn(tables: readonly Table[]): Reports {
+  const numberOf = (key: TableKey): number => tables.findIndex((one) => tableKey(one) === key);
+  const keyed = tables.flatMap((table, index) => (keyColumns(table).length > 0 ? [index] : []));
+  return {
+    errors: numberOf('system:errors'),
+    violations: numberOf(KEY_VIOLATIONS_TABLE),
+    keyed: new Set(keyed),
+  };
 }
 
 /** In the order of their names; of several with one name the first. */

@@ -1,6 +1,6 @@
 /**
  * Rules as the planner sees them: over relations instead of tables, without aggregates, negation
- * only of whole rows, and with the two steps that reports of failures need.
+ * only of whole rows, and with the steps that reports of failures and of keys need.
  */
 import { valueKey } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
@@ -48,6 +48,12 @@ export type CoreLiteral =
       readonly output: Operand;
     }
   | { readonly kind: 'each'; readonly list: Operand; readonly output: Operand }
+  /** Two lists of one length: some value is not the one in its place. */
+  | {
+      readonly kind: 'differ';
+      readonly left: readonly Operand[];
+      readonly right: readonly Operand[];
+    }
   /** These hold where the computation or call fails. */
   | { readonly kind: 'callFails'; readonly function: string; readonly inputs: readonly Operand[] }
   | {
@@ -98,6 +104,8 @@ export function operandsOf(literal: Exclude<CoreLiteral, CoreAtom>): {
     case 'comparison':
     case 'fails':
       return { inputs: [literal.left, literal.right] };
+    case 'differ':
+      return { inputs: [...literal.left, ...literal.right] };
     case 'compute':
       return { inputs: [literal.left, literal.right], output: literal.output };
     case 'each':
@@ -138,6 +146,10 @@ export function withTerms(
     case 'comparison':
     case 'fails':
       return { ...literal, left: operand(literal.left), right: operand(literal.right) };
+    case 'differ': {
+      const { left, right } = literal;
+      return { ...literal, left: left.map(operand), right: right.map(operand) };
+    }
     case 'compute': {
       const { left, right, output } = literal;
       return { ...literal, left: operand(left), right: operand(right), output: operand(output) };
@@ -154,6 +166,34 @@ export function withTerms(
         output: operand(literal.output),
       };
   }
+}
+
+/**
+ * The literals with their variables numbered anew: the outputs first, in the order in which they
+ * appear; what appears once and is no output is a wildcard. `columns`: the outputs by new number.
+ */
+export function canonical(
+  literals: readonly CoreLiteral[],
+  outputs: readonly number[],
+): { body: CoreLiteral[]; columns: number[]; variableCount: number } {
+  const occurrences = literals.flatMap(variablesOf);
+  const columns = [...new Set(occurrences)].filter((one) => outputs.includes(one));
+  const numbers = new Map(columns.map((one, index) => [one, index]));
+  const numberOf = (index: number): number => {
+    const known = numbers.get(index) ?? numbers.size;
+    numbers.set(index, known);
+    return known;
+  };
+  const isOnce = (index: number): boolean =>
+    !outputs.includes(index) && occurrences.filter((one) => one === index).length === 1;
+  const operand = (one: Operand): Operand =>
+    one.kind === 'variable' ? variable(numberOf(one.index)) : one;
+  const term = (one: Term): Term => {
+    if (one.kind === 'wildcard') return one;
+    return one.kind === 'variable' && isOnce(one.index) ? { kind: 'wildcard' } : operand(one);
+  };
+  const body = literals.map((literal) => withTerms(literal, { term, operand }));
+  return { body, columns, variableCount: numbers.size };
 }
 
 /**

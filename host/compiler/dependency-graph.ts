@@ -23,14 +23,21 @@ export interface DependencyGraph {
   readonly componentOf: Int32Array;
 }
 
-/**
- * `errorsTable`: the table of failed calls, if any rule reads it. It is computed from every rule
- * that may fail, and strictly: whether a call fails is known once all of its stratum is.
- */
+/** What the system tells of other tables; −1 for what no rule reads. */
+export interface Reports {
+  /** Computed from every rule that may fail, strictly: it is known once all of its stratum is. */
+  readonly errors: number;
+  /** Computed from the tables with a key, as strictly. */
+  readonly violations: number;
+  readonly keyed: ReadonlySet<number>;
+}
+
+const NO_REPORTS: Reports = { errors: -1, violations: -1, keyed: new Set() };
+
 export function dependencyGraph(
   tableCount: number,
   rules: readonly Rule[],
-  errorsTable = -1,
+  reports: Reports = NO_REPORTS,
 ): DependencyGraph {
   const dependencies: Dependency[][] = Array.from({ length: tableCount }, () => []);
   for (const [index, rule] of rules.entries()) {
@@ -40,16 +47,11 @@ export function dependencyGraph(
       // A sum outside 64 bits, or a sum or mean over what is no number.
       ...(rule.headTerms.some(mayLackValue) ? [rule] : []),
     ];
-    for (const { span } of failing) {
-      const edge = {
-        from: errorsTable,
-        to: rule.head,
-        strict: 'negation',
-        rule: index,
-        span,
-      } as const;
-      dependencies[errorsTable]?.push(edge);
-    }
+    const report = (from: number, span: Span): void => {
+      dependencies[from]?.push({ from, to: rule.head, strict: 'negation', rule: index, span });
+    };
+    for (const { span } of failing) report(reports.errors, span);
+    if (reports.keyed.has(rule.head)) report(reports.violations, rule.span);
     for (const literal of rule.body) {
       if (literal.kind !== 'atom') continue;
       const strict = literal.negated ? 'negation' : aggregates ? 'aggregate' : undefined;

@@ -7,6 +7,7 @@
  *   p(g, sum(v))      `$in…`     the distinct solutions, `$agg…` the aggregate over them
  *   p(1). p(2). …     `$facts…`  facts in great numbers, in pieces that fit the core's limits
  *   x + y             rules of `system:errors`, see failing-calls.ts
+ *   key               rules of `system:key_violations`, see key-violations.ts
  */
 import { splitBody } from './body-parts.ts';
 import type { SplitBody } from './body-parts.ts';
@@ -22,6 +23,7 @@ import {
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { mayLackValue, searchesGroup } from './dependency-graph.ts';
 import { failureHead, failureRules } from './failing-calls.ts';
+import { addKeyViolations, KEY_VIOLATIONS_TABLE } from './key-violations.ts';
 import { onDemandTables } from './on-demand.ts';
 import { valueOfAtom, valueOperand } from './monotone.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
@@ -81,6 +83,8 @@ class Lowering {
   readonly #errorRules: CoreRule[] = [];
   #errors: number | undefined;
   #areErrorsDone = false;
+  #violations: number | undefined;
+  #areViolationsDone = false;
   /** The view that is being lowered. */
   #viewKey: TableKey = '';
 
@@ -98,21 +102,21 @@ class Lowering {
 
   /** Undefined where the program has to be planned once more, see `PlanMemory`. */
   run(): Plan | undefined {
-    const isErrors = (index: number): boolean => this.#relations[index] === this.#errors;
     const derived = new Set(this.#program.strata.flatMap((stratum) => stratum.tables));
     for (const [index, relation] of this.#relations.entries()) {
-      if (!derived.has(index) && !isErrors(index)) this.#builder.addBase(relation);
+      const isReport = relation === this.#errors || relation === this.#violations;
+      if (!derived.has(index) && !isReport) this.#builder.addBase(relation);
     }
     for (const stratum of this.#program.strata) {
       const rules = stratum.rules.map((index) => this.#program.rules[index] as Rule);
-      const readsErrors = rules.some((rule) =>
-        rule.body.some((literal) => literal.kind === 'atom' && isErrors(literal.table)),
-      );
-      if (readsErrors) this.#finishErrors();
+      const read = new Set(rules.flatMap((rule) => rule.body.map((one) => this.#readBy(one))));
+      if (this.#errors !== undefined && read.has(this.#errors)) this.#finishErrors();
+      if (this.#violations !== undefined && read.has(this.#violations)) this.#finishViolations();
       if (stratum.tables.every((table) => this.#onDemand.has(table))) this.#reportOnly(rules);
       else this.#lowerStratum(stratum, rules);
     }
     this.#finishErrors();
+    this.#finishViolations();
     for (const view of this.#options.views ?? []) this.#lowerView(view.name, view.query);
     const finished = this.#builder.finish();
     if (finished === undefined) return undefined;
@@ -127,6 +131,7 @@ class Lowering {
     const expected = table.owner.startsWith('$') ? KEYS_SIZE : UNKNOWN_SIZE;
     const relation = this.#builder.addTable(key, table.arity, expected);
     if (key === ERRORS_TABLE) this.#errors = relation;
+    if (key === KEY_VIOLATIONS_TABLE) this.#violations = relation;
     return relation;
   }
 
@@ -181,7 +186,7 @@ class Lowering {
   /** Of rules whose table is not kept: what of them fails is told all the same. */
   #reportOnly(rules: readonly Rule[]): void {
     for (const rule of rules) {
-      if (rule.body.some((literal) => literal.kind === 'compute')) this.#lowerRule(rule);
+      if (rule.body.some(canFail)) this.#lowerRule(rule);
     }
   }
 
@@ -190,6 +195,20 @@ class Lowering {
     if (this.#areErrorsDone || this.#errors === undefined) return;
     this.#areErrorsDone = true;
     this.#addCounting(this.#errors, this.#errorRules);
+  }
+
+  #finishViolations(): void {
+    if (this.#areViolationsDone) return;
+    this.#areViolationsDone = true;
+    const relationOf = (table: number): number | undefined =>
+      this.#onDemand.has(table) ? undefined : this.#relations[table];
+    const { tables } = this.#program;
+    this.#violations = addKeyViolations(this.#builder, tables, relationOf, this.#violations);
+  }
+
+  /** The relation that a literal reads; NO_RELATION for none. */
+  #readBy(literal: Literal): number {
+    return literal.kind === 'atom' ? (this.#relations[literal.table] ?? NO_RELATION) : NO_RELATION;
   }
 
   #lowerStratum(stratum: Stratum, rules: readonly Rule[]): void {

@@ -6,6 +6,7 @@
  * Kept all the same is what is recursive or has an aggregate, and what a table that is kept, or a
  * rule with a call that may fail, reads: its failures are rows of `system:errors`.
  */
+import { canFail } from './stratified.ts';
 import type { Rule, StratifiedProgram } from './stratified.ts';
 
 export function onDemandTables({ tables, rules, strata }: StratifiedProgram): Set<number> {
@@ -19,7 +20,7 @@ export function onDemandTables({ tables, rules, strata }: StratifiedProgram): Se
     const own = stratum.rules.map((index) => rules[index] as Rule);
     if (own.some(({ headTerms }) => headTerms.some((term) => term.kind === 'aggregate'))) continue;
     const isNeeded = (readers.get(table) ?? []).some(
-      ({ head, body }) => !onDemand.has(head) || body.some(({ kind }) => kind === 'compute'),
+      ({ head, body }) => !onDemand.has(head) || body.some(canFail),
     );
     if (!isNeeded) onDemand.add(table);
   }

@@ -106,6 +106,12 @@ export type Step =
       readonly left: Register;
       readonly right: Register;
     }
+  /** Some register of the one list is not equal to that of the other in its place. */
+  | {
+      readonly op: 'differ';
+      readonly left: readonly Register[];
+      readonly right: readonly Register[];
+    }
   | {
       readonly op: 'compute';
       readonly operator: ComputeOperator;

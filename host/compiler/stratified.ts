@@ -16,7 +16,7 @@ import type { Span } from './source-text.ts';
 export interface Column {
   readonly name: string;
   readonly type: ColumnType;
-  /** The key columns together tell rows apart. Never null; otherwise not checked. */
+  /** The key columns together tell rows apart: see `keyColumns`. Never null. */
   readonly key?: true;
   /** null is a value of the column; of `any` it always is. */
   readonly nullable?: true;

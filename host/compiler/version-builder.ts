@@ -78,6 +78,8 @@ class VersionBuilder {
   readonly #steps: Step[] = [];
   readonly #constants: { register: number; value: Value }[] = [];
   readonly #ranks: number[] = [];
+  /** Two instances may have other ranks: an atom that takes one has several rows to match. */
+  #ranksVary = false;
   #registerCount: number;
 
   constructor(rule: CoreRule, request: VersionRequest) {
@@ -120,7 +122,7 @@ class VersionBuilder {
 
   #openDelta(atom: CoreAtom): void {
     const uses = this.#columnUses(atom.terms, () => true);
-    const rank = this.#takeRank(atom.relation);
+    const rank = this.#takeRank(atom);
     this.#steps.push({ op: 'delta', ...rank, binds: uses.binds, checks: uses.checks });
   }
 
@@ -140,8 +142,8 @@ class VersionBuilder {
   #emitBack(): { back?: number } {
     const { purpose } = this.#request;
     // Each instance of a candidate tells by its ranks whether it was the one that supported it.
-    const isRanked = purpose === 'candidate' && this.#ranks.length > 0;
-    if (!this.#isSet || isRanked || purpose === 'support') return {};
+    if (!this.#isSet || (purpose === 'candidate' && this.#ranksVary) || purpose === 'support')
+      return {};
     return { back: this.#originOf(this.#rule.headTerms) };
   }
 
@@ -228,6 +230,12 @@ class VersionBuilder {
         return this.#writeAtom(literal, position, waiting);
       case 'comparison':
         return this.#writeComparison(literal);
+      case 'differ': {
+        const left = literal.left.map((one) => this.#register(one));
+        const right = literal.right.map((one) => this.#register(one));
+        this.#steps.push({ op: 'differ', left, right });
+        return;
+      }
       case 'compute': {
         const [left, right] = [this.#register(literal.left), this.#register(literal.right)];
         const isCheck = this.#isBound(literal.output);
@@ -288,7 +296,7 @@ class VersionBuilder {
     const { relation, negated } = atom;
     if (atom.terms.every((term) => this.#isBound(term))) {
       const registers = atom.terms.map((term) => this.#register(term as Operand));
-      const rank = negated ? {} : this.#takeRank(relation);
+      const rank = negated ? {} : this.#takeRank(atom);
       this.#steps.push({ op: 'probe', relation, view, isAbsent: negated, ...rank, registers });
       return;
     }
@@ -302,7 +310,7 @@ class VersionBuilder {
     const isKey = new Set(keyColumns);
     const match = negated ? 'absent' : this.#match(atom, waiting);
     const uses = this.#columnUses(atom.terms, (column) => !isKey.has(column));
-    const rank = negated ? {} : this.#takeRank(relation);
+    const rank = negated ? {} : this.#takeRank(atom);
     const iteration = { relation, view, match, ...rank, ...uses };
     if (index === undefined) this.#steps.push({ op: 'scan', ...iteration });
     else this.#steps.push({ op: 'lookup', index: index.index, keys, ...iteration });
@@ -325,9 +333,10 @@ class VersionBuilder {
     return isNeeded ? 'each' : 'once';
   }
 
-  #takeRank(relation: number): { rank?: number; isBounded?: boolean } {
+  #takeRank({ relation, terms }: CoreAtom): { rank?: number; isBounded?: boolean } {
     const { purpose, isRanked, isBounded } = this.#request;
     if (!isRanked(relation)) return {};
+    if (terms.length > 0) this.#ranksVary = true;
     const rank = this.#ranks.length;
     this.#ranks.push(rank);
     return purpose === 'support' || isBounded === true ? { rank, isBounded: true } : { rank };

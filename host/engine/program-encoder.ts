@@ -247,6 +247,10 @@ function putStep(code: number[], step: Step, back: number): void {
     case 'compare':
       code.push(abi.OP_COMPARE, back, COMPARISONS[step.operator], step.left, step.right);
       return;
+    case 'differ':
+      code.push(abi.OP_DIFFER, back, step.left.length);
+      step.left.forEach((left, place) => code.push(left, step.right[place] as number));
+      return;
     case 'compute':
       code.push(abi.OP_COMPUTE, back, COMPUTATIONS[step.operator], step.left, step.right);
       code.push(step.output, Number(step.isCheck));

@@ -2,7 +2,7 @@
  * The policies as one program. A policy that compiled when it was written can cease to when the
  * tables that it reads come to be (another arity): then it is left out and failed, nothing else is.
  */
-import { SYSTEM_TABLES } from '../compiler/catalog.ts';
+import { DERIVED_SYSTEM_TABLES, SYSTEM_TABLES } from '../compiler/catalog.ts';
 import type { Catalog, CatalogPolicy } from '../compiler/catalog.ts';
 import { compile } from '../compiler/compile.ts';
 import { CompileMemory } from '../compiler/compile-memory.ts';
@@ -72,17 +72,15 @@ function withBaseTables(catalog: Catalog, program: StratifiedProgram): Stratifie
   };
   for (const table of SYSTEM_KEPT) add(table);
   for (const source of catalog.sources) {
-    for (const { name, arity } of source.tables) {
-      add({ owner: source.name, name, arity, kind: 'source' });
-    }
+    for (const table of source.tables) add({ owner: source.name, ...table, kind: 'source' });
   }
   return missing.length === 0 ? program : { ...program, tables: [...program.tables, ...missing] };
 }
 
-/** Rows of the state itself: kept whether a rule names them or not. Failed calls are derived. */
-const SYSTEM_KEPT: readonly Table[] = SYSTEM_TABLES.filter(({ name }) => name !== 'errors').map(
-  (table) => ({ owner: 'system', ...table, kind: 'system' }),
-);
+/** Rows of the state itself: kept whether a rule names them or not. */
+const SYSTEM_KEPT: readonly Table[] = SYSTEM_TABLES.filter(
+  ({ name }) => !DERIVED_SYSTEM_TABLES.has(name),
+).map((table) => ({ owner: 'system', ...table, kind: 'system' }));
 
 export function errorsOf(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   return diagnostics.filter((diagnostic) => diagnostic.severity === 'error');

@@ -168,11 +168,17 @@ function wrongType(
       (misfit.isNull ? 'never null' : `declared ${misfit.expected}, not ${shown}`),
     {
       remedy: misfit.isNull
-        ? 'send a value, or declare the column as `nullable`'
+        ? nullRemedy(shape.columns?.[misfit.column])
         : remedyOf(misfit.expected),
       details: { table, rowIndex: misfit.rowIndex, column: misfit.column, columnName: name },
     },
   );
+}
+
+function nullRemedy(column: Column | undefined): string {
+  return column?.key === true
+    ? 'send a value: a column of the key has one in each row'
+    : 'send a value, or declare the column as `nullable`';
 }
 
 function remedyOf(type: ColumnType): string {

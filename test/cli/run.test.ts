@@ -427,6 +427,23 @@ test('run: failed calls are said on stderr and can be read', async () => {
   });
 });
 
+test('run: keys with several rows are said on stderr and can be read', async () => {
+  const files = {
+    'prog.dl': 'table q(k: int key, v: int)\np(k) :- q(k, _).\n',
+    'facts/q.facts': '1\t0\n1\t2\n3\t2\n',
+  };
+  await inFolder(files, async (folder) => {
+    const run = ['run', 'prog.dl', '--facts', 'facts', '--out', 'out'];
+    const result = await runCli(run, { cwd: folder });
+    assert.equal(result.code, 0, result.stderr);
+    assert.match(result.stderr, /1 key has several rows[\s\S]*system:key_violations/);
+    const asked = await runCli([...run, '--output', 'system:key_violations'], { cwd: folder });
+    assert.equal(asked.stderr, '');
+    const written = await filesOf(path.join(folder, 'out'));
+    assert.equal(written?.['system.key_violations.csv'], 'prog:q\t[1]\n');
+  });
+});
+
 test('run: problems for machines are JSON lines', async () => {
   const files = { 'prog.dl': 'table q(n: int)\np(x) :- q(x).\n', 'facts/q.facts': 'x\n' };
   await inFolder(files, async (folder) => {

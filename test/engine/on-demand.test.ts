@@ -129,6 +129,15 @@ test('the comparison finds a rule that is left out, and a negation that is', asy
   }
 });
 
+test('what a function fails on is told of a table that is not kept', async () => {
+  const text = 'table t(x, y) on demand. t(x, y) :- s:a(x), y = upper(x).';
+  const engine = await createEngine();
+  const plan = planFor(text, ARITIES, { leavesOut: true });
+  const rows = encodeRows(1, [['b'], [3n]]);
+  assert.ok((await engine.transact({ plan, changes: [{ table: 's:a', insert: rows }] })).ok);
+  assert.equal(engine.count('system:errors'), 1);
+});
+
 const ARITIES = { e: 2, a: 1 };
 const leftOut = (text: string): string[] => {
   const { program } = planFor(text, ARITIES);
@@ -147,6 +156,7 @@ test('kept all the same: what is recursive, aggregated, or read by what is kept 
   assert.deepEqual(leftOut(`${above} u(x) :- t(x, _).`), ['p:t', 'p:u']);
   assert.deepEqual(leftOut(`${above} u(x) :- s:a(x), not t(x, _).`), ['p:t', 'p:u']);
   assert.deepEqual(leftOut(`${above} u(z) :- t(x, y), z = x + y.`), ['p:u'], 'failures are told');
+  assert.deepEqual(leftOut(`${above} u(z) :- t(x, _), z = upper(x).`), ['p:u'], 'of calls, too');
 });
 
 test('a question that unfolds to too much is refused', () => {

@@ -3,6 +3,7 @@ import { compile } from '../../host/compiler/compile.ts';
 import type { Catalog, CatalogTable } from '../../host/compiler/catalog.ts';
 import { DiagnosticList } from '../../host/compiler/diagnostic.ts';
 import type { Diagnostic } from '../../host/compiler/diagnostic.ts';
+import { KEY_VIOLATIONS_TABLE } from '../../host/compiler/key-violations.ts';
 import { parseQuery } from '../../host/compiler/parser.ts';
 import { constantOf } from '../../host/compiler/resolve-call.ts';
 import { compileQuery } from '../../host/compiler/query.ts';
@@ -130,7 +131,7 @@ export class CaseRun {
   /** The difference to the contents before; the engine's deltas must say the same. */
   async #changes(program: StratifiedProgram, deltas: readonly TableDelta[]): Promise<string[]> {
     const keys = aritiesOf(program, {}).keys();
-    const derived = new Set<TableKey>([ERRORS_TABLE]);
+    const derived = new Set<TableKey>([ERRORS_TABLE, KEY_VIOLATIONS_TABLE]);
     for (const { head } of program.rules) {
       const table = program.tables[head];
       if (table !== undefined) derived.add(tableKey(table));
@@ -196,14 +197,19 @@ function catalogOf({ policies, sources, pushed }: Setting): Catalog {
   };
 }
 
-/** `servers/2` or `servers(id: string, n)`. */
+/** `servers/2` or `servers(id: string key, n)`. */
 function parseTable(text: string): CatalogTable {
   const bare = /^(.+)\/(\d+)$/.exec(text);
   if (bare !== null) return { name: bare[1] as string, arity: Number(bare[2]) };
   const [, name = '', inner = ''] = /^([^(]+)\((.*)\)$/.exec(text) ?? [];
   const columns = inner.split(/,\s*/).map((column) => {
-    const [columnName = '', type = 'any'] = column.split(/:\s*/);
-    return { name: columnName, type: type as ColumnType };
+    const [columnName = '', type = 'any', ...marks] = column.split(/[:\s]\s*/);
+    return {
+      name: columnName,
+      type: type as ColumnType,
+      ...(marks.includes('key') ? { key: true as const } : {}),
+      ...(marks.includes('nullable') ? { nullable: true as const } : {}),
+    };
   });
   return { name, arity: columns.length, columns };
 }

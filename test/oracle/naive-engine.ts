@@ -2,6 +2,7 @@
  * The `Engine` contract over the naive evaluator: base rows are kept, everything else is computed
  * anew in every transaction, and deltas are differences of whole tables. It knows no limits.
  */
+import { KEY_VIOLATIONS_TABLE, keyColumns } from '../../host/compiler/key-violations.ts';
 import type { PlanOptions, QueryPlan } from '../../host/compiler/plan.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
 import type { Rule, StratifiedProgram, TableKey } from '../../host/compiler/stratified.ts';
@@ -174,6 +175,9 @@ function isWatched(options: PlanOptions, table: TableKey): boolean {
 export function aritiesOf(program: StratifiedProgram, options: PlanOptions): Map<TableKey, number> {
   const arities = new Map<TableKey, number>();
   if (program.rules.some(canFail)) arities.set(ERRORS_TABLE, ERRORS_ARITY);
+  if (program.tables.some((table) => keyColumns(table).length > 0)) {
+    arities.set(KEY_VIOLATIONS_TABLE, 2);
+  }
   for (const table of program.tables) arities.set(tableKey(table), table.arity);
   for (const { name, query } of options.views ?? []) {
     arities.set(viewKey(name), query.outputs.length);

@@ -20,6 +20,7 @@ import type {
   StratifiedProgram,
   StratifiedQuery,
   Stratum,
+  Table,
   TableKey,
   Term,
 } from '../../host/compiler/stratified.ts';
@@ -37,31 +38,58 @@ export type Tables = ReadonlyMap<TableKey, RowSet>;
 export type Binding = (Value | undefined)[];
 
 export const ERRORS_TABLE: TableKey = 'system:errors';
+const KEY_VIOLATIONS_TABLE: TableKey = 'system:key_violations';
 
 /**
- * All tables of the program over these base rows: base rows, derived rows, facts, `system:errors`.
+ * All tables of the program over these base rows: base rows, derived rows, facts, and what the
+ * system tells of them.
  */
 export function evaluate(program: StratifiedProgram, base: Tables): Map<TableKey, RowSet> {
   // Rules that read failures have none of their own, so that a second pass has them right. Their
   // readers may be read by calls again, hence as many passes as there are strata, and one to see
   // it.
   let errors = new RowSet();
+  let violations = new RowSet();
   for (let pass = 0; pass <= program.strata.length + 1; pass++) {
-    const tables = new Map<TableKey, RowSet>([[ERRORS_TABLE, errors]]);
+    const tables = new Map<TableKey, RowSet>([
+      [ERRORS_TABLE, errors],
+      [KEY_VIOLATIONS_TABLE, violations],
+    ]);
     for (const table of program.tables) {
       const key = tableKey(table);
-      if (key !== ERRORS_TABLE) tables.set(key, new RowSet(base.get(key) ?? []));
+      if (!REPORTS.includes(key)) tables.set(key, new RowSet(base.get(key) ?? []));
     }
     const evaluation = new Evaluation(program, tables);
     for (const stratum of program.strata) evaluation.complete(stratum);
     const found = new RowSet(program.rules.flatMap((rule) => evaluation.failures(rule)));
-    const isStable = found.minus(errors).length + errors.minus(found).length === 0;
-    errors = found;
-    tables.set(ERRORS_TABLE, found);
-    if (isStable || !program.tables.some((table) => tableKey(table) === ERRORS_TABLE))
+    const wrong = new RowSet(program.tables.flatMap((table) => keyViolations(table, tables)));
+    const isStable = isSame(found, errors) && isSame(wrong, violations);
+    [errors, violations] = [found, wrong];
+    tables.set(ERRORS_TABLE, found).set(KEY_VIOLATIONS_TABLE, wrong);
+    if (isStable || !program.tables.some((table) => REPORTS.includes(tableKey(table))))
       return tables;
   }
-  throw new Error('a rule that reads `system:errors` decides about its own failures');
+  throw new Error('a rule that reads what the system tells decides about it');
+}
+
+const REPORTS: readonly TableKey[] = [ERRORS_TABLE, KEY_VIOLATIONS_TABLE];
+
+function isSame(a: RowSet, b: RowSet): boolean {
+  return a.minus(b).length + b.minus(a).length === 0;
+}
+
+/** Rows of `system:key_violations`: each key that more than one row has. */
+function keyViolations(table: Table, tables: Tables): Row[] {
+  const { columns = [] } = table;
+  const isKey = columns.map((column) => column.key === true);
+  if (!isKey.includes(true)) return [];
+  const seen = new RowSet();
+  const keys = [...(tables.get(tableKey(table)) ?? [])].map((row) =>
+    row.filter((_, column) => isKey[column] === true),
+  );
+  return keys
+    .filter((key) => !seen.add(key))
+    .map((key) => [tableKey(table), `[${key.map(stringifyJson).join(',')}]`]);
 }
 
 /**
