@@ -169,34 +169,6 @@ export function withTerms(
 }
 
 /**
- * The literals with their variables numbered anew: the outputs first, in the order in which they
- * appear; what appears once and is no output is a wildcard. `columns`: the outputs by new number.
- */
-export function canonical(
-  literals: readonly CoreLiteral[],
-  outputs: readonly number[],
-): { body: CoreLiteral[]; columns: number[]; variableCount: number } {
-  const occurrences = literals.flatMap(variablesOf);
-  const columns = [...new Set(occurrences)].filter((one) => outputs.includes(one));
-  const numbers = new Map(columns.map((one, index) => [one, index]));
-  const numberOf = (index: number): number => {
-    const known = numbers.get(index) ?? numbers.size;
-    numbers.set(index, known);
-    return known;
-  };
-  const isOnce = (index: number): boolean =>
-    !outputs.includes(index) && occurrences.filter((one) => one === index).length === 1;
-  const operand = (one: Operand): Operand =>
-    one.kind === 'variable' ? variable(numberOf(one.index)) : one;
-  const term = (one: Term): Term => {
-    if (one.kind === 'wildcard') return one;
-    return one.kind === 'variable' && isOnce(one.index) ? { kind: 'wildcard' } : operand(one);
-  };
-  const body = literals.map((literal) => withTerms(literal, { term, operand }));
-  return { body, columns, variableCount: numbers.size };
-}
-
-/**
  * Text of a definition: equal texts, equal rules. Names and strings carry their length or quotes,
  * values their type, so that no two definitions meet.
  */

@@ -251,6 +251,8 @@ class PlanPrinter {
         const { output, left, operator, right } = literal;
         return `${term(output)} = ${term(left)} ${operator} ${term(right)}`;
       }
+      case 'differ':
+        return `[${literal.left.map(term).join(', ')}] != [${literal.right.map(term).join(', ')}]`;
       case 'call':
         return `${term(literal.output)} = ${literal.function}(${literal.inputs.map(term).join(', ')})`;
       case 'each':
@@ -350,6 +352,8 @@ function testText(
       const { output, left, operator, right } = step;
       return `${register(output)} = ${register(left)} ${operator} ${register(right)}`;
     }
+    case 'differ':
+      return `[${step.left.map(register).join(', ')}] != [${step.right.map(register).join(', ')}]`;
     case 'fails':
       return `${register(step.left)} ${step.operator} ${register(step.right)} fails`;
     case 'call':
