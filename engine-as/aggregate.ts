@@ -1,15 +1,14 @@
 /*
  * Aggregates with group state: output(group…, aggregate…) over the distinct rows of input.
  *
- * The groups are rows of a relation of their own; beside each stands its state:
+ * Input is a relation or a stream (aggregate-stream.ts). The groups are rows of a relation of their own; beside each stands its state:
  *
  *   | rows u32 | flags u32 | state of aggregate 0 (32 bytes) | … | output cells |
  *   state:  | – | non-numbers | floats | exact sum or buffer | int sum, 128 bits |
  *
  * Counts, sums and means take deletes back exactly (ints in 128 bits, floats in a fixed-point
  * number). Of the smallest and largest the best few are kept (best-buffer.ts); when all of them
- * went the group is looked through once. Collected values are kept in order
- * (collected-values.ts).
+ * went the group is looked through once. Collected values are kept in order (collected-values.ts).
  */
 import {
   AGGREGATE_ARGMAX,
@@ -74,6 +73,10 @@ export class AggregateState {
   touched: Vector;
   /** Entries of the input's delta that the running transaction took in. */
   taken: u32;
+  /** What it took from a stream, to take it back: sign, then the cells. */
+  log: Vector;
+  /** Id of the group that came last, plus 1: solutions of a group come together. */
+  lastGroup: u32;
   aggregateCount: u32;
   /** A bit for each aggregate that has a buffer, and for each that collects. */
   buffered: u64;
@@ -127,6 +130,7 @@ export function aggregateStateOf(plan: AggregatePlan): AggregateState {
   state.groups = createRelation(plan.groupCount, 0, 0x0fffffff, 0, 0);
   state.states = createVector();
   state.touched = createVector();
+  state.log = createVector();
   state.aggregateCount = plan.aggregateCount;
   state.buffered = bufferedBy(plan);
   state.collecting = collectingBy(plan);
@@ -173,6 +177,7 @@ export function destroyAggregateState(address: u32): void {
   destroyRelation(state.groups);
   destroyVector(state.states);
   destroyVector(state.touched);
+  destroyVector(state.log);
   release(address, offsetof<AggregateState>() as u32);
 }
 
@@ -191,13 +196,23 @@ function outputAt(state: AggregateState, group: u32): u32 {
   return group + HEADER_BYTES + state.aggregateCount * SLOT_BYTES;
 }
 
+/** True for a row of the same group as the one before. */
+function isOfLastGroup(plan: AggregatePlan, state: AggregateState, cells: u32): bool {
+  if (state.lastGroup == 0) return false;
+  const key = rowAddress(state.groups, state.lastGroup - 1) + state.groups.cellsAt;
+  for (let i: u32 = 0; i < plan.groupCount; i++) {
+    const column = load<u32>(plan.groupColumns + (i << 2));
+    if (load<u32>(key + (i << 2)) != load<u32>(cells + (column << 2))) return false;
+  }
+  return true;
+}
+
 /** The group id of an input row, made if need be; NOT_FOUND without memory. */
 function groupOf(plan: AggregatePlan, state: AggregateState, cells: u32): u32 {
+  if (isOfLastGroup(plan, state, cells)) return state.lastGroup - 1;
   for (let i: u32 = 0; i < plan.groupCount; i++) {
-    store<u32>(
-      keyBuffer + (i << 2),
-      load<u32>(cells + (load<u32>(plan.groupColumns + (i << 2)) << 2)),
-    );
+    const column = load<u32>(plan.groupColumns + (i << 2));
+    store<u32>(keyBuffer + (i << 2), load<u32>(cells + (column << 2)));
   }
   const hash = hashCells(keyBuffer, plan.groupCount);
   const found = findRow(state.groups, keyBuffer, hash);
@@ -268,6 +283,7 @@ export function aggregateRow(
 ): u32 {
   const id = groupOf(plan, state, cells);
   if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  state.lastGroup = id + 1;
   const group = wordAt(state.states, id);
   if (!touchGroup(state, id, group)) return STATUS_OUT_OF_MEMORY;
   const rows = load<u32>(group);
@@ -443,7 +459,9 @@ export function settleGroups(state: AggregateState): void {
     removeRow(state.groups, id);
   }
   clearVector(state.touched);
+  clearVector(state.log);
   state.taken = 0;
+  state.lastGroup = 0;
 }
 
 /** Puts the former outputs back; the counts and sums were taken back row by row before. */

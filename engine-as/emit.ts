@@ -15,6 +15,7 @@ import {
   WEIGHT_BITS,
   WEIGHT_SHIFT,
 } from './abi';
+import { streamRow } from './aggregate-stream';
 import { doubtRow, offerRow } from './best-rows';
 import { hashCells } from './hash';
 import { firstSlot, NOT_FOUND } from './id-set';
@@ -45,6 +46,8 @@ export const MODE_NO_BASE: u32 = 8;
 /** Best tables: a row that may become its group's, and one that may have lost its support. */
 export const MODE_OFFER: u32 = 9;
 export const MODE_DOUBT: u32 = 10;
+/** A solution that an aggregate takes as it is; the head has no rows. */
+export const MODE_AGGREGATE: u32 = 11;
 
 const WEIGHT_ONE: u32 = 1 << WEIGHT_SHIFT;
 const WEIGHT_TOP: u32 = 0xffffffff << WEIGHT_SHIFT;
@@ -336,6 +339,16 @@ function countBlock(relation: Relation): u32 {
   return checkRows(relation);
 }
 
+function aggregateBlock(relation: Relation): u32 {
+  const bytes = relation.arity << 2;
+  for (let i: u32 = 0; i < blockLength; i++) {
+    const status = streamRow(blockCells + i * bytes, load<i32>(blockRows + (i << 4), 8));
+    if (status != 0) return status;
+    if (memoryLow) return STATUS_OUT_OF_MEMORY;
+  }
+  return 0;
+}
+
 function placeBlock(mode: u32, relation: Relation): u32 {
   const bytes = relation.arity << 2;
   for (let i: u32 = 0; i < blockLength; i++) {
@@ -356,8 +369,13 @@ export function dropBlock(): void {
 /** Places the rows that wait; called before a run ends or pauses. */
 export function flushBlock(mode: u32, relation: Relation): u32 {
   if (blockLength == 0) return 0;
-  hashBlock(relation);
   let status: u32;
+  if (mode == MODE_AGGREGATE) {
+    status = aggregateBlock(relation);
+    blockLength = 0;
+    return status;
+  }
+  hashBlock(relation);
   if (mode == MODE_INSERT) status = insertBlock(relation);
   else if (mode == MODE_COUNT_FRESH && relation.fresh) status = countBlock(relation);
   else status = placeBlock(mode, relation);

@@ -44,6 +44,7 @@ import {
   WEIGHT_SHIFT,
 } from './abi';
 import { aggregateRow, aggregateStateOf, touchedGroups, updateGroup } from './aggregate';
+import { openStream } from './aggregate-stream';
 import { bestRounds, startBest, stepBest, takeTouched } from './best';
 import {
   candidateCount,
@@ -59,6 +60,7 @@ import { beginDense, denseFinished, denseLoaded, dropDense, stepDense } from './
 import {
   checkRows,
   countNew,
+  MODE_AGGREGATE,
   MODE_CANDIDATE,
   MODE_COUNT,
   MODE_COUNT_FRESH,
@@ -317,7 +319,10 @@ function startUnit(unit: Unit): u32 {
     const plan = changetype<AggregatePlan>(unit.aggregate as usize);
     // Its groups change, even if no row of the output does.
     if (!noteChange(plan.output)) return STATUS_OUT_OF_MEMORY;
-    enter(unit.fresh || plan.input.delta.length != 0 ? PHASE_AGGREGATE : PHASE_END);
+    if (unit.versionCount != 0) {
+      if (unit.fresh) enter(PHASE_FULL);
+      else enter(hasWork(unit) ? PHASE_DELTA : PHASE_END);
+    } else enter(unit.fresh || plan.input.delta.length != 0 ? PHASE_AGGREGATE : PHASE_END);
   } else if (unit.kind == UNIT_BEST) {
     const isDue = unit.fresh || hasWork(unit);
     if (isDue) startBest(unit);
@@ -358,7 +363,8 @@ function takeBaseRows(unit: Unit): u32 {
 }
 
 function runFull(unit: Unit, limit: u64): u32 {
-  const mode = unit.kind == UNIT_COUNTING ? MODE_COUNT_FRESH : MODE_EXIT_FRESH;
+  if (!openInput(unit)) return STATUS_OUT_OF_MEMORY;
+  const mode = modeOfFull(unit);
   while (versionIndex < unit.versionCount) {
     const version = versionAt(unit, versionIndex);
     if (version.purpose == VERSION_FULL) {
@@ -369,9 +375,25 @@ function runFull(unit: Unit, limit: u64): u32 {
     versionIndex += 1;
   }
   fromScratch = unit.kind == UNIT_RECURSIVE;
-  if (unit.kind == UNIT_COUNTING) listBefore(PHASE_END);
+  if (unit.kind == UNIT_AGGREGATE) enter(PHASE_OUTPUT);
+  else if (unit.kind == UNIT_COUNTING) listBefore(PHASE_END);
   else enter(PHASE_TURN);
   return STATUS_DONE;
+}
+
+function modeOfFull(unit: Unit): u32 {
+  if (unit.kind == UNIT_AGGREGATE) return MODE_AGGREGATE;
+  return unit.kind == UNIT_COUNTING ? MODE_COUNT_FRESH : MODE_EXIT_FRESH;
+}
+
+/** Of an aggregate with rules of its own: where their solutions go. False without memory. */
+function openInput(unit: Unit): bool {
+  if (unit.kind != UNIT_AGGREGATE) return true;
+  const plan = changetype<AggregatePlan>(unit.aggregate as usize);
+  const state = aggregateStateOf(plan);
+  if (changetype<usize>(state) == 0) return false;
+  openStream(plan, state, !unit.fresh);
+  return true;
 }
 
 function runSlice(limit: u64): u32 {
@@ -394,15 +416,18 @@ function runOver(version: Version, mode: u32, take: u32, delta: Vector, limit: u
 }
 
 function runDeltas(unit: Unit, limit: u64): u32 {
+  if (!openInput(unit)) return STATUS_OUT_OF_MEMORY;
+  const mode = unit.kind == UNIT_AGGREGATE ? MODE_AGGREGATE : MODE_COUNT;
   while (versionIndex < unit.versionCount) {
     const version = versionAt(unit, versionIndex);
     if (version.purpose == VERSION_DELTA) {
-      const status = runOver(version, MODE_COUNT, TAKE_ALL, version.source.delta, limit);
+      const status = runOver(version, mode, TAKE_ALL, version.source.delta, limit);
       if (status != STATUS_DONE) return status;
     }
     versionIndex += 1;
   }
-  enter(unit.kind == UNIT_COUNTING ? PHASE_SETTLE : PHASE_SORT);
+  if (unit.kind == UNIT_AGGREGATE) enter(PHASE_OUTPUT);
+  else enter(unit.kind == UNIT_COUNTING ? PHASE_SETTLE : PHASE_SORT);
   return STATUS_DONE;
 }
 

@@ -17,7 +17,9 @@
  */
 import {
   ABI_VERSION,
+  AGGREGATE_AVG,
   AGGREGATE_COUNT,
+  AGGREGATE_SUM,
   AGGREGATES,
   ARITY_MAX,
   CALL_INPUTS_MAX,
@@ -52,6 +54,7 @@ import {
   UNIT_AGGREGATE,
   UNIT_BEST,
   UNITS,
+  VERSION_DELTA,
   VERSION_FULL,
   VERSION_GROUP,
   VERSION_ROUND,
@@ -535,8 +538,23 @@ function decodeAggregate(unit: Unit): void {
   check(changetype<usize>(plan.errors) == 0 || plan.errors.arity == plan.groupCount + 1);
   check(plan.input.arity > 0 || allCounts(plan));
   checkGroupIndex(plan);
+  checkStream(unit, plan);
   check(fitsState(plan));
   unit.aggregate = changetype<usize>(plan) as u32;
+}
+
+/** Rules of an aggregate give its input, and no row of it has to be found again. */
+function checkStream(unit: Unit, plan: AggregatePlan): void {
+  if (unit.versionCount == 0 || problem != 0) return;
+  for (let i: u32 = 0; i < plan.aggregateCount; i++) {
+    const kind = load<u32>(plan.aggregates + i * 12);
+    check(kind == AGGREGATE_COUNT || kind == AGGREGATE_SUM || kind == AGGREGATE_AVG);
+  }
+  for (let i: u32 = 0; i < unit.versionCount; i++) {
+    const version = versionAt(unit, i);
+    check(version.purpose == VERSION_FULL || version.purpose == VERSION_DELTA);
+    check(changetype<usize>(version.head) == changetype<usize>(plan.input));
+  }
 }
 
 function allCounts(plan: AggregatePlan): bool {

@@ -19,6 +19,7 @@ import {
   UNIT_AGGREGATE,
 } from './abi';
 import { aggregateRow, AggregateState, restoreGroups, settleGroups } from './aggregate';
+import { takeBackStream } from './aggregate-stream';
 import { dropEntries } from './best-rows';
 import { dropCandidates } from './candidates';
 import { buildIndex, dropIndex, keepIndexes, sharedRelationOf } from './catalog';
@@ -322,6 +323,7 @@ function takeBackAggregates(): void {
       const row = rowAddress(plan.input, entry >> 1);
       aggregateRow(plan, aggregates, row + plan.input.cellsAt, (entry & 1) != 0);
     }
+    takeBackStream(plan, aggregates);
     restoreGroups(aggregates);
   }
 }

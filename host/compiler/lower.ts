@@ -387,15 +387,15 @@ class Lowering {
     const inputTerms = solution.map(variable);
     const variableCount = rule.variables.length;
     const told = this.#source(rule);
-    this.#addCounting(input, [
-      { head: input, headTerms: inputTerms, body, variableCount, ...told },
-    ]);
+    const given = { head: input, headTerms: inputTerms, body, variableCount, ...told };
+    const aggregates = rule.headTerms.filter((term) => term.kind === 'aggregate');
+    const stream = this.#streamOf(given, aggregates);
+    if (stream === undefined) this.#addCounting(input, [given]);
 
     const groupTerms = rule.headTerms.filter((term): term is Operand => term.kind !== 'aggregate');
     const groups = [...new Set(variablesOfTerms(groupTerms))].sort(
       (a, b) => solution.indexOf(a) - solution.indexOf(b),
     );
-    const aggregates = rule.headTerms.filter((term) => term.kind === 'aggregate');
     const width = groups.length + aggregates.length;
     const output = this.#builder.addAuxiliary(`$agg:${label}`, width, owner);
     this.#aggregates.set(label, output);
@@ -419,9 +419,33 @@ class Lowering {
         ...(one.key === undefined ? {} : { key: solution.indexOf(one.key.index) }),
       })),
     };
-    this.#builder.addAggregate(plan);
+    this.#builder.addAggregate(plan, stream);
     if (errors !== undefined) this.#reportSums(rule, { errors, groups, groupTerms, aggregates });
     return outputRule(head, output, rule.headTerms, groups);
+  }
+
+  /**
+   * The rule as one of which each solution has one derivation, if it is one: its atoms name all
+   * that tells their rows apart. Undefined where rows are searched again, as for the smallest.
+   */
+  #streamOf(rule: CoreRule, aggregates: readonly Aggregate[]): CoreRule | undefined {
+    if (aggregates.some(searchesGroup)) return undefined;
+    const { body: literals, ...rest } = this.#splitRule(rule);
+    const owner = this.#builder.tableOf(rule.head);
+    const body = literals.map((literal) =>
+      literal.kind === 'atom' &&
+      !literal.negated &&
+      literal.terms.some((term) => term.kind === 'wildcard')
+        ? this.#project([literal], variablesOf(literal), owner)
+        : literal,
+    );
+    const solution = new Set(variablesOfTerms(rule.headTerms));
+    const isTold = body.every((literal) => {
+      if (literal.kind === 'each') return false;
+      if (literal.kind !== 'atom' || literal.negated) return true;
+      return variablesOf(literal).every((one) => solution.has(one));
+    });
+    return isTold ? { ...rest, body } : undefined;
   }
 
   #reportSums(rule: Rule, sums: Sums): void {

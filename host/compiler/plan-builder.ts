@@ -204,12 +204,22 @@ export class PlanBuilder {
     this.#addUnit({ kind: 'best', relations, best: { isMax, values } }, rules, ofRules);
   }
 
-  addAggregate(aggregate: AggregatePlan): void {
+  /** `stream`: the rule that gives the input, where none of its rows has to be kept. */
+  addAggregate(aggregate: AggregatePlan, stream?: CoreRule): void {
     const { input, output, errors, index: _, ...shape } = aggregate;
-    const text = JSON.stringify([this.#draft(input).fingerprint, shape]);
+    const source =
+      stream === undefined
+        ? this.#draft(input).fingerprint
+        : this.#fingerprint([stream], new Map());
+    const text = JSON.stringify([source, stream === undefined ? 'rows' : 'stream', shape]);
     const relations = errors === undefined ? [output] : [output, errors];
+    if (stream !== undefined) relations.push(input);
     for (const relation of relations) this.#draft(relation).fingerprint = fingerprint(text);
-    this.#units.push({ kind: 'aggregate', relations, versions: [], aggregate });
+    const versions =
+      stream === undefined
+        ? []
+        : this.#remembered(this.ruleEntry(stream), () => this.#countingVersions(stream, false));
+    this.#units.push({ kind: 'aggregate', relations, versions, aggregate });
   }
 
   /**
@@ -312,11 +322,13 @@ export class PlanBuilder {
     return hash;
   }
 
-  #countingVersions(rule: CoreRule): Version[] {
-    const versions = [this.#version(rule, { purpose: 'full', view: () => 'new' })];
+  /** `isSet`: a row that is given twice is no more than a row. */
+  #countingVersions(rule: CoreRule, isSet = this.#isBatchOnly): Version[] {
+    const versions = [this.#version(rule, { purpose: 'full', view: () => 'new', isSet })];
     if (this.#isBatchOnly) return versions;
     for (const source of atomPositions(rule.body)) {
-      versions.push(this.#version(rule, { purpose: 'delta', source, view: viewAround(source) }));
+      const view = viewAround(source);
+      versions.push(this.#version(rule, { purpose: 'delta', source, view, isSet }));
     }
     return versions;
   }

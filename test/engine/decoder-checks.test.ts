@@ -78,7 +78,10 @@ function tryPurposes(world: World): void {
   });
 }
 
-/** Words of a unit's last part, its aggregates or best values, that are tried one by one. */
+/**
+ * Words of a unit's last part, its aggregates or best values, that are tried one by one. Of an
+ * aggregate with rules of its own all are.
+ */
 const PLAN_WORDS = 16;
 
 /**
@@ -97,11 +100,14 @@ async function tryPlans(wasm: Uint8Array, valid: Uint8Array): Promise<Set<number
     world.setProgram(changed);
     assert.equal(world.core.exports.rollBack(), abi.STATUS_DONE);
   };
-  for (const [place, { aggregate, best }] of plan.units.entries()) {
+  for (const [place, { aggregate, best, versions }] of plan.units.entries()) {
     if (aggregate === undefined && best === undefined) continue;
     const units = plan.units.slice(0, place + 1).map((unit) => ({ unit, isFresh: true }));
-    const end = new DataView(encodeProgram(relations, units).buffer).getUint32(8, true);
-    for (let word = end - PLAN_WORDS; word < end; word++) {
+    const endOf = (count: number): number =>
+      new DataView(encodeProgram(relations, units.slice(0, count)).buffer).getUint32(8, true);
+    const end = endOf(place + 1);
+    const isStream = aggregate !== undefined && versions.length > 0;
+    for (let word = isStream ? endOf(place) : end - PLAN_WORDS; word < end; word++) {
       for (let value = 0; value <= relations.length; value++) tryWord(word, value);
     }
   }

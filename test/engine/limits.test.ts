@@ -24,6 +24,7 @@ const TEXT = `
   path(x, y) :- s:e(x, y).
   path(x, z) :- path(x, y), s:e(y, z).
   out(x, count()) :- s:e(x, _).
+  sums(x, count(), sum(y)) :- s:e(x, y).
   top(max(y)) :- s:e(_, y).
   n(x) :- s:n(x).
   n(y) :- n(x), y = x + 1, s:t(_).

@@ -15,6 +15,7 @@ export const TEXT = `
   path(x, z) :- path(x, y), path(y, z), x != z.
   best(x, max(y), count()) :- s:v(x, y), not s:n(x).
   total(sum(y)) :- s:v(_, y).
+  pairs(x, count(), sum(z)) :- s:e(x, y), s:v(y, z).
   next(x, z) :- s:n(x), z = x * 2 + 1, not path(x, _).
   mid(x, avg(y), argmin(y, z)) :- s:v(x, y), s:v(_, z).
   leg(x, y, min(d)) :- s:e(x, y), d = 1.
