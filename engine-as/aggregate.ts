@@ -1,7 +1,8 @@
 /*
  * Aggregates with group state: output(group…, aggregate…) over the distinct rows of input.
  *
- * Input is a relation or a stream (aggregate-stream.ts). The groups are rows of a relation of their own; beside each stands its state:
+ * The input is a relation or a stream (aggregate-stream.ts), aggregate-output.ts writes the output.
+ * The groups are rows of a relation of their own; beside each stands its state:
  *
  *   | rows u32 | flags u32 | state of aggregate 0 (32 bytes) | … | output cells |
  *   state:  | – | non-numbers | floats | exact sum or buffer | int sum, 128 bits |
@@ -42,12 +43,11 @@ import {
 } from './collected-values';
 import { findGroup } from './column-index';
 import { FAILED } from './compute';
-import { emitNow, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
 import { destroyExactSum } from './exact-sum';
 import { addToSum, sumCell } from './group-sum';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
-import { countSteps } from './interpreter';
+import { countSteps } from './steps';
 import { allocateZeroed, release } from './memory';
 import { AggregatePlan } from './program';
 import { createRelation, destroyRelation, findRow, insertRow, removeRow } from './relation';
@@ -86,12 +86,11 @@ export class AggregateState {
 
 const HEADER_BYTES: u32 = 8;
 const SLOT_BYTES: u32 = 32;
-const FLAG_OUTPUT: u32 = 1;
+export const FLAG_OUTPUT: u32 = 1;
 const FLAG_TOUCHED: u32 = 2;
 /** Bytes of one aggregate in the plan. */
 const PLAN_BYTES: u32 = 12;
 const keyBuffer: u32 = memory.data(64 * 4, 8) as u32;
-const rowBuffer: u32 = memory.data(64 * 4, 8) as u32;
 
 function bufferedBy(plan: AggregatePlan): u64 {
   let buffered: u64 = 0;
@@ -192,7 +191,7 @@ function destroyGroup(state: AggregateState, group: u32): void {
   release(group, state.stateBytes);
 }
 
-function outputAt(state: AggregateState, group: u32): u32 {
+export function outputAt(state: AggregateState, group: u32): u32 {
   return group + HEADER_BYTES + state.aggregateCount * SLOT_BYTES;
 }
 
@@ -366,7 +365,12 @@ function addRow(plan: AggregatePlan, aggregate: u32, slot: u32, id: u32): void {
 /**
  * Fills the output cells of a group, FAILED for an aggregate without a value; false without memory.
  */
-function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, group: u32): bool {
+export function computeOutput(
+  plan: AggregatePlan,
+  state: AggregateState,
+  id: u32,
+  group: u32,
+): bool {
   const output = outputAt(state, group);
   const key = rowAddress(state.groups, id) + state.groups.cellsAt;
   for (let i: u32 = 0; i < plan.aggregateCount; i++) {
@@ -385,60 +389,6 @@ function computeOutput(plan: AggregatePlan, state: AggregateState, id: u32, grou
     store<u32>(output + (i << 2), cell);
   }
   return true;
-}
-
-/**
- * One row of output, or for each failed aggregate one of errors: the group and the aggregate's
- * number.
- */
-function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u32, sign: i32): u32 {
-  const groupBytes = plan.groupCount << 2;
-  memory.copy(rowBuffer, rowAddress(state.groups, id) + state.groups.cellsAt, groupBytes);
-  if (!hasFailed(output, state.aggregateCount)) {
-    memory.copy(rowBuffer + groupBytes, output, plan.aggregateCount << 2);
-    return emitNow(plan.output.fresh ? MODE_COUNT_FRESH : MODE_COUNT, plan.output, rowBuffer, sign);
-  }
-  if (changetype<usize>(plan.errors) == 0) return 0;
-  for (let i: u32 = 0; i < state.aggregateCount; i++) {
-    if (load<u32>(output + (i << 2)) != FAILED) continue;
-    store<u32>(rowBuffer + groupBytes, internInt(i as i64));
-    const mode = plan.errors.fresh ? MODE_COUNT_FRESH : MODE_COUNT;
-    const status = emitNow(mode, plan.errors, rowBuffer, sign);
-    if (status != 0) return status;
-  }
-  return 0;
-}
-
-function hasFailed(output: u32, aggregateCount: u32): bool {
-  for (let i: u32 = 0; i < aggregateCount; i++)
-    if (load<u32>(output + (i << 2)) == FAILED) return true;
-  return false;
-}
-
-const formerOutput: u32 = memory.data(64 * 4, 8) as u32;
-
-/** Brings the output rows of one touched group (by its place in the list) up to date. */
-export function updateGroup(plan: AggregatePlan, state: AggregateState, place: u32): u32 {
-  const words = 2 + state.aggregateCount;
-  const id = wordAt(state.touched, place * words);
-  const hadOutput = wordAt(state.touched, place * words + 1) != 0;
-  const group = wordAt(state.states, id);
-  const output = outputAt(state, group);
-  for (let i: u32 = 0; i < state.aggregateCount; i++) {
-    store<u32>(formerOutput + (i << 2), wordAt(state.touched, place * words + 2 + i));
-  }
-  const hasRows = load<u32>(group) != 0;
-  if (hasRows && !computeOutput(plan, state, id, group)) return STATUS_OUT_OF_MEMORY;
-  const bytes = state.aggregateCount << 2;
-  const flags = load<u32>(group, 4) & ~FLAG_OUTPUT;
-  store<u32>(group, hasRows ? flags | FLAG_OUTPUT : flags, 4);
-  if (hadOutput && hasRows && memory.compare(formerOutput, output, bytes) == 0) return 0;
-  if (hadOutput) {
-    const status = emitRow(plan, state, id, formerOutput, -1);
-    if (status != 0) return status;
-  }
-  if (!hasRows) return 0;
-  return emitRow(plan, state, id, output, 1);
 }
 
 export function touchedGroups(state: AggregateState): u32 {

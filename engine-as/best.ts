@@ -64,11 +64,9 @@ import {
 import { countNew, MODE_COUNT, MODE_DOUBT, MODE_OFFER, MODE_SUPPORT } from './emit';
 import { NOT_FOUND } from './id-set';
 import {
-  countSteps,
   Machine,
   runMachine,
   startMachine,
-  stepCount,
   TAKE_ADDED,
   TAKE_ALL,
   TAKE_REMOVED,
@@ -79,6 +77,7 @@ import { touch } from './relation';
 import { Relation, rowAddress, setRankAt } from './row-store';
 import { sabotage, SABOTAGE_RECOMPUTE } from './sabotage';
 import { dropSideWeights, isHeld } from './side-weights';
+import { countSteps, stepCount } from './steps';
 import { clearVector, push, Vector, wordAt } from './vector';
 
 const PHASE_FULL: u32 = 0;

@@ -7,7 +7,7 @@ import { ROW_LIVE, STATUS_DONE, STATUS_OUT_OF_MEMORY } from './abi';
 import { DenseList, DensePlan, listAt, NONE } from './dense-plan';
 import { DOMAIN_MAX } from './bit-matrix';
 import { NOT_FOUND } from './id-set';
-import { countSteps } from './interpreter';
+import { countSteps } from './steps';
 import { allocate, allocateZeroed, release } from './memory';
 import { addNumber, Numbering, numberOf } from './numbering';
 import { rowAddress } from './row-store';

@@ -40,7 +40,7 @@ import {
 } from './dense-plan';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
-import { countSteps, stepCount } from './interpreter';
+import { countSteps, stepCount } from './steps';
 import { cellAt, numberOf, Numbering } from './numbering';
 import { findRow } from './relation';
 import { rowAddress } from './row-store';

@@ -51,7 +51,7 @@ import { runVersion, startVersion } from './dense-run';
 import { planDense } from './dense-translate';
 import { countAppended, placeNew } from './emit';
 import { NOT_FOUND } from './id-set';
-import { countSteps, stepCount } from './interpreter';
+import { countSteps, stepCount } from './steps';
 import {
   beginListing,
   dropListing,

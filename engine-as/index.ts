@@ -23,7 +23,7 @@ import { denseUnits, setLayout } from './dense';
 import { digestAnew } from './digest';
 import { derivations, limitRelation, resultRank } from './emit';
 import { idSetBytes } from './id-set';
-import { stepCount } from './interpreter';
+import { stepCount } from './steps';
 import { currentUnit, initMaintenance, rounds, touchedRows } from './maintenance';
 import { allocate, bytesInUse, initMemory, memoryLow, refillReserve, release } from './memory';
 import {

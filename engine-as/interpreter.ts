@@ -41,6 +41,7 @@ import { NOT_FOUND } from './id-set';
 import { Version } from './program';
 import { findRow } from './relation';
 import { rankAt, Relation, rowAddress } from './row-store';
+import { countSteps, stepCount } from './steps';
 import { NO_CELL } from './value-table';
 import { Vector, wordAt } from './vector';
 import { viewMask, viewValue } from './views';
@@ -84,14 +85,6 @@ export class Machine {
 const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
 /** Inputs of a call. */
 const callCells: u32 = memory.data(256 * 4, 8) as u32;
-/** Steps run since the engine started. */
-export let stepCount: u64 = 0;
-
-/** Work outside of runs counts too: a slice is as long as what it does. */
-export function countSteps(steps: u32): void {
-  stepCount += steps as u64;
-}
-
 export function startMachine(machine: Machine, version: Version, mode: u32): void {
   machine.version = version;
   machine.pc = version.code;
@@ -151,7 +144,7 @@ function nextDelta(machine: Machine, pc: u32, frame: u32): u32 {
   let at = load<u32>(cursor);
   const pause = min(machine.deltaTo, at + TRIES_MAX);
   while (at < pause) {
-    stepCount += 1;
+    countSteps(1);
     const entry = wordAt(machine.delta, at);
     at += 1;
     const added: u32 = (entry & 1) ^ (machine.version.polarity == POLARITY_NEGATIVE ? 1 : 0);
@@ -187,7 +180,7 @@ function nextScan(machine: Machine, pc: u32, frame: u32): u32 {
   const end = load<u32>(cursor, 4);
   const pause = min(end, id + TRIES_MAX);
   while (id < pause) {
-    stepCount += 1;
+    countSteps(1);
     if (tryRow(machine, pc, relation, id, frame)) {
       store<u32>(cursor, id + 1);
       return FOUND;
@@ -240,7 +233,7 @@ function nextLookup(machine: Machine, pc: u32, frame: u32): u32 {
     const id = load<u32>(at);
     at += 4;
     left -= 1;
-    stepCount += 1;
+    countSteps(1);
     if (tryRow(machine, pc, relation, id, frame)) {
       result = FOUND;
       break;
@@ -341,7 +334,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
           machine.entry = entry;
           return pauseRun(machine);
         }
-        stepCount += 1;
+        countSteps(1);
         const isScan = load<u32>(pc) == OP_SCAN;
         const match = load<u32>(pc, 20);
         if (entry == ENTER_FORWARDS) {
@@ -364,7 +357,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         break;
       }
       case OP_PROBE: {
-        stepCount += 1;
+        countSteps(1);
         ok = probe(machine, pc, frame);
         size = 32 + (load<u32>(pc, 28) << 2);
         break;
@@ -411,7 +404,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         const count = load<u32>(pc, 20);
         gather(pc + 24, count, frame, callCells);
         const cell = call(load<u32>(pc, 8), count, callCells);
-        stepCount += callSteps as u64;
+        countSteps(callSteps);
         if (cell == NO_CELL) return failRun();
         const output = frame + load<u32>(pc, 12);
         if (cell != FAILED) {
@@ -428,7 +421,7 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         const count = load<u32>(pc, 12);
         gather(pc + 16, count, frame, callCells);
         const cell = call(load<u32>(pc, 8), count, callCells);
-        stepCount += callSteps as u64;
+        countSteps(callSteps);
         if (cell == NO_CELL) return failRun();
         ok = cell == FAILED;
         size = 16 + (count << 2);
@@ -440,10 +433,10 @@ export function runMachine(machine: Machine, budget: u64): u32 {
           machine.entry = entry;
           return pauseRun(machine);
         }
-        stepCount += 1;
+        countSteps(1);
         if (entry == ENTER_FORWARDS) openEach(pc, frame);
         const result = nextEach(pc, frame);
-        stepCount += eachTries as u64;
+        countSteps(eachTries);
         if (result == NO_CELL) return failRun();
         if (result == PAUSED) {
           entry = ENTER_AGAIN;

@@ -10,7 +10,7 @@ import { RELATION_POSITIONS, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } fr
 import { addRowsToIndex, ColumnIndex } from './column-index';
 import { hashCells } from './hash';
 import { NOT_FOUND, putId, reserveId, reserveIds } from './id-set';
-import { countSteps } from './interpreter';
+import { countSteps } from './steps';
 import { allocate, allocateZeroed, memoryLow, release } from './memory';
 import { addNumber, createNumbering, destroyNumbering, Numbering } from './numbering';
 import { indexAt } from './relation';

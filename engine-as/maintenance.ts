@@ -43,7 +43,8 @@ import {
   VERSION_SUPPORT,
   WEIGHT_SHIFT,
 } from './abi';
-import { aggregateRow, aggregateStateOf, touchedGroups, updateGroup } from './aggregate';
+import { aggregateRow, aggregateStateOf, touchedGroups } from './aggregate';
+import { updateGroup } from './aggregate-output';
 import { openStream } from './aggregate-stream';
 import { bestRounds, startBest, stepBest, takeTouched } from './best';
 import {
@@ -72,11 +73,9 @@ import {
 } from './emit';
 import { NOT_FOUND } from './id-set';
 import {
-  countSteps,
   Machine,
   runMachine,
   startMachine,
-  stepCount,
   TAKE_ADDED,
   TAKE_ALL,
   TAKE_REMOVED,
@@ -100,6 +99,7 @@ import { touch } from './relation';
 import { rankAt, Relation, rowAddress } from './row-store';
 import { sabotage, SABOTAGE_RANKS, SABOTAGE_RECOMPUTE } from './sabotage';
 import { dropSideWeights, isHeld } from './side-weights';
+import { countSteps, stepCount } from './steps';
 import { clearVector, createVector, push, reserveWords, Vector, wordAt } from './vector';
 
 /* Phases of a unit. */

@@ -29,7 +29,7 @@ import { dropDense } from './dense';
 import { digestRow } from './digest';
 import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { NOT_FOUND, reserveIds } from './id-set';
-import { countSteps, stepCount } from './interpreter';
+import { countSteps, stepCount } from './steps';
 import { anyUnlisted, listAll } from './listing';
 import { beginUnits, stepUnits } from './maintenance';
 import { memoryLow, refillReserve } from './memory';

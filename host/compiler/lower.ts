@@ -4,11 +4,13 @@
  *
  *   not t(x, _)       `$some…`   t's rows projected to x, counted; the literal asks for a whole row
  *   a(x, y), t(x, _)  `$some…`   likewise, `$part…` for several literals: see body-parts.ts
- *   p(g, sum(v))      `$in…`     the distinct solutions, `$agg…` the aggregate over them
+ *   p(g, sum(v))      `$in…`     the distinct solutions, `$agg…` the aggregate over them; `$in…` has
+ *                                no rows where each solution has one derivation
  *   p(1). p(2). …     `$facts…`  facts in great numbers, in pieces that fit the core's limits
  *   x + y             rules of `system:errors`, see failing-calls.ts
  *   key               rules of `system:key_violations`, see key-violations.ts
  */
+import { outputRule, solutionVariables } from './aggregate-rule.ts';
 import { splitBody } from './body-parts.ts';
 import type { SplitBody } from './body-parts.ts';
 import {
@@ -17,7 +19,6 @@ import {
   printDefinition,
   variable,
   variablesOf,
-  variablesOfHead,
   variablesOfTerms,
 } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
@@ -33,7 +34,6 @@ import { canFail, tableKey } from './stratified.ts';
 import type {
   Aggregate,
   BestTables,
-  HeadTerm,
   Literal,
   Operand,
   Rule,
@@ -485,33 +485,4 @@ interface Sums {
   readonly groups: readonly number[];
   readonly groupTerms: readonly Operand[];
   readonly aggregates: readonly Aggregate[];
-}
-
-/** Named variables of the rule, and temporaries of its head: what makes a solution distinct. */
-function solutionVariables(rule: Rule): number[] {
-  const inHead = new Set(rule.headTerms.flatMap(variablesOfHead));
-  return [...rule.variables.keys()].filter(
-    (index) => inHead.has(index) || !rule.variables[index]?.startsWith('$'),
-  );
-}
-
-/** `t(head…) :- $agg(groups…, aggregates…)`. */
-function outputRule(
-  head: number,
-  output: number,
-  headTerms: readonly HeadTerm[],
-  groups: readonly number[],
-): CoreRule {
-  let next = groups.length;
-  const terms = headTerms.map((term) => {
-    if (term.kind === 'aggregate') return variable(next++);
-    return term.kind === 'constant' ? term : variable(groups.indexOf(term.index));
-  });
-  const columns = Array.from({ length: next }, (_, index) => variable(index));
-  return {
-    head,
-    headTerms: terms,
-    body: [{ kind: 'atom', relation: output, negated: false, terms: columns }],
-    variableCount: next,
-  };
 }
