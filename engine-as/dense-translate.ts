@@ -441,6 +441,8 @@ function takeLookup(pc: u32): bool {
   let checkWord = NONE;
   for (let i: u32 = 0; i < checks; i++) {
     const pair = pairs + ((binds + i) << 3);
+    // Two columns of the row that must be equal: no list can tell.
+    if (binds == 1 && load<u32>(pair, 4) == load<u32>(pairs, 4)) return false;
     if (isConstant(load<u32>(pair, 4))) addFilter(list, load<u32>(pair) >> 2, load<u32>(pair, 4));
     else if (checkWord == NONE && binds == 0) {
       checkWord = load<u32>(pair, 4);

@@ -82,6 +82,14 @@ const PROGRAMS: Readonly<Record<string, { readonly text: string; readonly units:
       q(x, y) :- s:e(x, y). q(x, y + 1) :- q(x, y), y < 5.
     `,
   },
+  // No list tells which rows have two equal columns.
+  'equal columns outside': {
+    units: 0,
+    text: `
+      p(x, y) :- s:f(x, y). p(x, x) :- s:e(x, x), p(z, z), z >= 0.
+      q(x, y) :- s:f(x, y). q(x, z) :- q(x, y), s:w(y, z, z).
+    `,
+  },
   'negation outside': {
     units: 1,
     text: `
