@@ -42,7 +42,7 @@ export function problemOfProof(state: State, proof: Proof, table: string, row: R
 
 function compare(a: Row, b: Row): number {
   if (a.length !== b.length) return 1;
-  return a.every((value, index) => value === b[index]) ? 0 : 1;
+  return a.every((value, index) => sameValue(value, b[index] as Value)) ? 0 : 1;
 }
 
 function problemOfNode(state: State, proof: Proof, node: ProofNode): string {
@@ -173,9 +173,11 @@ function holds(
     if (shown.kind !== 'absent' || table === undefined) return false;
     if (shown.table !== tableKey(table)) return false;
     const pattern = literal.terms.map(value);
-    if (!pattern.every((one, column) => one === shown.row[column])) return false;
+    if (!pattern.every((one, column) => isSame(one, shown.row[column]))) return false;
     const rows = [...(state.tables.get(shown.table) ?? [])];
-    return !rows.some((row) => pattern.every((one, at) => one === undefined || one === row[at]));
+    return !rows.some((row) =>
+      pattern.every((one, at) => one === undefined || isSame(one, row[at])),
+    );
   }
   if (shown.kind !== 'holds') return false;
   if (literal.kind === 'each') {
@@ -204,7 +206,7 @@ function holds(
   const order = compareValues(left, right);
   switch (literal.operator) {
     case '!=':
-      return left !== right;
+      return !sameValue(left, right);
     case '<':
       return isLess(left, right, order);
     case '<=':
@@ -214,6 +216,11 @@ function holds(
     case '>=':
       return !isLess(left, right, order);
   }
+}
+
+function isSame(a: Value | undefined, b: Value | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return sameValue(a, b);
 }
 
 /** 1 and 1.0 differ in the total order, not by value. */

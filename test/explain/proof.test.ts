@@ -63,17 +63,26 @@ test('every proof over random programs and batches is one', async () => {
   const [kind] = await engineKinds();
   assert.ok(kind !== undefined);
   let proofs = 0;
-  for (let seed = 1; seed <= 75; seed++) {
+  for (let seed = 1; seed <= 30; seed++) {
     const [count, problem] = await proveCase(kind, generateCase(seed, 6));
     assert.equal(problem, '', `seed ${seed}: ${problem}`);
     proofs += count;
   }
-  assert.ok(proofs > 3_000, `only ${proofs} proofs`);
+  assert.ok(proofs > 1_000, `only ${proofs} proofs`);
 });
 
 test('control: with rounds as ranks some row has no proof', async () => {
   const kind = await sabotagedKind('rounds as ranks', 1);
   for (let seed = 1; seed <= 400; seed++) {
+    const [, problem] = await proveCase(kind, generateCase(seed, 6));
+    if (problem !== '') return;
+  }
+  assert.fail('no proof failed');
+});
+
+test('control: with ties broken by nothing some best value has no proof', async () => {
+  const kind = await sabotagedKind('ties', 5);
+  for (let seed = 2; seed <= 900; seed += 3) {
     const [, problem] = await proveCase(kind, generateCase(seed, 6));
     if (problem !== '') return;
   }

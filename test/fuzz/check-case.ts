@@ -22,6 +22,7 @@ import { rowKey } from '../oracle/row-set.ts';
 import { compileGenerated, compileGeneratedQuery } from '../support/compile-program.ts';
 import type { GeneratedProgram } from '../support/program-generator.ts';
 import type { RowBatch } from '../support/update-generator.ts';
+import { problemOfProofs } from './check-proofs.ts';
 import type { EngineKind } from './engine-kind.ts';
 import { NAIVE } from './engine-kind.ts';
 import { emptyEngine } from './engine-pool.ts';
@@ -59,6 +60,8 @@ export async function checkCase(
       const fromScratch = scratchEvery > 0 && (isLast || step % scratchEvery === 0);
       await run.step(fuzzCase.steps[step] as FuzzStep, fromScratch);
     }
+    step = fuzzCase.steps.length - 1;
+    await run.explain();
   } catch (error) {
     if (error instanceof InvalidCase) throw error;
     if (error instanceof Mismatch) return { step, what: error.message };
@@ -121,6 +124,18 @@ class CaseRun {
       await this.#sameTable(table, arity, this.#engine, '');
     for (const query of step.queries) await this.#sameQuery(query);
     if (fromScratch) await this.#fromScratch();
+  }
+
+  async explain(): Promise<void> {
+    const { prove } = this.#kind;
+    if (prove === undefined || this.#program === undefined) return;
+    const problem = await problemOfProofs(prove, {
+      engine: this.#engine,
+      plan: this.#plan(this.#kind),
+      program: this.#program,
+      reference: this.#reference,
+    });
+    if (problem !== '') throw new Mismatch(problem);
   }
 
   close(): void {

@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { lower, lowerQuery } from '../../host/compiler/lower.ts';
 import type { Step } from '../../host/compiler/plan.ts';
+import { prove } from '../../host/explain/proof.ts';
+import type { ProofNode } from '../../host/explain/proof.ts';
 import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
 import type { Engine } from '../../host/engine/engine.ts';
 import type { EngineKind } from './engine-kind.ts';
@@ -20,6 +22,7 @@ export async function engineKinds(): Promise<EngineKind[]> {
       create: () => createWasmEngine(core, { yield: async () => undefined }),
       lower,
       lowerQuery,
+      prove,
     });
   }
   return kinds;
@@ -40,8 +43,26 @@ export async function bitsKinds(): Promise<EngineKind[]> {
     },
     lower,
     lowerQuery,
+    prove,
   });
   return [kindOf('wasm-bits', 2), kindOf('wasm-bits-left', 3)];
+}
+
+/** The core with proofs in which something is not as the rules have it. */
+export async function wrongProofsKind(
+  name: string,
+  change: (node: ProofNode) => ProofNode,
+): Promise<EngineKind> {
+  const [kind] = await engineKinds();
+  if (kind === undefined) throw new Error('no engine');
+  return {
+    ...kind,
+    name,
+    prove: async (evidence, table, row) => {
+      const proof = await prove(evidence, table, row);
+      return proof === undefined ? undefined : { nodes: proof.nodes.map(change) };
+    },
+  };
 }
 
 /** The core with one mechanism broken: 1 = rounds as ranks, 2 = no recompute. */

@@ -3,7 +3,14 @@ import { test } from 'node:test';
 import { BROKEN_ENGINES } from './broken-engines.ts';
 import { checkCase } from './check-case.ts';
 import { NAIVE } from './engine-kind.ts';
-import { bitsKinds, engineKinds, sabotagedKind, uncountedKind } from './engines.ts';
+import type { ProofNode } from '../../host/explain/proof.ts';
+import {
+  bitsKinds,
+  engineKinds,
+  sabotagedKind,
+  uncountedKind,
+  wrongProofsKind,
+} from './engines.ts';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
 import { rankEngineKind } from './rank-engine.ts';
 
@@ -87,6 +94,28 @@ test('the core that forgets how many rows have a collected value is found', asyn
   });
   await assert.rejects(failure, FuzzFailure);
 });
+
+/** What a proof must not be: too short, resting on equals, of what nobody put there. */
+const WRONG_PROOFS: readonly (readonly [name: string, change: (node: ProofNode) => ProofNode])[] = [
+  [
+    'proofs without a literal',
+    (node) => {
+      const { reason } = node;
+      if (reason.kind !== 'rule' || reason.body.length < 2) return node;
+      return { ...node, reason: { ...reason, body: reason.body.slice(1) } };
+    },
+  ],
+  ['proofs of one rank', (node) => (node.rank === undefined ? node : { ...node, rank: 1 })],
+  ['proofs by nothing', (node) => ({ ...node, reason: { kind: 'base' } })],
+];
+
+for (const [name, change] of WRONG_PROOFS) {
+  test(`${name} are found`, async () => {
+    const kind = await wrongProofsKind(name, change);
+    const options = { seed: 1, batches: CONTROL_BATCHES, scratchEvery: 0 };
+    await assert.rejects(compareEngines(kind, options), /proof of/);
+  });
+}
 
 test('early exit where derivations are counted is found', async () => {
   const failure = compareEngines(await uncountedKind(), { seed: 1, batches: CONTROL_BATCHES });

@@ -103,6 +103,15 @@ export class NaiveEngine implements Engine {
     return this.#state.tables.get(table)?.size ?? 0;
   }
 
+  /** Not copied. */
+  get tables(): Tables {
+    return this.#state.tables;
+  }
+
+  get baseTables(): Tables {
+    return this.#state.base;
+  }
+
   digest(): string {
     let sum = 0n;
     for (const [table, rows] of this.#state.base) {
