@@ -107,6 +107,7 @@ class LocalSession implements ReplSession {
     const policy = this.texts[0]?.name ?? SCRATCH_POLICY;
     const { query, diagnostics } = compileQuery(this.program, this.catalog(this.texts), text, {
       policy,
+      externalTables: this.external,
     });
     if (query === undefined) {
       throw new ProblemsError(

@@ -6,12 +6,13 @@
  */
 import { headTable, sameColumns } from './declare.ts';
 import type { DiagnosticList } from './diagnostic.ts';
+import { isFunctionAtom } from './function-atoms.ts';
 import { parsePolicy } from './parser.ts';
 import type { PolicyScope } from './policy-scope.ts';
 import { printAtom, printLiteral, printRule } from './printer.ts';
 import type { Column, Rule } from './stratified.ts';
 import type { PolicyTree, RuleNode, SharedStatements, StatementNode } from './syntax-tree.ts';
-import type { TableEntry, TableRegistry } from './table-registry.ts';
+import type { TableEntry } from './table-registry.ts';
 
 interface KnownText {
   readonly text: string;
@@ -29,6 +30,8 @@ interface KnownTable {
 
 interface KnownRule {
   readonly rule: Rule;
+  /** Names of bare literals that were functions, for no table has them. */
+  readonly functions: readonly string[];
   /** Those that it names. */
   readonly tables: readonly KnownTable[];
 }
@@ -72,9 +75,10 @@ export class CompileMemory {
   }
 
   /** The rule of a statement that was resolved before, if its tables are as they were. */
-  find(node: RuleNode, ordinal: number, { registry }: PolicyScope): Rule | undefined {
+  find(node: RuleNode, ordinal: number, scope: PolicyScope): Rule | undefined {
+    const { registry } = scope;
     const known = this.#rules.get(node);
-    if (known === undefined) return undefined;
+    if (known?.functions.some((name) => scope.hasTable(name)) !== false) return undefined;
     const numbers = new Map<number, number>();
     for (const table of known.tables) {
       const entry = registry.get(table.owner, table.name);
@@ -83,19 +87,21 @@ export class CompileMemory {
     }
     if (numbers.size === 0 && known.rule.ordinal === ordinal) return known.rule;
     const rule = renumbered(known.rule, ordinal, numbers);
-    this.#note(node, rule, registry);
+    this.#note(node, rule, scope);
     return rule;
   }
 
   /** A rule that was resolved without a diagnostic. */
-  note(node: RuleNode, rule: Rule, { registry, policy }: PolicyScope): void {
+  note(node: RuleNode, rule: Rule, scope: PolicyScope): void {
+    const { registry, policy } = scope;
     // An effect is checked against the table that it changes, which is none of the rule's own.
     if (node.head.sign !== undefined) return;
     const [owner, name] = headTable(node.head, policy.name);
-    if (registry.get(owner, name)?.index === rule.head) this.#note(node, rule, registry);
+    if (registry.get(owner, name)?.index === rule.head) this.#note(node, rule, scope);
   }
 
-  #note(node: RuleNode, rule: Rule, registry: TableRegistry): void {
+  #note(node: RuleNode, rule: Rule, scope: PolicyScope): void {
+    const { registry } = scope;
     const read = rule.body.flatMap((literal) => (literal.kind === 'atom' ? [literal.table] : []));
     const tables: KnownTable[] = [];
     for (const number of new Set([rule.head, ...read])) {
@@ -105,7 +111,12 @@ export class CompileMemory {
       const { owner, name, index, arity, columns } = entry;
       tables.push({ owner, name, index, arity, columns });
     }
-    this.#rules.set(node, { rule, tables });
+    const functions = node.body.flatMap((one) =>
+      one.kind === 'atom' && isFunctionAtom(one.atom, node.body, (name) => scope.hasTable(name))
+        ? [one.atom.name.name]
+        : [],
+    );
+    this.#rules.set(node, { rule, functions, tables });
   }
 }
 

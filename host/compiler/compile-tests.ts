@@ -78,7 +78,7 @@ export function compileWithTests(catalog: Catalog, options: CompileOptions = {})
   const tests: PolicyTest[] = [];
   for (const { name, text, tests: nodes } of parsed) {
     const found = new DiagnosticList(text, name);
-    tests.push(...new TestResolver(program, catalog, name, found).tests(nodes));
+    tests.push(...new TestResolver(program, catalog, name, externalTables, found).tests(nodes));
     all.push(...found.finish());
   }
   const hasErrors = all.some((one) => one.severity === 'error');
@@ -97,17 +97,20 @@ class TestResolver {
   readonly #program: StratifiedProgram;
   readonly #catalog: Catalog;
   readonly #policy: string;
+  readonly #external: ReadonlySet<TableKey>;
   readonly #diagnostics: DiagnosticList;
 
   constructor(
     program: StratifiedProgram,
     catalog: Catalog,
     policy: string,
+    external: ReadonlySet<TableKey>,
     diagnostics: DiagnosticList,
   ) {
     this.#program = program;
     this.#catalog = catalog;
     this.#policy = policy;
+    this.#external = external;
     this.#diagnostics = diagnostics;
   }
 
@@ -214,8 +217,8 @@ class TestResolver {
   }
 
   #resolved(tree: QueryTree): ReturnType<typeof resolveQuery> {
-    const policy = this.#policy;
-    return resolveQuery(this.#program, this.#catalog, tree, policy, this.#diagnostics);
+    const options = { policy: this.#policy, externalTables: this.#external };
+    return resolveQuery(this.#program, this.#catalog, tree, options, this.#diagnostics);
   }
 
   #checkGiven(atom: AtomNode): void {

@@ -1,10 +1,11 @@
 /**
  * First pass over the policies: declarations, definitions and mentions of tables → the registry.
  */
-import { functionInputs, looksLikeFunction, isBuiltinName, systemAtom } from './builtins.ts';
+import { isBuiltinName, systemAtom } from './builtins.ts';
 import { RESERVED_OWNERS } from './catalog.ts';
 import type { CatalogSource } from './catalog.ts';
 import type { DiagnosticList } from './diagnostic.ts';
+import { isFunctionAtom } from './function-atoms.ts';
 import { nearestName } from './nearest-name.ts';
 import { descriptionOf } from './policy-info.ts';
 import type { PolicyInfo } from './policy-info.ts';
@@ -12,14 +13,7 @@ import { printName } from './printer.ts';
 import { COLUMN_TYPES } from '../value/column-type.ts';
 import type { ColumnType } from '../value/column-type.ts';
 import type { Column, TableKey } from './stratified.ts';
-import type {
-  AtomNode,
-  ColumnNode,
-  DeclarationNode,
-  ExpressionNode,
-  LiteralNode,
-  PolicyTree,
-} from './syntax-tree.ts';
+import type { AtomNode, ColumnNode, DeclarationNode, PolicyTree } from './syntax-tree.ts';
 import { TableRegistry } from './table-registry.ts';
 import type { Origin, TableEntry } from './table-registry.ts';
 
@@ -77,6 +71,11 @@ export function declareTables(
   return registry;
 }
 
+/** A head that gives the policy rows of a table of its name. */
+function isOwnHead({ modal, sign, name }: AtomNode): boolean {
+  return modal === undefined && sign === undefined && name.owner === undefined;
+}
+
 /** A policy's own tables at once, those of others later: the owner's use of a table comes first. */
 function mentionTables(
   policy: ParsedPolicy,
@@ -85,16 +84,11 @@ function mentionTables(
 ): void {
   const heads = new Set(
     policy.tree.statements.flatMap((one) =>
-      one.kind === 'rule' && one.head.name.owner === undefined ? [one.head.name.name] : [],
+      one.kind === 'rule' && isOwnHead(one.head) ? [one.head.name.name] : [],
     ),
   );
-  /** A function, unless the policy has a table of its name. */
-  const isFunction = (atom: AtomNode, body: readonly LiteralNode[]): boolean => {
-    const { owner, name } = atom.name;
-    if (owner !== undefined || !looksLikeFunction(atom)) return false;
-    if (heads.has(name) || registry.isDefined(policy.name, name)) return false;
-    return hasInputs(atom, body);
-  };
+  const hasTable = (name: string): boolean =>
+    heads.has(name) || registry.isDefined(policy.name, name);
   for (const statement of policy.tree.statements) {
     if (statement.kind !== 'rule') continue;
     const { head, body } = statement;
@@ -113,44 +107,12 @@ function mentionTables(
     for (const literal of body) {
       if (literal.kind !== 'atom' || literal.atom.modal !== undefined) continue;
       const atom = systemAtom(literal.atom) ?? plainAtom(literal.atom);
-      if (!isTableAtom(atom) || isFunction(atom, body)) continue;
+      if (!isTableAtom(atom) || isFunctionAtom(atom, body, hasTable)) continue;
       const owner = atom.name.owner ?? policy.name;
       if (owner !== policy.name) foreign.push([atom, policy]);
       else
         registry.mention(owner, atom, { kind: 'used', policy: policy.name, span: atom.span }, true);
     }
-  }
-}
-
-/** Whether other literals name the variables of all inputs: no function finds them by itself. */
-function hasInputs(atom: AtomNode, body: readonly LiteralNode[]): boolean {
-  const others = body.flatMap((literal) => {
-    if (literal.kind === 'comparison') return [literal.left, literal.right];
-    const isSame = literal.atom === atom;
-    return isSame ? [] : literal.atom.arguments.map((one) => one.value);
-  });
-  const known = new Set(others.flatMap(variableNames));
-  return functionInputs(atom)
-    .flatMap(variableNames)
-    .every((name) => known.has(name));
-}
-
-function variableNames(node: ExpressionNode): string[] {
-  switch (node.kind) {
-    case 'variable':
-      return [node.name];
-    case 'negate':
-      return variableNames(node.operand);
-    case 'binary':
-      return [node.left, node.right].flatMap(variableNames);
-    case 'call':
-      return node.arguments.flatMap(variableNames);
-    case 'list':
-      return node.items.flatMap(variableNames);
-    case 'document':
-      return node.members.flatMap((one) => variableNames(one.value));
-    default:
-      return [];
   }
 }
 

@@ -1,6 +1,9 @@
+import { functionNamed } from '../functions/registry.ts';
+import { looksLikeFunction } from './builtins.ts';
 import { describeOrigin, headTable } from './declare.ts';
 import type { ParsedPolicy } from './declare.ts';
 import { printName } from './printer.ts';
+import { signature } from './resolve-call.ts';
 import type { ScopeTable, TableScope } from './resolve-body.ts';
 import type { AtomNode } from './syntax-tree.ts';
 import type { TableEntry, TableRegistry } from './table-registry.ts';
@@ -22,9 +25,8 @@ export class PolicyScope implements TableScope {
     );
   }
 
-  hasTable({ name: { name } }: AtomNode): boolean {
-    // What is a table somewhere in the policy is one everywhere; functions are not mentioned.
-    return this.registry.get(this.policy.name, name) !== undefined;
+  hasTable(name: string): boolean {
+    return this.registry.isDefined(this.policy.name, name);
   }
 
   table(atom: AtomNode): ScopeTable | undefined {
@@ -94,7 +96,12 @@ export class PolicyScope implements TableScope {
     if (owner === this.policy.name) {
       const message = `nothing defines \`${name}\`: no rule, fact, declaration or file`;
       const remedy = `it is empty; where rows come from elsewhere, declare \`table ${name}(…)\``;
-      return diagnostics.warning('unknown-table', span, message, hint ?? remedy);
+      return diagnostics.warning(
+        'unknown-table',
+        span,
+        message,
+        functionNote(name) ?? hint ?? remedy,
+      );
     }
     const known = this.registry.ownerKind(owner) === 'source';
     diagnostics.warning(
@@ -123,6 +130,7 @@ export class PolicyScope implements TableScope {
     if (found < table.arity && first !== undefined) {
       notes.push(`columns are left out by naming the others, as in \`${shown}(${first.name}=…)\``);
     }
+    if (looksLikeFunction(atom)) notes.push(`the function is \`builtin:${shown}(…)\``);
     this.policy.diagnostics.error(
       'arity',
       atom.span,
@@ -130,6 +138,16 @@ export class PolicyScope implements TableScope {
       notes.length === 0 ? undefined : notes.join('; '),
     );
   }
+}
+
+/** Of a table that is not there, and has the name of a function that the literal cannot be. */
+function functionNote(name: string): string | undefined {
+  const definition = functionNamed(name);
+  if (definition === undefined) return undefined;
+  return (
+    `it is empty; the function \`${signature(definition)}\` it cannot be: that takes ` +
+    'as many inputs, each with a value from another literal'
+  );
 }
 
 export function columnCount(count: number): string {

@@ -7,6 +7,7 @@ import { SYSTEM_TABLES } from './catalog.ts';
 import { plainAtom } from './declare.ts';
 import { DiagnosticList } from './diagnostic.ts';
 import type { Diagnostic } from './diagnostic.ts';
+import { isFunctionAtom } from './function-atoms.ts';
 import { nearestName } from './nearest-name.ts';
 import { parseQuery } from './parser.ts';
 import { printLiteral, printName } from './printer.ts';
@@ -15,13 +16,15 @@ import { BodyResolver } from './resolve-body.ts';
 import type { ScopeTable, TableScope } from './resolve-body.ts';
 import { orderBody, unboundVariables } from './safety.ts';
 import { tableKey } from './stratified.ts';
-import type { StratifiedProgram, StratifiedQuery, Table } from './stratified.ts';
+import type { StratifiedProgram, StratifiedQuery, Table, TableKey } from './stratified.ts';
 import type { AtomNode, LiteralNode, QueryTree } from './syntax-tree.ts';
 import { queryConflicts } from './type-conflicts.ts';
 
 export interface QueryOptions {
   /** Where unqualified names are looked for first. */
   readonly policy?: string;
+  /** Tables of the program that have rows from outside, though no text tells of them. */
+  readonly externalTables?: ReadonlySet<TableKey>;
 }
 
 export interface QueryCompilation {
@@ -51,7 +54,7 @@ export function compileQuery(
   checkPolicy(catalog, options.policy, diagnostics);
   const tree = parseQuery(text, diagnostics);
   if (tree === undefined) return { diagnostics: diagnostics.finish() };
-  const query = resolveQuery(program, catalog, tree, options.policy, diagnostics);
+  const query = resolveQuery(program, catalog, tree, options, diagnostics);
   const found = diagnostics.finish();
   const isWrong = query === undefined || diagnostics.errorCount > 0;
   return isWrong ? { diagnostics: found } : { query, diagnostics: found };
@@ -62,11 +65,11 @@ export function resolveQuery(
   program: StratifiedProgram,
   catalog: Catalog,
   tree: QueryTree,
-  policy: string | undefined,
+  options: QueryOptions,
   diagnostics: DiagnosticList,
 ): QueryCompilation['query'] {
   const errors = diagnostics.errorCount;
-  const scope = new QueryScope(program, catalog, policy, diagnostics);
+  const scope = new QueryScope(program, catalog, options, diagnostics);
   const resolver = new BodyResolver(scope, diagnostics);
   resolver.body(tree.body);
   const order = orderBody(resolver.literals, resolver.assumedBound);
@@ -96,7 +99,7 @@ export function resolveQuery(
     diagnostics[severity]('type-conflict', span, message, note);
   }
   if (diagnostics.errorCount > errors) return undefined;
-  const body = tree.body.map((literal) => scope.qualified(literal));
+  const body = tree.body.map((literal) => scope.qualified(literal, tree.body));
   return {
     columns: outputs.map((index) => resolver.variables[index] ?? ''),
     outputs,
@@ -128,6 +131,8 @@ interface Indexes {
   readonly byKey: ReadonlyMap<string, number>;
   /** Bare name → tables of policies. */
   readonly byName: ReadonlyMap<string, readonly Table[]>;
+  /** Keys of tables with rules, facts or a declaration. */
+  readonly defined: ReadonlySet<TableKey>;
 }
 
 /** Made once a program, for its queries. */
@@ -144,7 +149,13 @@ function indexes(program: StratifiedProgram): Indexes {
     if (named === undefined) byName.set(table.name, [table]);
     else named.push(table);
   }
-  const made = { byKey, byName };
+  const heads = new Set(program.rules.map((rule) => rule.head));
+  const defined = new Set(
+    program.tables
+      .filter((table, index) => table.columns !== undefined || heads.has(index))
+      .map(tableKey),
+  );
+  const made = { byKey, byName, defined };
   indexesOf.set(program, made);
   return made;
 }
@@ -153,6 +164,7 @@ class QueryScope implements TableScope {
   readonly #program: StratifiedProgram;
   readonly #catalog: Catalog;
   readonly #policy: string | undefined;
+  readonly #external: ReadonlySet<TableKey>;
   readonly #diagnostics: DiagnosticList;
   readonly #indexes: Indexes;
   readonly #appended = new Map<string, Table>();
@@ -161,12 +173,13 @@ class QueryScope implements TableScope {
   constructor(
     program: StratifiedProgram,
     catalog: Catalog,
-    policy: string | undefined,
+    { policy, externalTables = new Set() }: QueryOptions,
     diagnostics: DiagnosticList,
   ) {
     this.#program = program;
     this.#catalog = catalog;
     this.#policy = policy;
+    this.#external = externalTables;
     this.#diagnostics = diagnostics;
     this.#indexes = indexes(program);
   }
@@ -177,19 +190,23 @@ class QueryScope implements TableScope {
   }
 
   /** The literal with the owner of its table. */
-  qualified(literal: LiteralNode): LiteralNode {
+  qualified(literal: LiteralNode, body: readonly LiteralNode[]): LiteralNode {
     if (literal.kind === 'comparison' || literal.atom.name.owner !== undefined) return literal;
     const { atom } = literal;
+    const isFunction = isFunctionAtom(atom, body, (name) => this.hasTable(name));
     const owner =
-      atom.modal === undefined && !isWord(atom.name.name)
+      atom.modal === undefined && !isWord(atom.name.name) && !isFunction
         ? this.#owner(plainAtom(atom))
         : undefined;
     if (owner === undefined) return literal;
     return { ...literal, atom: { ...atom, name: { ...atom.name, owner } } };
   }
 
-  hasTable({ name: { name } }: AtomNode): boolean {
-    return this.#indexes.byName.has(name);
+  hasTable(name: string): boolean {
+    const { byName, defined } = this.#indexes;
+    const named = (byName.get(name) ?? []).map(tableKey);
+    const keys = this.#policy === undefined ? named : [`${this.#policy}:${name}`];
+    return keys.some((key) => defined.has(key) || this.#external.has(key));
   }
 
   table(atom: AtomNode): ScopeTable | undefined {

@@ -13,7 +13,6 @@ import {
   isAggregate,
   isBuiltinName,
   isFunctionCall,
-  looksLikeFunction,
   NEGATED,
   systemAtom,
   tableMisuse,
@@ -23,6 +22,7 @@ import { plainAtom } from './declare.ts';
 import { checkConstant } from './check-constant.ts';
 import { CallResolver, constantOf } from './resolve-call.ts';
 import type { DiagnosticList } from './diagnostic.ts';
+import { isFunctionAtom } from './function-atoms.ts';
 import { nearestName } from './nearest-name.ts';
 import { printLiteral, printName } from './printer.ts';
 import type { Span } from './source-text.ts';
@@ -57,7 +57,7 @@ export interface ScopeTable {
 /** The tables that a body may mention. */
 export interface TableScope {
   /** Whether a bare name that is also a function means a table of the policy. */
-  hasTable(atom: AtomNode): boolean;
+  hasTable(name: string): boolean;
   /** Undefined once the reason is reported. */
   table(atom: AtomNode): ScopeTable | undefined;
   /** Reports a wrong number of arguments. */
@@ -104,7 +104,7 @@ export class BodyResolver {
   }
 
   body(nodes: readonly LiteralNode[]): void {
-    for (const node of nodes) this.#literal(node);
+    for (const node of nodes) this.#literal(node, nodes);
     if (this.literals.length > BODY_LITERALS_MAX) {
       this.#diagnostics.error(
         'limit-exceeded',
@@ -115,7 +115,7 @@ export class BodyResolver {
     }
   }
 
-  #literal(node: LiteralNode): void {
+  #literal(node: LiteralNode, body: readonly LiteralNode[]): void {
     this.within(node.span, () => printLiteral(node));
     if (node.kind === 'comparison') {
       const operator = node.negated ? NEGATED[node.operator] : node.operator;
@@ -135,16 +135,18 @@ export class BodyResolver {
         );
       }
     }
-    if (owner === 'builtin' || (owner === undefined && !atom.modal && this.#isBuiltin(atom))) {
+    if (
+      owner === 'builtin' ||
+      (owner === undefined && !atom.modal && this.#isBuiltin(atom, body))
+    ) {
       return this.#builtin(atom, negated);
     }
     this.#atom(atom, negated);
   }
 
-  #isBuiltin(atom: AtomNode): boolean {
-    const { name } = atom.name;
-    if (isBuiltinName(name)) return true;
-    return looksLikeFunction(atom) && !this.#scope.hasTable(atom);
+  #isBuiltin(atom: AtomNode, body: readonly LiteralNode[]): boolean {
+    if (isBuiltinName(atom.name.name)) return true;
+    return isFunctionAtom(atom, body, (name) => this.#scope.hasTable(name));
   }
 
   /** Computations that follow come from this place of the text. */

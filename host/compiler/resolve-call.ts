@@ -347,7 +347,8 @@ function outputKinds(
 }
 
 /** `substring(s, start, count?)` */
-function signature({ name, inputs, optional, isVariadic }: FunctionDefinition): string {
+/** `substring(s, start, count?)` */
+export function signature({ name, inputs, optional, isVariadic }: FunctionDefinition): string {
   const names = inputs.map((input, index) =>
     index >= inputs.length - optional ? `${input.name}?` : input.name,
   );

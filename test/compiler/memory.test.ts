@@ -134,6 +134,15 @@ test('a compilation with a memory is the same as one without', () => {
   }
 });
 
+test('a function of before is a table once there is one of its name', () => {
+  const memory = new CompileMemory();
+  const called = 'called(y) :- s:a(x), upper(x, y).\nother(x) :- s:a(x).\n';
+  for (const more of ['', 'upper(x, y) :- s:e(x, y).\n', 'last(x) :- s:a(x).\n']) {
+    const catalog = { policies: [{ name: 'p', text: called + more }], sources: SOURCES };
+    assert.deepEqual(compile(catalog, { memory }), compile(catalog), more);
+  }
+});
+
 /** Finds rules whatever has become of their tables. */
 class CarelessCompileMemory extends CompileMemory {
   readonly #rules = new WeakMap<RuleNode, Rule>();
