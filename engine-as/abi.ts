@@ -34,7 +34,7 @@ export const TAG_DOCUMENT = 12;
 /* Limits of the core. */
 export const ARITY_MAX = 64;
 export const RELATIONS_MAX = 0x20000;
-export const ROWS_MAX = 0x0ffffff0;
+export const ROWS_MAX = 0x07fffff0;
 export const STRING_BYTES_MAX = 0x01000000;
 /** Levels of lists and documents inside each other. */
 export const VALUE_DEPTH_MAX = 32;

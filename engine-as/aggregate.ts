@@ -41,7 +41,14 @@ import {
   markValues,
   settleValues,
 } from './collected-values';
-import { findGroup } from './column-index';
+import {
+  findGroup,
+  GROUP_ID_MASK,
+  groupChunk,
+  groupEnd,
+  groupIds,
+  openChunk,
+} from './column-index';
 import { FAILED } from './compute';
 import { destroyExactSum } from './exact-sum';
 import { addToSum, sumCell } from './group-sum';
@@ -336,17 +343,14 @@ function searchGroup(plan: AggregatePlan, aggregate: u32, key: u32, slot: u32): 
     countSteps(input.top);
     return;
   }
-  const group = findGroup(input, plan.index, key);
-  const count: u32 = group == 0 ? 0 : load<u32>(group);
+  const count = findGroup(plan.index, key);
   countSteps(count);
-  if (count == 0) return;
-  let chunk = load<u32>(group, 4);
-  if (count == 1) return addRow(plan, aggregate, slot, chunk);
-  while (chunk != 0) {
-    const fill = load<u32>(chunk, 12);
-    for (let i: u32 = 0; i < fill; i++)
-      addRow(plan, aggregate, slot, load<u32>(chunk + 16 + (i << 2)));
-    chunk = load<u32>(chunk);
+  for (let i: u32 = 0, at = groupIds; i < count; i++, at += 4) {
+    if (at == groupEnd) {
+      openChunk(load<u32>(groupChunk));
+      at = groupIds;
+    }
+    addRow(plan, aggregate, slot, load<u32>(at) & GROUP_ID_MASK);
   }
 }
 

@@ -9,7 +9,15 @@
  * settled. best.ts takes the entries out.
  */
 import { ROW_LIVE, ROW_QUEUED, STATUS_OUT_OF_MEMORY } from './abi';
-import { ColumnIndex, findGroup } from './column-index';
+import {
+  ColumnIndex,
+  findGroup,
+  GROUP_ID_MASK,
+  groupChunk,
+  groupEnd,
+  groupIds,
+  openChunk,
+} from './column-index';
 import { NOT_FOUND } from './id-set';
 import { findRow, insertRow, touch } from './relation';
 import { rankAt, Relation, rowAddress } from './row-store';
@@ -154,15 +162,19 @@ export function isUnderBound(relation: Relation, row: u32, rank: u32): bool {
 /* The rows of a group: chunks of an index, or all rows of a table that is one group. */
 
 let walked: Relation = changetype<Relation>(0);
-let chunk: u32 = 0;
+/** The next id, for a table that is one group; else its address, the end there, and the chunk. */
 let place: u32 = 0;
+let end: u32 = 0;
+let chunk: u32 = 0;
+let only: u32 = NOT_FOUND;
 let left: u32 = 0;
 
 /** Starts a walk over the rows of the group that these cells belong to; answers their number. */
 export function walkGroup(relation: Relation, cells: u32): u32 {
   walked = relation;
-  chunk = 0;
   place = 0;
+  end = 0;
+  only = NOT_FOUND;
   left = relation.top;
   if (relation.groupIndex == 0) return left;
   const index = changetype<ColumnIndex>(relation.groupIndex as usize);
@@ -170,12 +182,11 @@ export function walkGroup(relation: Relation, cells: u32): u32 {
     const column = load<u32>(index.columns + (i << 2));
     store<u32>(keyBuffer + (i << 2), load<u32>(cells + (column << 2)));
   }
-  const group = findGroup(relation, index, keyBuffer);
-  left = group == 0 ? 0 : load<u32>(group);
-  if (left == 0) return 0;
-  const head = load<u32>(group, 4);
-  if (left == 1) place = head;
-  else chunk = head;
+  left = findGroup(index, keyBuffer);
+  place = groupIds;
+  end = groupEnd;
+  chunk = groupChunk;
+  if (left == 1) only = load<u32>(place);
   return left;
 }
 
@@ -183,12 +194,17 @@ export function walkGroup(relation: Relation, cells: u32): u32 {
 export function nextOfGroup(): u32 {
   if (left == 0) return NOT_FOUND;
   left -= 1;
-  if (chunk == 0) return place++;
-  if (place == load<u32>(chunk, 12)) {
-    chunk = load<u32>(chunk);
-    place = 0;
+  if (end == 0) return place++;
+  if (only != NOT_FOUND) return only;
+  if (place == end) {
+    openChunk(load<u32>(chunk));
+    place = groupIds;
+    end = groupEnd;
+    chunk = groupChunk;
   }
-  return load<u32>(chunk + 16 + (place++ << 2));
+  const id = load<u32>(place) & GROUP_ID_MASK;
+  place += 4;
+  return id;
 }
 
 /** The LIVE row of a group; NOT_FOUND where it has none. */

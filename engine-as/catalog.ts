@@ -92,7 +92,12 @@ export function addIndex(relation: Relation, columns: u32, columnCount: u32): Co
   }
   const none = changetype<ColumnIndex>(0);
   if (relation.indexCount >= (INDEXES_PER_RELATION_MAX as u32)) return none;
-  const index = createIndex(columns, columnCount, (relation.flags & RELATION_POSITIONS) != 0);
+  const index = createIndex(
+    relation,
+    columns,
+    columnCount,
+    (relation.flags & RELATION_POSITIONS) != 0,
+  );
   if (changetype<usize>(index) == 0) return none;
   if (!reservePositions(index, relation.capacity)) {
     destroyIndex(index);
@@ -115,7 +120,7 @@ export function buildIndex(relation: Relation, index: ColumnIndex, rows: u32): b
       const cells = row + relation.cellsAt;
       if (!reserveInIndex(index, cells)) return false;
       index.builtTo = id + 1;
-      addToIndex(relation, index, id, cells);
+      addToIndex(index, id, cells);
     }
     index.builtTo = id + 1;
   }

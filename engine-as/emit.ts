@@ -18,7 +18,7 @@ import {
 import { streamRow } from './aggregate-stream';
 import { doubtRow, offerRow } from './best-rows';
 import { hashCells } from './hash';
-import { firstSlot, NOT_FOUND } from './id-set';
+import { firstFound, NOT_FOUND } from './id-set';
 import { memoryLow } from './memory';
 import { queueCandidate } from './candidates';
 import { findRow, insertRow, touch } from './relation';
@@ -235,14 +235,14 @@ function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, 
 }
 
 /*
- * Head rows are placed in blocks: a probe of a large set waits for memory twice, for the slot and
- * for the row behind it. All slots of a block are touched first, then all rows, so that these waits
+ * Head rows are placed in blocks: a probe of a large set waits for memory twice, for the bucket and
+ * for the row behind it. All buckets of a block are touched first, then all rows, so that waits
  * overlap (wasm has no prefetch instruction). No step of a run sees rows that it emitted, so late
  * is as good.
  */
 export const BLOCK_ROWS: u32 = 64;
 const blockCells: u32 = memory.data(BLOCK_ROWS * ARITY_MAX * 4, 8) as u32;
-/** Per row: hash, rank, sign, word of its first slot. */
+/** Per row: hash, rank, sign, one more than the id that its hash finds first. */
 const blockRows: u32 = memory.data(BLOCK_ROWS * 16, 8) as u32;
 let blockLength: u32 = 0;
 /** Keeps the touching loads alive. */
@@ -270,10 +270,10 @@ export function emit(mode: u32, relation: Relation, sign: i32, rank: u32): u32 {
   return blockLength == BLOCK_ROWS ? flushBlock(mode, relation) : 0;
 }
 
-/** Ids of a set whose slots and rows are in the cache anyway. */
+/** Ids of a set whose buckets and rows are in the cache anyway. */
 const CACHED_IDS: u32 = 0x4000;
 
-/** Hashes the block's rows and, for a large set, brings their slots and then their rows near. */
+/** Hashes the block's rows and, for a large set, brings their buckets and then their rows near. */
 function hashBlock(relation: Relation): void {
   const arity = relation.arity;
   const end = blockRows + (blockLength << 4);
@@ -284,7 +284,7 @@ function hashBlock(relation: Relation): void {
   }
   if (relation.set.used < CACHED_IDS) return;
   for (let at = blockRows; at < end; at += 16) {
-    store<u32>(at, firstSlot(relation.set, load<u32>(at)), 12);
+    store<u32>(at, firstFound(relation.set, load<u32>(at)), 12);
   }
   let sum: u32 = 0;
   for (let at = blockRows; at < end; at += 16) {

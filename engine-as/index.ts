@@ -9,6 +9,7 @@ import {
   RELATION_DIGEST_BASE,
   ROWS_MAX,
   STATUS_BAD_CALL,
+  STATUS_DONE,
   STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { initCalls } from './call';
@@ -22,6 +23,7 @@ import { indexBytes } from './column-index';
 import { denseUnits, setLayout } from './dense';
 import { digestAnew } from './digest';
 import { derivations, limitRelation, resultRank } from './emit';
+import { fit, initFitting } from './fitting';
 import { idSetBytes } from './id-set';
 import { stepCount } from './steps';
 import { currentUnit, initMaintenance, rounds, touchedRows } from './maintenance';
@@ -74,6 +76,7 @@ export function start(pagesMax: u32): u32 {
     initSideWeights() &&
     initMaintenance() &&
     initBest() &&
+    initFitting() &&
     initQueries();
   return ok ? 0 : STATUS_OUT_OF_MEMORY;
 }
@@ -347,6 +350,11 @@ export function hasRow(handle: u32): u32 {
 
 export function collectValues(rows: u32): u32 {
   return collect(rows);
+}
+
+/** A slice of making tables fit their rows; to be called between transactions until it is done. */
+export function fitTables(ids: u32): u32 {
+  return transaction.isOpen() ? STATUS_DONE : fit(ids);
 }
 
 export function collectionCount(): u32 {

@@ -29,7 +29,15 @@ import {
   STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { isUnderBound } from './best-rows';
-import { ColumnIndex, findGroup } from './column-index';
+import {
+  CHUNK_HEADER,
+  ColumnIndex,
+  findGroup,
+  GROUP_ID_MASK,
+  groupChunk,
+  groupEnd,
+  groupIds,
+} from './column-index';
 import { call, callSteps } from './call';
 import { compare, compute, differ, FAILED } from './compute';
 import { eachTries, nextEach, openEach } from './each';
@@ -196,22 +204,20 @@ function nextScan(machine: Machine, pc: u32, frame: u32): u32 {
  * itself |.
  */
 function openLookup(pc: u32, frame: u32): void {
-  const relation = changetype<Relation>(load<u32>(pc, 12) as usize);
   const cursor = frame + load<u32>(pc, 8);
   const tail = pc + 40 + ((load<u32>(pc, 32) + load<u32>(pc, 36)) << 3);
   gather(tail + 8, load<u32>(tail, 4), frame, cellBuffer);
-  const group = findGroup(relation, changetype<ColumnIndex>(load<u32>(tail) as usize), cellBuffer);
-  const count = group == 0 ? 0 : load<u32>(group);
+  const count = findGroup(changetype<ColumnIndex>(load<u32>(tail) as usize), cellBuffer);
   store<u32>(cursor, count);
   if (count == 0) return;
-  const head = load<u32>(group, 4);
-  store<u32>(cursor, head, 12);
   if (count == 1) {
+    store<u32>(cursor, load<u32>(groupIds), 12);
     store<u32>(cursor, cursor + 12, 4);
     store<u32>(cursor, cursor + 16, 8);
   } else {
-    store<u32>(cursor, head + 16, 4);
-    store<u32>(cursor, head + 16 + (load<u32>(head, 8) << 2), 8);
+    store<u32>(cursor, groupChunk, 12);
+    store<u32>(cursor, groupIds, 4);
+    store<u32>(cursor, groupEnd, 8);
   }
 }
 
@@ -227,10 +233,10 @@ function nextLookup(machine: Machine, pc: u32, frame: u32): u32 {
     if (at == end) {
       const chunk = load<u32>(load<u32>(cursor, 12));
       store<u32>(cursor, chunk, 12);
-      at = chunk + 16;
+      at = chunk + CHUNK_HEADER;
       end = at + (load<u32>(chunk, 8) << 2);
     }
-    const id = load<u32>(at);
+    const id = load<u32>(at) & GROUP_ID_MASK;
     at += 4;
     left -= 1;
     countSteps(1);

@@ -158,7 +158,7 @@ function takeKeys(relation: Relation): u32 {
   if (index.columnCount != 1) {
     for (; at < end; at++) {
       store<u32>(oneId, at);
-      if (!addRowsToIndex(relation, index, oneId, 1)) return STATUS_OUT_OF_MEMORY;
+      if (!addRowsToIndex(index, oneId, 1)) return STATUS_OUT_OF_MEMORY;
     }
     if (at < relation.top) return STATUS_MORE;
     return nextIndex();
@@ -224,7 +224,7 @@ function fillGroups(relation: Relation): u32 {
   while (at < keys.length && work < SLICE_ROWS) {
     const from = load<u32>(starts + (at << 2));
     const count = load<u32>(starts + ((at + 1) << 2)) - from;
-    if (!addRowsToIndex(relation, index, ids + (from << 2), count)) return STATUS_OUT_OF_MEMORY;
+    if (!addRowsToIndex(index, ids + (from << 2), count)) return STATUS_OUT_OF_MEMORY;
     if (memoryLow) return STATUS_OUT_OF_MEMORY;
     work += count;
     at += 1;

@@ -22,12 +22,16 @@ import {
 import { noteChange } from './changes';
 import { hashCells } from './hash';
 import {
+  bucketAt,
+  bucketBehind,
   createIdSet,
   destroyIdSet,
-  hasRoom,
+  homeOf,
+  idAt,
+  isPassed,
   NOT_FOUND,
+  placesOf,
   putId,
-  putIdAt,
   removeId,
   reserveId,
   shardOf,
@@ -35,6 +39,7 @@ import {
 import { SEGMENT_COUNT, SEGMENT_SHIFT } from './layout';
 import { allocate, allocateZeroed, release } from './memory';
 import { rankAt, Relation, rowAddress } from './row-store';
+import { settleRuns } from './run-store';
 import { createVector, destroyVector, push, reserveWords } from './vector';
 import { markCell, marking } from './value-table';
 
@@ -62,7 +67,7 @@ export function createRelation(
   relation.seed = seed;
   relation.fresh = true;
   relation.indexesWait = true;
-  relation.set = createIdSet();
+  relation.set = createIdSet(changetype<usize>(relation) as u32, hashRows);
   relation.indexes = allocateZeroed(INDEX_SLOTS << 2);
   relation.touched = createVector();
   relation.delta = createVector();
@@ -84,36 +89,48 @@ export function indexAt(relation: Relation, index: u32): ColumnIndex {
   return changetype<ColumnIndex>(load<u32>(relation.indexes + (index << 2)) as usize);
 }
 
-/** Of a search that found nothing: the empty slot at its end. */
-let emptySlot: u32 = 0;
+/** Keeps the touching loads alive. */
+let touchSum: u32 = 0;
+
+function hashRows(owner: u32, ids: u32, count: u32, hashes: u32): void {
+  const relation = changetype<Relation>(owner as usize);
+  const arity = relation.arity;
+  const end = count << 2;
+  // Addresses first, then the cells behind them: so many waits for memory overlap.
+  let sum: u32 = 0;
+  for (let i: u32 = 0; i < end; i += 4) {
+    const cells = rowAddress(relation, load<u32>(ids + i)) + relation.cellsAt;
+    store<u32>(hashes + i, cells);
+    sum += load<u32>(cells);
+  }
+  touchSum = sum;
+  for (let i: u32 = 0; i < end; i += 4)
+    store<u32>(hashes + i, hashCells(load<u32>(hashes + i), arity));
+}
+
+function hasCells(relation: Relation, id: u32, cells: u32): bool {
+  const row = rowAddress(relation, id) + relation.cellsAt;
+  const arity = relation.arity;
+  if (arity == 2) return load<u64>(row) == load<u64>(cells);
+  let i: u32 = 0;
+  while (i < arity && load<u32>(row + (i << 2)) == load<u32>(cells + (i << 2))) i += 1;
+  return i == arity;
+}
 
 /** Id of the row with these cells, whatever its state, or NOT_FOUND. */
 export function findRow(relation: Relation, cells: u32, hash: u32): u32 {
   const shard = shardOf(relation.set, hash);
-  const slots = shard.slots;
-  const mask = shard.mask;
-  const arity = relation.arity;
-  let slot = hash & mask;
+  let number = homeOf(shard, hash);
   while (true) {
-    const at = slots + (slot << 3);
-    const entry = load<u32>(at, 4);
-    if (entry == 0) {
-      emptySlot = at;
-      return NOT_FOUND;
+    const bucket = bucketAt(shard, number);
+    let places = placesOf(bucket, hash);
+    while (places != 0) {
+      const id = idAt(bucket, ctz(places));
+      if (hasCells(relation, id, cells)) return id;
+      places &= places - 1;
     }
-    if (load<u32>(at) == hash) {
-      // The hash of one cell is the cell.
-      if (arity == 1) return entry - 1;
-      const row = rowAddress(relation, entry - 1) + relation.cellsAt;
-      if (arity == 2) {
-        if (load<u64>(row) == load<u64>(cells)) return entry - 1;
-      } else {
-        let i: u32 = 0;
-        while (i < arity && load<u32>(row + (i << 2)) == load<u32>(cells + (i << 2))) i += 1;
-        if (i == arity) return entry - 1;
-      }
-    }
-    slot = (slot + 1) & mask;
+    if (!isPassed(bucket)) return NOT_FOUND;
+    number = bucketBehind(shard, number);
   }
 }
 
@@ -161,12 +178,11 @@ function reserveAllPositions(relation: Relation, rows: u32): bool {
 }
 
 /**
- * Adds a row that the last `findRow` did not find, with meta 0 flags but USED, and puts it into the
+ * Adds a row that `findRow` did not find, with meta 0 flags but USED, and puts it into the
  * set and every index. NOT_FOUND, and nothing changed, without memory.
  */
 export function insertRow(relation: Relation, cells: u32, hash: u32): u32 {
-  const hasSlot = hasRoom(relation.set, hash);
-  if (!hasSlot && !reserveId(relation.set, hash)) return NOT_FOUND;
+  if (!reserveId(relation.set, hash)) return NOT_FOUND;
   const indexCount: u32 = relation.indexesWait ? 0 : relation.indexCount;
   for (let i: u32 = 0; i < indexCount; i++) {
     if (!reserveInIndex(indexAt(relation, i), cells)) return NOT_FOUND;
@@ -191,10 +207,9 @@ export function insertRow(relation: Relation, cells: u32, hash: u32): u32 {
     store<u32>(to + (i << 2), cell);
     if (marking) markCell(cell);
   }
-  if (hasSlot) putIdAt(relation.set, emptySlot, hash, id);
-  else putId(relation.set, hash, id);
+  putId(relation.set, hash, id);
   for (let i: u32 = 0; i < indexCount; i++) {
-    addToIndex(relation, indexAt(relation, i), id, to);
+    addToIndex(indexAt(relation, i), id, to);
   }
   return id;
 }
@@ -225,12 +240,17 @@ export function removeRow(relation: Relation, id: u32): void {
   const row = rowAddress(relation, id);
   const cells = row + relation.cellsAt;
   for (let i: u32 = 0; !relation.indexesWait && i < relation.indexCount; i++) {
-    removeFromIndex(relation, indexAt(relation, i), id, cells);
+    removeFromIndex(indexAt(relation, i), id, cells);
   }
   removeId(relation.set, hashCells(cells, relation.arity), id);
   store<u32>(row, 0);
   store<u32>(row, relation.freeHead, 4);
   relation.freeHead = id;
+}
+
+/** No cursor of the time before is valid. */
+export function settleIndexes(relation: Relation): void {
+  for (let i: u32 = 0; i < relation.indexCount; i++) settleRuns(indexAt(relation, i).runs);
 }
 
 /** Logs the former state of a row before its first change in this transaction. */

@@ -1,5 +1,5 @@
 /*
- * Rows between bytes and cells, many at once. A new string costs three waits for memory: the slot
+ * Rows between bytes and cells, many at once. A new string costs three waits for memory: the bucket
  * of its hash, the entry behind it, the bytes behind that. So the strings of a block of rows wait
  * for each other: first all of them are hashed and verified, then each kind of memory is touched
  * for all of them, then they are interned (wasm has no prefetch instruction).
@@ -12,7 +12,7 @@ import {
   liveValues,
   nearBytes,
   nearEntry,
-  nearSlot,
+  nearBucket,
   NO_CELL,
 } from './value-table';
 
@@ -96,7 +96,7 @@ function internTexts(): bool {
 
 function touchTexts(): void {
   for (let at = texts; at < textsEnd; at += TEXT_WORDS_BYTES) {
-    store<u32>(at, nearSlot(load<u32>(at, 12)), 16);
+    store<u32>(at, nearBucket(load<u32>(at, 12)), 16);
   }
   let sum: u32 = 0;
   for (let at = texts; at < textsEnd; at += TEXT_WORDS_BYTES) {

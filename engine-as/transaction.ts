@@ -28,6 +28,7 @@ import { ColumnIndex } from './column-index';
 import { dropDense } from './dense';
 import { digestRow } from './digest';
 import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
+import { fitLater } from './fitting';
 import { NOT_FOUND, reserveIds } from './id-set';
 import { countSteps, stepCount } from './steps';
 import { anyUnlisted, listAll } from './listing';
@@ -35,7 +36,7 @@ import { beginUnits, stepUnits } from './maintenance';
 import { memoryLow, refillReserve } from './memory';
 import { AggregatePlan, Program, Unit, unitAt } from './program';
 import { decodeProgram, decodeStatus, destroyProgram } from './program-decoder';
-import { isNeeded, removeRow, touch } from './relation';
+import { isNeeded, removeRow, settleIndexes, touch } from './relation';
 import { Relation, rowAddress, setRankAt } from './row-store';
 import { forgetCut } from './row-codec';
 import { readRows, rowsRead, rowsReadBytes } from './row-reader';
@@ -233,6 +234,7 @@ function commitRelation(relation: Relation): bool {
     }
     if (rowAt < relation.top) return false;
     relation.fresh = false;
+    fitLater(relation);
   } else {
     const touched = relation.touched;
     const end = min(touched.length, rowAt + SLICE_ROWS * 3);
@@ -246,6 +248,7 @@ function commitRelation(relation: Relation): bool {
   clearVector(relation.recent);
   if (relation.aggregateState != 0)
     settleGroups(changetype<AggregateState>(relation.aggregateState as usize));
+  settleIndexes(relation);
   rowAt = 0;
   return true;
 }
@@ -345,6 +348,7 @@ function rollBackRelation(relation: Relation): bool {
   clearVector(relation.delta);
   clearVector(relation.pending);
   clearVector(relation.recent);
+  settleIndexes(relation);
   relation.liveNew = relation.live;
   rowAt = 0;
   return true;

@@ -24,10 +24,17 @@ import { compareEncoded } from './encoded-value';
 import { compareIntFloat } from './number-order';
 import { finish, hashBytes64, mix, shortWord } from './hash';
 import {
+  bucketAt,
+  bucketBehind,
   createIdSet,
-  firstSlot,
+  firstFound,
+  fitShards,
+  homeOf,
+  idAt,
   IdSet,
+  isPassed,
   NOT_FOUND,
+  placesOf,
   putId,
   removeId,
   reserveId,
@@ -83,12 +90,22 @@ export let internedValues: u64 = 0;
 export function initValues(): bool {
   directory = allocateZeroed(SEGMENTS_MAX << 2);
   marks = allocateZeroed(SEGMENTS_MAX << 2);
-  set = createIdSet();
-  return directory != 0 && marks != 0 && changetype<usize>(set) != 0;
+  set = createIdSet(0, hashEntries);
+  if (directory == 0 || marks == 0 || changetype<usize>(set) == 0) return false;
+  // Entries keep their hashes, so the set need not; it grows by halves.
+  fitShards(set, 0, 1);
+  set.growthShift = 1;
+  return true;
 }
 
 function entryOf(id: u32): u32 {
   return load<u32>(directory + ((id >> SEGMENT_SHIFT) << 2)) + ((id & SEGMENT_MASK) << 4);
+}
+
+/** An entry keeps its hash. */
+function hashEntries(_owner: u32, ids: u32, count: u32, hashes: u32): void {
+  for (let i: u32 = 0; i < count << 2; i += 4)
+    store<u32>(hashes + i, load<u32>(entryOf(load<u32>(ids + i))));
 }
 
 function isSmallInt(cell: u32): bool {
@@ -193,18 +210,16 @@ function cellOfId(id: u32): u32 {
 /** Id of an int or float of the table, or NOT_FOUND. */
 function findWord(kind: u32, bits: u64, hash: u32): u32 {
   const shard = shardOf(set, hash);
-  let slot = hash & shard.mask;
+  let number = homeOf(shard, hash);
   while (true) {
-    const at = shard.slots + (slot << 3);
-    const found = load<u32>(at, 4);
-    if (found == 0) return NOT_FOUND;
-    if (load<u32>(at) == hash) {
-      const entry = entryOf(found - 1);
-      if (load<u32>(entry, 4) >> KIND_SHIFT == kind && load<u64>(entry, 8) == bits) {
-        return found - 1;
-      }
+    const bucket = bucketAt(shard, number);
+    for (let places = placesOf(bucket, hash); places != 0; places &= places - 1) {
+      const id = idAt(bucket, ctz(places));
+      const entry = entryOf(id);
+      if (load<u32>(entry, 4) >> KIND_SHIFT == kind && load<u64>(entry, 8) == bits) return id;
     }
-    slot = (slot + 1) & shard.mask;
+    if (!isPassed(bucket)) return NOT_FOUND;
+    number = bucketBehind(shard, number);
   }
 }
 
@@ -263,12 +278,12 @@ export function hashString(pointer: u32, length: u32): u32 {
 }
 
 /**
- * Id + 1 of the string that a hash finds first, else 0. With `nearEntry` and `nearBytes` it brings
+ * One more than the id that a hash finds first, else 0. With `nearEntry` and `nearBytes` it brings
  * near what `internHashed` will look at: the waits for the memory of many strings overlap when each
  * is called for all of them before the next.
  */
-export function nearSlot(hash: u32): u32 {
-  return firstSlot(set, hash);
+export function nearBucket(hash: u32): u32 {
+  return firstFound(set, hash);
 }
 
 export function nearEntry(found: u32): u32 {
@@ -305,21 +320,18 @@ function findBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
   const word: u64 = isLong ? 0 : shortWord(pointer, length);
   const kind = (tag << KIND_SHIFT) | length;
   const shard = shardOf(set, hash);
-  let slot = hash & shard.mask;
+  let number = homeOf(shard, hash);
   while (true) {
-    const at = shard.slots + (slot << 3);
-    const found = load<u32>(at, 4);
-    if (found == 0) return NOT_FOUND;
-    if (load<u32>(at) == hash) {
-      const entry = entryOf(found - 1);
-      if (load<u32>(entry, 4) == kind) {
-        const payload = load<u64>(entry, 8);
-        if (isLong ? sameBytes(payload as u32, pointer, length) : payload == word) {
-          return found - 1;
-        }
-      }
+    const bucket = bucketAt(shard, number);
+    for (let places = placesOf(bucket, hash); places != 0; places &= places - 1) {
+      const id = idAt(bucket, ctz(places));
+      const entry = entryOf(id);
+      if (load<u32>(entry) != hash || load<u32>(entry, 4) != kind) continue;
+      const payload = load<u64>(entry, 8);
+      if (isLong ? sameBytes(payload as u32, pointer, length) : payload == word) return id;
     }
-    slot = (slot + 1) & shard.mask;
+    if (!isPassed(bucket)) return NOT_FOUND;
+    number = bucketBehind(shard, number);
   }
 }
 

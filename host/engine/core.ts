@@ -94,6 +94,7 @@ export interface CoreExports {
   hasRow(handle: number): number;
   commitCount(): number;
   collectValues(rows: number): number;
+  fitTables(ids: number): number;
   collectionCount(): number;
   valueCount(): number;
   internedCount(): bigint;

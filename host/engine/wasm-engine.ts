@@ -75,6 +75,8 @@ export class WasmEngine implements Engine {
   #scrubbed = 0;
   #binding: Binding | undefined;
   #queue: Promise<unknown> = Promise.resolve();
+  /** Jobs of the queue that have not begun. */
+  #waiting = 0;
   #unitTimes: UnitTime[] = [];
   /** Values interned when the last care ended: collection keeps up with them. */
   #internedBefore = 0n;
@@ -174,7 +176,11 @@ export class WasmEngine implements Engine {
   }
 
   #enqueue<T>(job: () => Promise<T>): Promise<T> {
-    const run = this.#queue.then(job);
+    this.#waiting += 1;
+    const run = this.#queue.then(() => {
+      this.#waiting -= 1;
+      return job();
+    });
     this.#queue = run.catch(() => undefined);
     return run;
   }
@@ -226,6 +232,7 @@ export class WasmEngine implements Engine {
     } finally {
       exports.shrinkRequestArea();
       await this.#care();
+      if (exports.fitTables(0) === abi.STATUS_MORE) void this.#enqueue(() => this.#fit());
     }
   }
 
@@ -389,6 +396,14 @@ export class WasmEngine implements Engine {
     for (let slice = 0; slice < slices; slice++) {
       if (exports.collectValues(COLLECT_ROWS) !== abi.STATUS_MORE) return;
       if (slice % 16 === 15) await this.#options.yield();
+    }
+  }
+
+  /** Makes tables fit their rows until a transaction waits, which goes on with it. */
+  async #fit(): Promise<void> {
+    while (this.#waiting === 0 && this.#binding !== undefined) {
+      if (this.core.exports.fitTables(COLLECT_ROWS) !== abi.STATUS_MORE) return;
+      await this.#options.yield();
     }
   }
 
