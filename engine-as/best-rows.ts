@@ -10,7 +10,6 @@
  */
 import { ROW_LIVE, ROW_QUEUED, STATUS_OUT_OF_MEMORY } from './abi';
 import {
-  ColumnIndex,
   findGroup,
   GROUP_ID_MASK,
   groupChunk,
@@ -18,6 +17,7 @@ import {
   groupIds,
   openChunk,
 } from './column-index';
+import { ColumnIndex } from './index-store';
 import { NOT_FOUND } from './id-set';
 import { findRow, insertRow, touch } from './relation';
 import { rankAt, Relation, rowAddress } from './row-store';

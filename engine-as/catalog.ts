@@ -11,14 +11,8 @@ import {
   ROW_USED,
 } from './abi';
 import { noteChange } from './changes';
-import {
-  addToIndex,
-  ColumnIndex,
-  createIndex,
-  destroyIndex,
-  reserveInIndex,
-  reservePositions,
-} from './column-index';
+import { addToIndex, createIndex, destroyIndex, reserveInIndex } from './column-index';
+import { ColumnIndex, reservePositions } from './index-store';
 import { createRelation, destroyRelation, hasMemory, indexAt } from './relation';
 import { Relation, rowAddress } from './row-store';
 import { destroyAggregateState } from './aggregate';

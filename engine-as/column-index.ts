@@ -3,14 +3,11 @@
  *
  *   row id                  the only row of its key
  *   SHARED | run            2 to 32 ids: a run (run-store.ts)
- *   SHARED | run of 16 B    more: | count | head | tail | unused |
- *                              head ─► chunk | next | previous | capacity | fill | id id … | ─► …
+ *   SHARED | record         more: chunks (index-store.ts)
  *
- * The key itself is read from the first row. Chunks have up to 252 ids and are never moved, and a
- * run that grew leaves its ids behind until the transaction ends: rows that come leave cursors
- * valid. Where rows can be deleted, `positions` holds for each row in a chunk the address of its
- * place; the last id of the group moves into the gap, so removal costs the same in a group of a
- * million. Nothing is removed while a cursor is under way (relation.ts).
+ * The key itself is read from the first row. Chunks are never moved, and a run that grew leaves its
+ * ids behind until the transaction ends: rows that come leave cursors valid. Nothing is removed
+ * while a cursor is under way (relation.ts).
  */
 import { hashCells } from './hash';
 import {
@@ -21,8 +18,6 @@ import {
   destroyIdSet,
   homeOf,
   idAt,
-  IdSet,
-  idSetBytes,
   isPassed,
   NOT_FOUND,
   placesOf,
@@ -35,6 +30,16 @@ import {
   shardOf,
   usedPlaces,
 } from './id-set';
+import {
+  appendToChunks,
+  CHUNK_HEADER,
+  ColumnIndex,
+  destroyChunks,
+  destroyPositions,
+  RECORD_SIZE,
+  removeFromChunks,
+  startChunks,
+} from './index-store';
 import { allocate, allocateZeroed, release } from './memory';
 import { Relation, rowAddress } from './row-store';
 import {
@@ -48,8 +53,6 @@ import {
   RUN_IDS_MAX,
   runAddress,
   runSize,
-  RunStore,
-  runStoreBytes,
   takeRun,
 } from './run-store';
 
@@ -58,43 +61,8 @@ const SHARED: u32 = 1 << RUN_ID_BITS;
 const ONE: u32 = 1 << RUN_ID_BITS;
 /** Of an id in a run or chunk: the bits above belong to the run. */
 export const GROUP_ID_MASK: u32 = RUN_ID_MASK;
-/** Size of the record of a group with chunks, as of a run. */
-const RECORD_SIZE: u32 = 1;
 /** A group with chunks becomes a run again when so many ids are left. */
 const RUN_IDS_AGAIN: u32 = 16;
-
-/** Positions stand in segments of 256, made where a row needs one. */
-const POSITION_SHIFT: u32 = 8;
-const POSITION_MASK: u32 = (1 << POSITION_SHIFT) - 1;
-const POSITION_BYTES: u32 = 4 << POSITION_SHIFT;
-export const CHUNK_HEADER: u32 = 16;
-/** With its header a chunk has 256, 512 or 1024 bytes. */
-const FIRST_IDS: u32 = 60;
-const CHUNK_IDS_MAX: u32 = 252;
-
-@unmanaged
-export class ColumnIndex {
-  relation: Relation;
-  columnCount: u32;
-  /** Address of the column numbers, ascending. */
-  columns: u32;
-  set: IdSet;
-  runs: RunStore;
-  /** Directory of positions, the segments that it has room for, and how many there are. */
-  positions: u32;
-  positionRoom: u32;
-  positionSegments: u32;
-  hasPositions: bool;
-  /** Bytes of chunks. */
-  chunkBytes: u32;
-  /** Groups with chunks. */
-  chunkGroups: u32;
-  /** Rows below this id are in; while it is built it lags behind the relation. */
-  builtTo: u32;
-  ready: bool;
-  /** Address of the last program that named it. */
-  program: u32;
-}
 
 const keyBuffer: u32 = memory.data(64 * 4, 8) as u32;
 
@@ -113,7 +81,11 @@ export function createIndex(
   index.hasPositions = hasPositions;
   index.set = createIdSet(changetype<usize>(index) as u32, hashKeys);
   index.runs = createRunStore();
-  if (index.columns != 0 && changetype<usize>(index.set) != 0 && changetype<usize>(index.runs) != 0) {
+  if (
+    index.columns != 0 &&
+    changetype<usize>(index.set) != 0 &&
+    changetype<usize>(index.runs) != 0
+  ) {
     memory.copy(index.columns, columns, columnCount << 2);
     return index;
   }
@@ -142,7 +114,9 @@ function firstCells(index: ColumnIndex, entry: u32): u32 {
 function firstRow(index: ColumnIndex, entry: u32): u32 {
   const run = runOf(index, entry);
   const word = load<u32>(run);
-  return (word >> RUN_ID_BITS != 0 ? word : load<u32>(load<u32>(run, 4), CHUNK_HEADER)) & RUN_ID_MASK;
+  return (
+    (word >> RUN_ID_BITS != 0 ? word : load<u32>(load<u32>(run, 4), CHUNK_HEADER)) & RUN_ID_MASK
+  );
 }
 
 function runOf(index: ColumnIndex, entry: u32): u32 {
@@ -190,7 +164,7 @@ function findEntry(index: ColumnIndex, key: u32, hash: u32): u32 {
 
 /* Reading. */
 
-/** Of the group that `findGroup` found: address of its first id, end of the ids there, chunk or 0. */
+/** Of the group that `findGroup` found: address of its first id, end of these ids, chunk or 0. */
 export let groupIds: u32 = 0;
 export let groupEnd: u32 = 0;
 export let groupChunk: u32 = 0;
@@ -198,7 +172,7 @@ const onlyId: u32 = memory.data(4, 4) as u32;
 
 /**
  * Rows of a key (cells in the index's column order). Their ids, under GROUP_ID_MASK, stand at
- * `groupIds`, then in the chunks behind `groupChunk`; a single one stands there until the next call.
+ * `groupIds`, then in the chunks behind `groupChunk`; a single one until the next call.
  */
 export function findGroup(index: ColumnIndex, key: u32): u32 {
   const entry = findEntry(index, key, hashCells(key, index.columnCount));
@@ -222,6 +196,25 @@ export function findGroup(index: ColumnIndex, key: u32): u32 {
   return word;
 }
 
+/**
+ * Writes a cursor over the rows of a key, whose ids are under GROUP_ID_MASK: | rows left | address
+ * of the next id | end of its chunk | chunk, or the id itself |.
+ */
+export function openCursor(index: ColumnIndex, key: u32, cursor: u32): void {
+  const count = findGroup(index, key);
+  store<u32>(cursor, count);
+  if (count == 0) return;
+  if (count == 1) {
+    store<u32>(cursor, load<u32>(groupIds), 12);
+    store<u32>(cursor, cursor + 12, 4);
+    store<u32>(cursor, cursor + 16, 8);
+    return;
+  }
+  store<u32>(cursor, groupIds, 4);
+  store<u32>(cursor, groupEnd, 8);
+  store<u32>(cursor, groupChunk, 12);
+}
+
 /** Goes on with the ids of the next chunk of a group. */
 export function openChunk(chunk: u32): void {
   groupChunk = chunk;
@@ -234,95 +227,6 @@ export function openChunk(chunk: u32): void {
 /** Room for one more row; false without memory. */
 export function reserveInIndex(index: ColumnIndex, cells: u32): bool {
   return reserveId(index.set, hashKey(index, cells)) && reserveRun(index.runs);
-}
-
-/** Room in the directory for the positions of `rows` rows. */
-export function reservePositions(index: ColumnIndex, rows: u32): bool {
-  const segments = (rows + POSITION_MASK) >> POSITION_SHIFT;
-  if (!index.hasPositions || segments <= index.positionRoom) return true;
-  const room = max(segments, index.positionRoom << 1);
-  const wider = allocateZeroed(room << 2);
-  if (wider == 0) return false;
-  memory.copy(wider, index.positions, index.positionRoom << 2);
-  release(index.positions, index.positionRoom << 2);
-  index.positions = wider;
-  index.positionRoom = room;
-  return true;
-}
-
-/** A small block; the reserve of memory.ts stands behind it. Without it the place is searched for. */
-function setPosition(index: ColumnIndex, id: u32, address: u32): void {
-  if (!index.hasPositions) return;
-  const place = index.positions + ((id >> POSITION_SHIFT) << 2);
-  let segment = load<u32>(place);
-  if (segment == 0) {
-    segment = allocateZeroed(POSITION_BYTES);
-    if (segment == 0) return;
-    store<u32>(place, segment);
-    index.positionSegments += 1;
-  }
-  store<u32>(segment + ((id & POSITION_MASK) << 2), address);
-}
-
-function positionOf(index: ColumnIndex, id: u32): u32 {
-  if (!index.hasPositions) return 0;
-  const segment = load<u32>(index.positions + ((id >> POSITION_SHIFT) << 2));
-  return segment == 0 ? 0 : load<u32>(segment + ((id & POSITION_MASK) << 2));
-}
-
-/** A small block; the reserve of memory.ts stands behind it, so it is always there. */
-function createChunk(index: ColumnIndex, capacity: u32, previous: u32): u32 {
-  const bytes = CHUNK_HEADER + (capacity << 2);
-  const chunk = allocate(bytes);
-  index.chunkBytes += bytes;
-  store<u32>(chunk, 0);
-  store<u32>(chunk, previous, 4);
-  store<u32>(chunk, capacity, 8);
-  store<u32>(chunk, 0, 12);
-  return chunk;
-}
-
-function destroyChunk(index: ColumnIndex, chunk: u32): void {
-  const bytes = CHUNK_HEADER + (load<u32>(chunk, 8) << 2);
-  index.chunkBytes -= bytes;
-  release(chunk, bytes);
-}
-
-/** Adds an id behind the others of a group with chunks; `expected`: it and as many as will follow. */
-function appendToChunks(index: ColumnIndex, group: u32, id: u32, expected: u32): void {
-  let tail = load<u32>(group, 8);
-  const capacity = load<u32>(tail, 8);
-  if (load<u32>(tail, 12) == capacity) {
-    const next = createChunk(index, chunkRoom(max(expected, capacity + 1)), tail);
-    store<u32>(tail, next);
-    store<u32>(group, next, 8);
-    tail = next;
-  }
-  const fill = load<u32>(tail, 12);
-  const at = tail + CHUNK_HEADER + (fill << 2);
-  store<u32>(at, id);
-  store<u32>(tail, fill + 1, 12);
-  store<u32>(group, load<u32>(group) + 1);
-  setPosition(index, id, at);
-}
-
-/** Places of a chunk for `count` ids, or of one of several. */
-function chunkRoom(count: u32): u32 {
-  let room = FIRST_IDS;
-  while (room < count && room < CHUNK_IDS_MAX) room = (room << 1) + 4;
-  return room;
-}
-
-/** The record of a group with an empty chunk; its run. */
-function startChunks(index: ColumnIndex, expected: u32): u32 {
-  const run = takeRun(index.runs, RECORD_SIZE);
-  const group = runAddress(index.runs, run);
-  const chunk = createChunk(index, chunkRoom(expected), 0);
-  store<u32>(group, 0);
-  store<u32>(group, chunk, 4);
-  store<u32>(group, chunk, 8);
-  index.chunkGroups += 1;
-  return run;
 }
 
 function setFound(entry: u32): void {
@@ -378,7 +282,7 @@ function leaveRun(index: ColumnIndex, run: u32, size: u32): void {
 
 /** From a full run of the largest size to chunks, with one id more. */
 function moveToChunks(index: ColumnIndex, run: u32, id: u32): void {
-  const record = startChunks(index, FIRST_IDS);
+  const record = startChunks(index, RUN_IDS_MAX + 1);
   const group = runAddress(index.runs, record);
   const address = runAddress(index.runs, run);
   for (let i: u32 = 0; i < RUN_IDS_MAX << 2; i += 4)
@@ -398,7 +302,11 @@ export function addRowsToIndex(index: ColumnIndex, ids: u32, count: u32): bool {
   if (!reserveId(index.set, hash) || !reserveRun(index.runs)) return false;
   const entry = findEntry(index, keyBuffer, hash);
   if (entry == NOT_FOUND) {
-    putId(index.set, hash, count == 1 ? load<u32>(ids) : SHARED | groupOf(index, ids, 0, ids, count));
+    putId(
+      index.set,
+      hash,
+      count == 1 ? load<u32>(ids) : SHARED | groupOf(index, ids, 0, ids, count),
+    );
     return true;
   }
   if ((entry & SHARED) == 0) {
@@ -460,7 +368,10 @@ export function removeFromIndex(index: ColumnIndex, id: u32, cells: u32): void {
   }
   const run = entry & RUN_ID_MASK;
   if (load<u32>(runAddress(index.runs, run)) >> RUN_ID_BITS != 0) removeFromRun(index, run, id);
-  else removeFromChunks(index, run, id);
+  else {
+    const count = removeFromChunks(index, runAddress(index.runs, run), id);
+    if (count == RUN_IDS_AGAIN && reserveRun(index.runs)) moveToRun(index, run);
+  }
 }
 
 function removeFromRun(index: ColumnIndex, run: u32, id: u32): void {
@@ -483,82 +394,34 @@ function removeFromRun(index: ColumnIndex, run: u32, id: u32): void {
   }
 }
 
-function removeFromChunks(index: ColumnIndex, run: u32, id: u32): void {
-  const group = runAddress(index.runs, run);
-  const tail = load<u32>(group, 8);
-  const fill = load<u32>(tail, 12) - 1;
-  const last = load<u32>(tail + CHUNK_HEADER + (fill << 2));
-  let gap = positionOf(index, id);
-  if (gap == 0) gap = searchChunks(load<u32>(group, 4), id);
-  store<u32>(gap, last);
-  setPosition(index, last, gap);
-  store<u32>(tail, fill, 12);
-  if (fill == 0) {
-    const previous = load<u32>(tail, 4);
-    store<u32>(group, previous, 8);
-    store<u32>(previous, 0);
-    destroyChunk(index, tail);
-  }
-  const count = load<u32>(group) - 1;
-  store<u32>(group, count);
-  if (count == RUN_IDS_AGAIN && reserveRun(index.runs)) moveToRun(index, run);
-}
-
 /** From chunks to a run. */
 function moveToRun(index: ColumnIndex, record: u32): void {
   const group = runAddress(index.runs, record);
   const run = takeRun(index.runs, runSize(RUN_IDS_AGAIN));
   const address = runAddress(index.runs, run);
   let to = address;
-  for (let chunk = load<u32>(group, 4); chunk != 0;) {
+  for (let chunk = load<u32>(group, 4); chunk != 0; chunk = load<u32>(chunk)) {
     const bytes = load<u32>(chunk, 12) << 2;
     memory.copy(to, chunk + CHUNK_HEADER, bytes);
     to += bytes;
-    const next = load<u32>(chunk);
-    destroyChunk(index, chunk);
-    chunk = next;
   }
+  destroyChunks(index, group);
   store<u32>(address, load<u32>(address) | ((RUN_IDS_AGAIN - 1) << RUN_ID_BITS));
   setFound(SHARED | run);
   freeRun(index.runs, record, RECORD_SIZE);
-  index.chunkGroups -= 1;
-}
-
-/** Address of an id in the chunks from `chunk` on; it is there. */
-function searchChunks(chunk: u32, id: u32): u32 {
-  while (true) {
-    const end = chunk + CHUNK_HEADER + (load<u32>(chunk, 12) << 2);
-    for (let at = chunk + CHUNK_HEADER; at < end; at += 4) {
-      if (load<u32>(at) == id) return at;
-    }
-    chunk = load<u32>(chunk);
-  }
-}
-
-export function indexBytes(index: ColumnIndex): u32 {
-  return (
-    idSetBytes(index.set) +
-    runStoreBytes(index.runs) +
-    index.chunkBytes +
-    index.positionSegments * POSITION_BYTES +
-    (index.positionRoom << 2)
-  );
 }
 
 /** Also one that was made by half. */
 export function destroyIndex(index: ColumnIndex): void {
-  if (changetype<usize>(index.set) != 0) destroyChunks(index);
-  const segments = index.positionRoom;
-  for (let i: u32 = 0; i < segments; i++)
-    release(load<u32>(index.positions + (i << 2)), POSITION_BYTES);
-  release(index.positions, segments << 2);
+  if (changetype<usize>(index.set) != 0) destroyGroups(index);
+  destroyPositions(index);
   destroyIdSet(index.set);
   destroyRunStore(index.runs);
   release(index.columns, index.columnCount << 2);
   release(changetype<usize>(index) as u32, offsetof<ColumnIndex>() as u32);
 }
 
-function destroyChunks(index: ColumnIndex): void {
+function destroyGroups(index: ColumnIndex): void {
   const shards = shardCount(index.set);
   for (let i: u32 = 0; i < shards && index.chunkGroups > 0; i++) {
     const shard = shardNumber(index.set, i);
@@ -573,11 +436,5 @@ function destroyChunks(index: ColumnIndex): void {
 function destroyGroup(index: ColumnIndex, entry: u32): void {
   if ((entry & SHARED) == 0) return;
   const group = runOf(index, entry);
-  if (load<u32>(group) >> RUN_ID_BITS != 0) return;
-  for (let chunk = load<u32>(group, 4); chunk != 0;) {
-    const next = load<u32>(chunk);
-    destroyChunk(index, chunk);
-    chunk = next;
-  }
-  index.chunkGroups -= 1;
+  if (load<u32>(group) >> RUN_ID_BITS == 0) destroyChunks(index, group);
 }

@@ -29,7 +29,7 @@ import {
   VIEW_NEW,
 } from './abi';
 import { Arena, arenaAllocate } from './arena';
-import { ColumnIndex } from './column-index';
+import { ColumnIndex } from './index-store';
 import {
   DENSE_BIT,
   DENSE_BITS,

@@ -31,7 +31,7 @@ export function fitLater(relation: Relation): void {
   for (let i: u32 = 0; i < relation.indexCount; i++) indexAt(relation, i).set.filling = false;
 }
 
-/** A slice of about `ids` ids: STATUS_MORE, or STATUS_DONE when nothing waits. No transaction is open. */
+/** A slice of about `ids` ids: STATUS_MORE, or STATUS_DONE when nothing waits. */
 export function fit(ids: u32): u32 {
   if (waiting.length == 0) return STATUS_DONE;
   const relation = relationOf(wordAt(waiting, waiting.length - 1));

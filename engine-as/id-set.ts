@@ -42,14 +42,12 @@ const HOME_MASK: u32 = (1 << HOME_BITS) - 1;
 
 /** The answer of a search that found nothing. */
 export const NOT_FOUND: u32 = 0xffffffff;
-/** Larger ids have no room. */
-export const ID_MAX: u32 = ID_MASK;
 
 /** Writes the hashes of `count` ids of a set; `owner` is whatever the set was made with. */
 export type HashIds = (owner: u32, ids: u32, count: u32, hashes: u32) => void;
 
 @unmanaged
-export class Shard {
+class Shard {
   pieces: u32;
   /** Logarithm of the buckets of a piece. */
   pieceShift: u32;
@@ -341,8 +339,7 @@ export function firstFound(set: IdSet, hash: u32): u32 {
 
 /** Makes room for one more id with this hash; false (and nothing changed) without memory. */
 export function reserveId(set: IdSet, hash: u32): bool {
-  if (set.shardMask == 0 && set.used >= SPLIT_AT)
-    return split(set, (set.used / SHARD_COUNT) << 2);
+  if (set.shardMask == 0 && set.used >= SPLIT_AT) return split(set, (set.used / SHARD_COUNT) << 2);
   const shard = shardOf(set, hash);
   return shard.used < shard.limit || growShard(set, shard);
 }

@@ -19,7 +19,7 @@ import { changedCount, changedHandle, initChanges } from './changes';
 import { initBest } from './best';
 import { initCandidates } from './candidates';
 import { collect, collections } from './collector';
-import { indexBytes } from './column-index';
+import { indexBytes } from './index-store';
 import { denseUnits, setLayout } from './dense';
 import { digestAnew } from './digest';
 import { derivations, limitRelation, resultRank } from './emit';

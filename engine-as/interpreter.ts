@@ -29,15 +29,7 @@ import {
   STATUS_OUT_OF_MEMORY,
 } from './abi';
 import { isUnderBound } from './best-rows';
-import {
-  CHUNK_HEADER,
-  ColumnIndex,
-  findGroup,
-  GROUP_ID_MASK,
-  groupChunk,
-  groupEnd,
-  groupIds,
-} from './column-index';
+import { GROUP_ID_MASK, openCursor } from './column-index';
 import { call, callSteps } from './call';
 import { compare, compute, differ, FAILED } from './compute';
 import { eachTries, nextEach, openEach } from './each';
@@ -46,6 +38,7 @@ import { dropBlock, emit, flushBlock, MODE_SUPPORT, nextCells } from './emit';
 import { formatCells } from './format';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
+import { CHUNK_HEADER, ColumnIndex } from './index-store';
 import { Version } from './program';
 import { findRow } from './relation';
 import { rankAt, Relation, rowAddress } from './row-store';
@@ -199,26 +192,12 @@ function nextScan(machine: Machine, pc: u32, frame: u32): u32 {
   return id < end ? PAUSED : EXHAUSTED;
 }
 
-/**
- * Cursor of LOOKUP: | rows left | address of the next id | end of its chunk | chunk, or the id
- * itself |.
- */
+/** The cursor of LOOKUP: see column-index.ts. */
 function openLookup(pc: u32, frame: u32): void {
   const cursor = frame + load<u32>(pc, 8);
   const tail = pc + 40 + ((load<u32>(pc, 32) + load<u32>(pc, 36)) << 3);
   gather(tail + 8, load<u32>(tail, 4), frame, cellBuffer);
-  const count = findGroup(changetype<ColumnIndex>(load<u32>(tail) as usize), cellBuffer);
-  store<u32>(cursor, count);
-  if (count == 0) return;
-  if (count == 1) {
-    store<u32>(cursor, load<u32>(groupIds), 12);
-    store<u32>(cursor, cursor + 12, 4);
-    store<u32>(cursor, cursor + 16, 8);
-  } else {
-    store<u32>(cursor, groupChunk, 12);
-    store<u32>(cursor, groupIds, 4);
-    store<u32>(cursor, groupEnd, 8);
-  }
+  openCursor(changetype<ColumnIndex>(load<u32>(tail) as usize), cellBuffer, cursor);
 }
 
 function nextLookup(machine: Machine, pc: u32, frame: u32): u32 {

@@ -7,7 +7,8 @@
  * unlisted until somebody asks.
  */
 import { RELATION_POSITIONS, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } from './abi';
-import { addRowsToIndex, ColumnIndex } from './column-index';
+import { addRowsToIndex } from './column-index';
+import { ColumnIndex } from './index-store';
 import { hashCells } from './hash';
 import { NOT_FOUND, putId, reserveId, reserveIds } from './id-set';
 import { countSteps } from './steps';

@@ -65,7 +65,7 @@ import {
 import { fitsState } from './aggregate';
 import { Arena, arenaAllocate, releaseArena } from './arena';
 import { addIndex, relationCount, relationOf } from './catalog';
-import { ColumnIndex } from './column-index';
+import { ColumnIndex } from './index-store';
 import { listAll } from './listing';
 import { allocateZeroed, release } from './memory';
 import {

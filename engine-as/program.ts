@@ -29,7 +29,7 @@
  * both NO_REGISTER where they do not matter.
  */
 import { Arena } from './arena';
-import { ColumnIndex } from './column-index';
+import { ColumnIndex } from './index-store';
 import { Relation } from './row-store';
 import { Vector } from './vector';
 

@@ -11,14 +11,8 @@ import {
   RELATION_RANKED,
   WEIGHT_SHIFT,
 } from './abi';
-import {
-  addToIndex,
-  ColumnIndex,
-  destroyIndex,
-  reserveInIndex,
-  removeFromIndex,
-  reservePositions,
-} from './column-index';
+import { addToIndex, destroyIndex, reserveInIndex, removeFromIndex } from './column-index';
+import { ColumnIndex, reservePositions } from './index-store';
 import { noteChange } from './changes';
 import { hashCells } from './hash';
 import {

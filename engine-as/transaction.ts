@@ -24,7 +24,7 @@ import { dropEntries } from './best-rows';
 import { dropCandidates } from './candidates';
 import { buildIndex, dropIndex, keepIndexes, sharedRelationOf } from './catalog';
 import { changedCount, changedHandle, keepChanges, setChangedHandle } from './changes';
-import { ColumnIndex } from './column-index';
+import { ColumnIndex } from './index-store';
 import { dropDense } from './dense';
 import { digestRow } from './digest';
 import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';

@@ -28,7 +28,6 @@ import {
   bucketBehind,
   createIdSet,
   firstFound,
-  fitShards,
   homeOf,
   idAt,
   IdSet,
@@ -92,8 +91,7 @@ export function initValues(): bool {
   marks = allocateZeroed(SEGMENTS_MAX << 2);
   set = createIdSet(0, hashEntries);
   if (directory == 0 || marks == 0 || changetype<usize>(set) == 0) return false;
-  // Entries keep their hashes, so the set need not; it grows by halves.
-  fitShards(set, 0, 1);
+  set.filling = false;
   set.growthShift = 1;
   return true;
 }

@@ -151,7 +151,7 @@ for (const [what, changes] of Object.entries(GREEDY)) {
 
 test('out of memory while an index is built, and while a program is made', async () => {
   const pair = new EnginePair(await createEngine({ memoryBytesMax: MEMORY }));
-  const rows = intRows(range(80_000).map((x) => [x, x + 1, x + 2]));
+  const rows = intRows(range(115_000).map((x) => [x, x + 1, x + 2]));
   await pair.transact([inserts('s:w', 3, rows)], 'rows', planFor('', ARITIES));
   const { exports } = pair.engine.core;
   const joined = planFor('j(x) :- s:w(x, y, z), s:w(z, x, y), s:w(y, _, x), s:n(x).', ARITIES);
@@ -173,7 +173,7 @@ test('out of memory while an index is built, and while a program is made', async
 
 test('out of memory while base rows move to a table of another kind', async () => {
   const pair = new EnginePair(await createEngine({ memoryBytesMax: MEMORY }));
-  const rows = intRows(range(130_000).map((x) => [x, x + 1, x + 2]));
+  const rows = intRows(range(200_000).map((x) => [x, x + 1, x + 2]));
   const text = 'p(a, b, c) :- s:w(a, b, c), s:n(_).';
   await pair.transact([inserts('p:p', 3, rows)], 'rows', planFor(text, ARITIES));
   const other = planFor('p(a, b, c) :- s:w(b, a, c), s:n(_).', ARITIES);

@@ -232,6 +232,7 @@ test('a dry run leaves no trace', async () => {
     { plan: other, changes: [inserts('s:t', 1, ints([5]))] },
     { changes: [{ table: 's:e', replace: true }] },
   ];
+  while (engine.core.exports.fitTables(1 << 20) === 1);
   // What a first run leaves behind (room in lists, values to be collected) the next ones reuse.
   for (const run of runs) succeeded(await engine.transact({ ...run, dryRun: true }));
   const before = await state();
