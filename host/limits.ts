@@ -83,6 +83,12 @@ export const EXPLAIN_QUESTIONS_PER_TURN = 8;
 export const EXPLAIN_FACTS_PER_TURN = 2_000;
 /** Rules of a table whose failing literals are looked for; those behind are counted. */
 export const WHY_NOT_RULES_MAX = 100;
+/** Changed rows of one batch whose causes are looked for… */
+export const CHANGES_EXPLAINED_MAX = 100;
+/** …rows of the proof of each… */
+export const CHANGE_NODES_MAX = 1_000;
+/** …and causes that are told of it. */
+export const CAUSES_MAX = 20;
 /** Missing rows of one body that are explained by their rules. */
 export const WHY_NOT_ROWS_MAX = 3;
 /** Questions for the shortest set of failing literals of one rule; then the best one found. */

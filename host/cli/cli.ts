@@ -164,6 +164,7 @@ class Cli {
       .addOption(layoutOption('how recursive tables are evaluated from scratch (default: auto)'))
       .option('--explain <row>', 'show a proof of a row that is there, such as `p(1, _)`')
       .option('--why-not <row>', 'show why a row is not there')
+      .option('--explain-changes', 'with `--updates`: print what made each row come or go')
       .option('--batch-only', 'keep nothing that only updates need; not together with `--updates`')
       .option(
         '--max-rows <number>',
@@ -388,6 +389,7 @@ interface RunFlags {
   readonly layout?: 'auto' | 'rows' | 'bits';
   readonly explain?: string;
   readonly whyNot?: string;
+  readonly explainChanges?: boolean;
 }
 interface SubscribeFlags {
   readonly policy?: string;

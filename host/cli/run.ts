@@ -4,6 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { KEY_VIOLATIONS_TABLE } from '../compiler/key-violations.ts';
+import { policyNameOfPath } from '../compiler/import-path.ts';
 import { lower } from '../compiler/lower.ts';
 import type { Plan } from '../compiler/plan.ts';
 import { nearestName } from '../compiler/nearest-name.ts';
@@ -18,6 +19,7 @@ import { readPolicyTexts } from './policy-imports.ts';
 import { createEngine } from './core-engine.ts';
 import { ProblemsError, UsageError } from './problem.ts';
 import type { Problem } from './problem.ts';
+import { ChangeExplainer } from './run-changes.ts';
 import { explainRow } from './run-explain.ts';
 import type { ExplainRequest } from './run-explain.ts';
 import {
@@ -54,6 +56,8 @@ export interface RunOptions {
   /** A row that is there, one that is not, as literals of constants and `_`. */
   readonly explain?: string;
   readonly whyNot?: string;
+  /** Prints what made rows come and go, batch by batch. */
+  readonly explainChanges?: boolean;
 }
 
 export interface RunResult {
@@ -86,6 +90,9 @@ export async function run(
       '`--batch-only` keeps nothing that explains a row',
       'leave out `--batch-only`, or `--explain` and `--why-not`',
     );
+  }
+  if (options.explainChanges === true && options.updates === undefined) {
+    throw new UsageError('`--explain-changes` needs `--updates`', 'name the file of batches');
   }
   const progress = terminal.progress();
   try {
@@ -155,9 +162,9 @@ class Run {
   ): Promise<RunResult> {
     const { program } = names;
     const rowsMax = rowsMaxOf(program, this.options.maxRows);
-    const watched = new Set(
-      this.options.updates === undefined ? [] : shown.map((table) => table.key),
-    );
+    const isExplained = this.options.explainChanges === true;
+    const keys = this.options.updates === undefined ? [] : shown.map((table) => table.key);
+    const watched = isExplained ? 'all' : new Set(keys);
     const sizes = new Map(facts.map(({ table, insert }) => [table, insert?.count ?? 0]));
     const batchOnly = this.options.batchOnly === true;
     const plan = lower(program, { watched, sizes, batchOnly });
@@ -171,6 +178,11 @@ class Run {
     expectSuccess(first, { file: this.programFile, names, rowsMax });
     const { strata } = engine.stats();
 
+    const policy = policyNameOfPath(this.programFile);
+    const { terminal } = this;
+    const explainer = isExplained
+      ? new ChangeExplainer({ engine, plan, policy, shown, terminal })
+      : undefined;
     const deltas =
       this.options.updates === undefined ? undefined : await output?.create('deltas.tsv');
     const updateMs: number[] = [];
@@ -180,7 +192,8 @@ class Run {
         const what = `batch ${batch} of ${batches.length}`;
         const stopShowingBatch = showGrowth(this.progress, engine, what);
         const startMs = performance.now();
-        const result = await engine.transact({ changes }).finally(stopShowingBatch);
+        const transacted = explainer?.transact(changes) ?? engine.transact({ changes });
+        const result = await transacted.finally(stopShowingBatch);
         updateMs.push(performance.now() - startMs);
         const changed = expectSuccess(result, {
           file: this.options.updates ?? '',

@@ -95,6 +95,8 @@ export interface ProofOptions {
   readonly nodesMax?: number;
   /** Steps from the row that was asked for; rows that are further are left unexplained. */
   readonly depthMax?: number;
+  /** Other rows are left unexplained. */
+  readonly isOpen?: (table: TableKey, row: Row) => boolean;
 }
 
 /** Undefined where the row is not there. */
@@ -121,6 +123,7 @@ class Prover {
   readonly #evidence: Evidence;
   readonly #nodesMax: number;
   readonly #depthMax: number;
+  readonly #isOpen: (table: TableKey, row: Row) => boolean;
   readonly #nodes: ProofNode[] = [];
   /** Rows in the order of their nodes. */
   readonly #open: Open[] = [];
@@ -129,10 +132,11 @@ class Prover {
   /** Of the rows that are named now. */
   #depth = 0;
 
-  constructor(evidence: Evidence, { nodesMax, depthMax }: ProofOptions) {
+  constructor(evidence: Evidence, { nodesMax, depthMax, isOpen }: ProofOptions) {
     this.#evidence = evidence;
     this.#nodesMax = nodesMax ?? PROOF_NODES_MAX;
     this.#depthMax = depthMax ?? Number.POSITIVE_INFINITY;
+    this.#isOpen = isOpen ?? (() => true);
   }
 
   async prove(table: number, row: Row): Promise<Proof> {
@@ -165,7 +169,8 @@ class Prover {
     const key = evidence.key(table);
     const given = this.#given(table);
     if (given !== undefined) return { table: key, row, reason: given };
-    if (this.#isFull(depth)) return { table: key, row, reason: { kind: 'cut' } };
+    if (this.#isFull(depth) || !this.#isOpen(key, row))
+      return { table: key, row, reason: { kind: 'cut' } };
     this.#depth = depth + 1;
     const component = evidence.componentOf(table);
     const found = component === undefined ? undefined : await evidence.rank(table, row);
