@@ -2,7 +2,12 @@
  * What every request does, on benny: rows to bytes and back, JSON, compiling, looking one row up.
  */
 import { add, suite } from 'benny';
+import { lowerQuery } from '../host/compiler/lower.ts';
+import type { Plan } from '../host/compiler/plan.ts';
+import { compileQuery } from '../host/compiler/query.ts';
 import type { Engine } from '../host/engine/engine.ts';
+import { QueryCache } from '../host/replica/query-cache.ts';
+import type { FreshQuery } from '../host/replica/query-cache.ts';
 import { blockToJsonBytes } from '../host/value/block-json.ts';
 import { parseJsonRows } from '../host/value/json.ts';
 import { decodeRows, encodeRows, RowBlockWriter } from '../host/value/row-block.ts';
@@ -10,6 +15,7 @@ import type { Row } from '../host/value/value.ts';
 import { compileProgram, openEngine, planOf, queryPlanOf } from './core.ts';
 import { generate, toBlock } from './generate.ts';
 import type { Entry } from './report.ts';
+import { programText } from './workloads.ts';
 
 const ROWS = 1000;
 const INPUT = generate('rbac', 100);
@@ -61,8 +67,27 @@ async function measureCompiler(): Promise<Entry[]> {
       add('compile rbac, 13 rules', () => void compileProgram('rbac', BASE_TABLES)),
       add('compile and plan rbac', () => void planOf('rbac', BASE_TABLES)),
       add('compile and plan a query', () => void queryPlanOf(plan, 'rbac', POINT_QUERY)),
+      add('plan of a query that differs in constants', sharedQuery(plan)),
     ),
   );
+}
+
+/** The second of two queries that differ in constants only, again and again. */
+function sharedQuery(plan: Plan): () => void {
+  const cache = new QueryCache();
+  const compile = (): FreshQuery => {
+    const catalog = { policies: [{ name: 'rbac', text: programText('rbac') }], sources: [] };
+    const options = { areParameters: true };
+    const { query } = compileQuery(plan.program, catalog, POINT_QUERY, options);
+    if (query === undefined) throw new Error('no query');
+    return { query, plan: lowerQuery(plan, query), parameters: query.parameters };
+  };
+  let number = 0;
+  return () => {
+    const text = `rbac:allow("u${number++ % 100}", a, "f123")`;
+    const { template, values } = cache.prepare(1, undefined, text, compile);
+    template.planWith(values);
+  };
 }
 
 const POINT_QUERY = 'rbac:allow("u7", a, "f123")';

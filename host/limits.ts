@@ -95,7 +95,7 @@ export const WHY_NOT_ROWS_MAX = 3;
 export const WHY_NOT_QUESTIONS_MAX = 300;
 /** Effort of one query, engine steps (about 10 ns each). */
 export const QUERY_STEPS_MAX = 3_000_000_000;
-/** Compiled queries kept. */
+/** Compiled queries kept, those that differ in constants as one. */
 export const QUERY_CACHE_COUNT_MAX = 1_000;
 /** A query text, UTF-16 units. */
 export const QUERY_UNITS_MAX = 1024 * 1024;

@@ -163,6 +163,13 @@ export type Step =
  */
 export type Purpose = 'full' | 'delta' | 'candidate' | 'insert' | 'round' | 'support' | 'group';
 
+export interface VersionConstant {
+  readonly register: Register;
+  readonly value: Value;
+  /** Of queries that share a plan. */
+  readonly parameter?: number;
+}
+
 export interface Version {
   readonly purpose: Purpose;
   readonly head: RelationNumber;
@@ -173,7 +180,7 @@ export interface Version {
   readonly isExit: boolean;
   readonly registerCount: number;
   readonly rankCount: number;
-  readonly constants: readonly { readonly register: Register; readonly value: Value }[];
+  readonly constants: readonly VersionConstant[];
   readonly steps: readonly Step[];
 }
 
@@ -252,6 +259,8 @@ export interface QueryPlan {
    * behind them.
    */
   readonly versions: readonly Version[];
+  /** The plan that this one is but for constants: its versions stand for those of this one. */
+  readonly template?: QueryPlan;
 }
 
 export interface QueryRelation {

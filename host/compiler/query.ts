@@ -17,7 +17,7 @@ import type { ScopeTable, TableScope } from './resolve-body.ts';
 import { orderBody, unboundVariables } from './safety.ts';
 import { tableKey } from './stratified.ts';
 import type { StratifiedProgram, StratifiedQuery, Table, TableKey } from './stratified.ts';
-import type { AtomNode, LiteralNode, QueryTree } from './syntax-tree.ts';
+import type { AtomNode, ConstantNode, LiteralNode, QueryTree } from './syntax-tree.ts';
 import { queryConflicts } from './type-conflicts.ts';
 
 export interface QueryOptions {
@@ -25,11 +25,17 @@ export interface QueryOptions {
   readonly policy?: string;
   /** Tables of the program that have rows from outside, though no text tells of them. */
   readonly externalTables?: ReadonlySet<TableKey>;
+  /** Constants are parameters where they can be (`query-template.ts`). */
+  readonly areParameters?: boolean;
 }
 
 export interface QueryCompilation {
   /** Undefined if and only if a diagnostic is an error. */
-  readonly query?: StratifiedQuery & { readonly tables: readonly Table[] };
+  readonly query?: StratifiedQuery & {
+    readonly tables: readonly Table[];
+    /** By their numbers; empty unless they were asked for. */
+    readonly parameters: readonly ConstantNode[];
+  };
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -70,7 +76,7 @@ export function resolveQuery(
 ): QueryCompilation['query'] {
   const errors = diagnostics.errorCount;
   const scope = new QueryScope(program, catalog, options, diagnostics);
-  const resolver = new BodyResolver(scope, diagnostics);
+  const resolver = new BodyResolver(scope, diagnostics, options.areParameters);
   resolver.body(tree.body);
   const order = orderBody(resolver.literals, resolver.assumedBound);
   for (const index of unboundVariables(order).roots) {
@@ -107,6 +113,7 @@ export function resolveQuery(
     text: body.map(printLiteral).join(', '),
     shape: shapeText(body),
     tables: scope.tables,
+    parameters: resolver.parameters,
   };
 }
 

@@ -3,14 +3,11 @@
  * computations with temporaries `$1`, `$2` …, builtins become comparisons and computations,
  * column references positions, `true` nothing and `false` a comparison that never holds.
  */
-import { FUNCTION_NAMES, functionNamed } from '../functions/registry.ts';
+import { functionNamed } from '../functions/registry.ts';
 import { BODY_LITERALS_MAX } from '../limits.ts';
 import {
-  AGGREGATES,
-  BUILTIN_NAMES,
   BUILTINS,
   CALLABLE_NAMES,
-  isAggregate,
   isBuiltinName,
   isFunctionCall,
   NEGATED,
@@ -24,6 +21,7 @@ import { CallResolver, constantOf } from './resolve-call.ts';
 import type { DiagnosticList } from './diagnostic.ts';
 import { isFunctionAtom } from './function-atoms.ts';
 import { nearestName } from './nearest-name.ts';
+import { refuseCall } from './refuse-call.ts';
 import { printLiteral, printName } from './printer.ts';
 import type { Span } from './source-text.ts';
 import type {
@@ -39,7 +37,7 @@ import type {
 import type {
   AtomNode,
   BinaryNode,
-  CallNode,
+  ConstantNode,
   ExpressionNode,
   LiteralNode,
   NegateNode,
@@ -83,6 +81,12 @@ export class BodyResolver {
    * diagnostic.
    */
   readonly assumedBound = new Set<number>();
+  /**
+   * Where another value of the same kind may stand: arguments of tables and sides of comparisons.
+   * Filled if the constants are parameters.
+   */
+  readonly parameters: ConstantNode[] = [];
+  readonly #areParameters: boolean;
   readonly #scope: TableScope;
   readonly #diagnostics: DiagnosticList;
   readonly #indexes = new Map<string, number>();
@@ -92,7 +96,8 @@ export class BodyResolver {
   #text: () => string = () => '';
   #span: Span = { start: 0, end: 0 };
 
-  constructor(scope: TableScope, diagnostics: DiagnosticList) {
+  constructor(scope: TableScope, diagnostics: DiagnosticList, areParameters = false) {
+    this.#areParameters = areParameters;
     this.#scope = scope;
     this.#diagnostics = diagnostics;
     this.calls = new CallResolver(this, diagnostics);
@@ -205,9 +210,16 @@ export class BodyResolver {
         return this.calls.literal(node);
       case 'call':
         if (isFunctionCall(node)) return this.calls.value(node);
-        this.refuseCall(node);
+        refuseCall(this.#diagnostics, node);
         return this.assumed();
     }
+  }
+
+  /** The same, and a constant by itself is a parameter where constants are. */
+  #parameter(node: ExpressionNode): Operand {
+    if (!this.#areParameters || node.kind !== 'constant') return this.operand(node);
+    const parameter = this.parameters.push(node) - 1;
+    return { kind: 'constant', value: node.value, parameter };
   }
 
   /** An operand as a variable, for places that take no constant. */
@@ -217,35 +229,6 @@ export class BodyResolver {
     const left = this.temporary();
     this.push({ kind: 'comparison', operator: '=', left, right: operand, span: this.#span });
     return left;
-  }
-
-  refuseCall(node: CallNode): void {
-    const shown = `\`${node.name}(…)\``;
-    if (isAggregate(node.name)) {
-      this.#diagnostics.error(
-        'misplaced-aggregate',
-        node.span,
-        `the aggregate ${shown} can only be an argument of a head, by itself`,
-        'compute it in a rule of its own and use that table here',
-      );
-    } else if (BUILTIN_NAMES.includes(node.name)) {
-      this.#diagnostics.error(
-        'not-a-value',
-        node.span,
-        `the builtin ${shown} is a table, not a value`,
-        'write an operator, or the builtin as a literal of the body, its output as last argument',
-      );
-    } else {
-      const nearest = nearestName(node.name, [...AGGREGATES, ...FUNCTION_NAMES]);
-      this.#diagnostics.error(
-        'unknown-function',
-        node.span,
-        `there is no function \`${node.name}\``,
-        nearest === undefined
-          ? 'a table is read as a literal of the body'
-          : `did you mean \`${nearest}\`?`,
-      );
-    }
   }
 
   #inputs(node: BinaryNode | NegateNode): [ComputeOperator, Operand, Operand] {
@@ -294,8 +277,8 @@ export class BodyResolver {
         return this.#compute(inputs, this.operand(right));
       }
     }
-    const leftOperand = this.operand(left);
-    const rightOperand = this.operand(right);
+    const leftOperand = this.#parameter(left);
+    const rightOperand = this.#parameter(right);
     this.push({
       kind: 'comparison',
       operator,
@@ -400,7 +383,7 @@ export class BodyResolver {
     atom.arguments.forEach(({ value }, index) => {
       const place = places[index] ?? 0;
       if (value.kind === 'wildcard') return;
-      const term = this.operand(value);
+      const term = this.#parameter(value);
       terms[place] = term;
       if (term.kind === 'constant') {
         const column = table.columns?.[place];

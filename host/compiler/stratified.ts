@@ -53,6 +53,8 @@ export interface Variable {
 export interface Constant {
   readonly kind: 'constant';
   readonly value: Value;
+  /** Of a query whose plan serves for other values in its place: nothing may depend on this one. */
+  readonly parameter?: number;
 }
 /**
  * `_` and columns that a column reference leaves out: matches anything, existential inside `not`.

@@ -98,7 +98,7 @@ function instantiate(rule: Rule, atom: AtomLiteral, firstVariable: number): Lite
       const known = given.get(head.index);
       if (known === undefined) given.set(head.index, term);
       else equate(known, term);
-    } else if (term.kind === 'variable') equate(term, head);
+    } else if (term.kind === 'variable' || term.parameter !== undefined) equate(term, head);
     else if (!sameValue(term.value, head.value)) return undefined;
   }
   const operand = (one: Operand): Operand => {
@@ -113,8 +113,11 @@ function instantiate(rule: Rule, atom: AtomLiteral, firstVariable: number): Lite
 
 function constantCount(body: readonly Literal[]): number {
   const terms = body.flatMap(variableOrConstant);
-  return new Set(terms.flatMap((term) => (term.kind === 'constant' ? [valueKey(term.value)] : [])))
-    .size;
+  const keys = terms.flatMap((term) => {
+    if (term.kind !== 'constant') return [];
+    return [term.parameter === undefined ? valueKey(term.value) : `$${term.parameter}`];
+  });
+  return new Set(keys).size;
 }
 
 function tooMuch(): CaucusError {

@@ -76,7 +76,7 @@ class VersionBuilder {
   /** Place of the last iterating step that a variable depends on. */
   readonly #origins = new Map<number, number>();
   readonly #steps: Step[] = [];
-  readonly #constants: { register: number; value: Value }[] = [];
+  readonly #constants: { register: number; value: Value; parameter?: number }[] = [];
   readonly #ranks: number[] = [];
   /** Two instances may have other ranks: an atom that takes one has several rows to match. */
   #ranksVary = false;
@@ -369,11 +369,16 @@ class VersionBuilder {
 
   #register(term: Operand): number {
     if (term.kind === 'variable') return term.index;
-    const { value } = term;
-    const known = this.#constants.find((one) => sameValue(one.value, value));
+    const { value, parameter } = term;
+    const known = this.#constants.find((one) => {
+      // Parameters that are alike now need not stay so.
+      return (
+        one.parameter === parameter && (parameter !== undefined || sameValue(one.value, value))
+      );
+    });
     if (known !== undefined) return known.register;
     const register = this.#registerCount++;
-    this.#constants.push({ register, value });
+    this.#constants.push({ register, value, ...(parameter === undefined ? {} : { parameter }) });
     return register;
   }
 }

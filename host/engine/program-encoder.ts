@@ -72,6 +72,8 @@ export interface EncodedUnit {
   readonly unit: Unit;
   /** Its relations are new: it is evaluated from scratch. */
   readonly isFresh: boolean;
+  /** In place of those of its only version. */
+  readonly constants?: Version['constants'];
 }
 
 /** Relation numbers of the units are places in `relations`. */
@@ -83,7 +85,7 @@ export function encodeProgram(
 }
 
 class ProgramEncoder {
-  #words = new Uint32Array(1 << 12);
+  #words = new Uint32Array(1 << 8);
   #wordCount = 0;
   readonly #constants: Value[] = [];
   /** Place in `#constants`, by the value's key. */
@@ -96,7 +98,7 @@ class ProgramEncoder {
       this.#put(handle, indexes.length);
       for (const columns of indexes) this.#put(columns.length, ...columns);
     }
-    for (const { unit, isFresh } of units) this.#putUnit(unit, isFresh);
+    for (const unit of units) this.#putUnit(unit);
     const constants = this.#constants.map((value) => [value]);
     const { bytes } = encodeRows(1, constants);
     this.#words.set(
@@ -143,10 +145,10 @@ class ProgramEncoder {
     return number;
   }
 
-  #putUnit(unit: Unit, isFresh: boolean): void {
+  #putUnit({ unit, isFresh, constants }: EncodedUnit): void {
     this.#put(UNITS[unit.kind], isFresh ? 1 : 0, unit.relations.length, ...unit.relations);
     this.#put(unit.versions.length);
-    for (const version of unit.versions) this.#putVersion(version);
+    for (const version of unit.versions) this.#putVersion(version, constants);
     if (unit.aggregate !== undefined) this.#putAggregate(unit.aggregate);
     if (unit.best === undefined) return;
     this.#put(Number(unit.best.isMax));
@@ -162,12 +164,12 @@ class ProgramEncoder {
   }
 
   /** All but the numbers of its constants is the same in every program. */
-  #putVersion(version: Version): void {
+  #putVersion(version: Version, constants = version.constants): void {
     let words = encodedVersions.get(version);
     if (words === undefined) encodedVersions.set(version, (words = encodeVersion(version)));
     const at = this.#claim(words.length);
     this.#words.set(words, at);
-    for (const [place, { value }] of version.constants.entries()) {
+    for (const [place, { value }] of constants.entries()) {
       this.#words[at + VERSION_WORDS + place * 2 + 1] = this.#constant(value);
     }
   }

@@ -5,6 +5,7 @@
 import type { QueryPlan, Step, Version } from '../compiler/plan.ts';
 import type { TableKey } from '../compiler/stratified.ts';
 import { encodeProgram } from './program-encoder.ts';
+import type { EncodedRelation } from './program-encoder.ts';
 import type { Binding } from './relation-binding.ts';
 
 const DEMANDS_BEFORE_INDEX = 2;
@@ -44,12 +45,24 @@ export class IndexDemand {
   }
 }
 
+/** A version over the indexes that are there, for one binding. */
+interface FittedVersion {
+  readonly binding: Binding | undefined;
+  readonly version: Version;
+  /** Lookups that became scans. */
+  readonly missed: readonly { readonly relation: number; readonly columns: readonly number[] }[];
+}
+
+/** By the version of the template, which stays from query to query. */
+const fittedVersions = new WeakMap<Version, FittedVersion>();
+
 /**
- * One version of a query. `own`: handles of the answer and of the query's own relations, by number;
- * `stands`: empty relations for tables that are not there; `rowsOf`: rows of a handle.
+ * One version of a query, by its place. `own`: handles of the answer and of the query's own
+ * relations, by number; `stands`: empty relations for tables that are not there; `rowsOf`: rows of
+ * a handle.
  */
 export function encodeQuery(
-  { plan, version }: { readonly plan: QueryPlan; readonly version: Version },
+  { plan, place }: { readonly plan: QueryPlan; readonly place: number },
   own: ReadonlyMap<number, number>,
   binding: Binding | undefined,
   stands: ReadonlyMap<TableKey, number>,
@@ -64,18 +77,39 @@ export function encodeQuery(
     const handle = binding?.byName.get(table)?.handle ?? -1;
     return { handle, indexes: binding?.indexes.get(handle) ?? [] };
   });
+  const { constants } = plan.versions[place] as Version;
+  const shared = (plan.template ?? plan).versions[place] as Version;
+  let fitted = fittedVersions.get(shared);
+  if (fitted === undefined || fitted.binding !== binding) {
+    fitted = fit(plan, shared, relations, binding);
+    fittedVersions.set(shared, fitted);
+  }
+  for (const { relation, columns } of fitted.missed) {
+    const { handle } = relations[relation] as EncodedRelation;
+    demand.note(plan.relations[relation]?.table ?? '', columns, rowsOf(handle));
+  }
+  const versions = [fitted.version];
+  const unit = { kind: 'counting', relations: [shared.head], versions } as const;
+  return encodeProgram(relations, [{ unit, isFresh: true, constants }]);
+}
+
+function fit(
+  plan: QueryPlan,
+  version: Version,
+  relations: readonly EncodedRelation[],
+  binding: Binding | undefined,
+): FittedVersion {
+  const missed: { relation: number; columns: readonly number[] }[] = [];
   const steps = version.steps.map((step): Step => {
     if (step.op !== 'lookup') return step;
     const columns = plan.indexes[step.relation]?.[step.index] ?? [];
-    const { handle, indexes } = relations[step.relation] ?? { handle: -1, indexes: [] };
+    const indexes = relations[step.relation]?.indexes ?? [];
     const index = indexes.findIndex((one) => one.join() === columns.join());
     if (index >= 0) return { ...step, index };
-    demand.note(plan.relations[step.relation]?.table ?? '', columns, rowsOf(handle));
+    missed.push({ relation: step.relation, columns });
     const { index: _, keys, ...iteration } = step;
     const keyChecks = columns.map((column, place) => ({ column, register: keys[place] ?? 0 }));
     return { ...iteration, op: 'scan', checks: [...keyChecks, ...iteration.checks] };
   });
-  const versions = [{ ...version, steps }];
-  const unit = { kind: 'counting', relations: [version.head], versions } as const;
-  return encodeProgram(relations, [{ unit, isFresh: true }]);
+  return { binding, version: { ...version, steps }, missed };
 }

@@ -448,10 +448,10 @@ export class WasmEngine implements Engine {
       const max = options.stepsMax ?? QUERY_STEPS_MAX;
       const effort: Effort = { left: max, max };
       let truncated = false;
-      for (const version of plan.versions) {
+      for (const place of plan.versions.keys()) {
         const rowsOf = (handle: number): number => exports.liveRows(handle);
         const demand = this.#demand;
-        const bytes = encodeQuery({ plan, version }, own, this.#binding, stands, demand, rowsOf);
+        const bytes = encodeQuery({ plan, place }, own, this.#binding, stands, demand, rowsOf);
         const outcome = await runVersion(this.core, bytes, {
           effort,
           rankBelow: options.rankBelow,

@@ -1,22 +1,22 @@
 /** Questions of clients: which revision they may see, compiled once, answered by the engine. */
 import type { Plan, QueryPlan } from '../compiler/plan.ts';
+import type { QueryTemplate } from '../compiler/query-template.ts';
 import { compileQuery } from '../compiler/query.ts';
 import { CaucusError } from '../errors.ts';
-import {
-  QUERY_CACHE_COUNT_MAX,
-  QUERY_ROWS_MAX,
-  QUERY_STEPS_MAX,
-  WAIT_MS_DEFAULT,
-  WAIT_MS_MAX,
-} from '../limits.ts';
+import { QUERY_ROWS_MAX, QUERY_STEPS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX } from '../limits.ts';
+import { emptyBlock } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { failedTableOf } from './failures.ts';
 import type { Failures } from './failures.ts';
 import type { LiveEngine, Running } from './live-engine.ts';
+import { groundCheck } from './ground-check.ts';
+import type { GroundCheck } from './ground-check.ts';
 import { QueryBinder, policyFailed } from './planner.ts';
 import type { CompiledQuery } from './planner.ts';
 import { invalidPolicy } from './program.ts';
 import type { Compiled } from './program.ts';
+import { QueryCache } from './query-cache.ts';
+import type { FreshQuery } from './query-cache.ts';
 import type { Consistency, Position, QueryAnswer, QueryRequest } from './replica.ts';
 import type { RevisionWaiters } from './revision-waiters.ts';
 import { decodeRevision, decodeToken } from './token.ts';
@@ -37,16 +37,11 @@ export interface QueryRunnerOptions {
   readonly newestRevision: () => Promise<number>;
 }
 
-interface PreparedQuery {
-  readonly query: CompiledQuery;
-  readonly plan: QueryPlan;
-}
-
 export class QueryRunner {
   readonly #options: QueryRunnerOptions;
-  /** Of one generation of the program; oldest use first. */
-  readonly #cache = new Map<string, PreparedQuery>();
-  #cachedGeneration = -1;
+  readonly #cache = new QueryCache();
+  /** Of questions for one row; undefined: the question is another one. */
+  readonly #checks = new WeakMap<QueryTemplate<CompiledQuery>, GroundCheck | undefined>();
 
   constructor(options: QueryRunnerOptions) {
     this.#options = options;
@@ -54,12 +49,20 @@ export class QueryRunner {
 
   async query(request: QueryRequest): Promise<QueryAnswer> {
     return await this.readAt(request, async (running) => {
-      const { query, plan } = this.#prepare(running, request.query, request.policy);
-      const { rows, truncated } = await this.#options.live.engine.query(plan, {
-        rowsMax: request.rowsMax ?? QUERY_ROWS_MAX,
-        stepsMax: QUERY_STEPS_MAX,
-      });
-      return { columns: query.columns, rows, truncated };
+      const { query: text, policy, rowsMax = QUERY_ROWS_MAX } = request;
+      const { template, values } = this.#cache.prepare(running.generation, policy, text, () =>
+        this.#compile(running, text, policy),
+      );
+      const { columns } = template.query;
+      const check = this.#checkOf(running, template);
+      if (check !== undefined && rowsMax > 0) {
+        const rows = { ...emptyBlock(0), count: Number(check.has(values)) };
+        return { columns, rows, truncated: false };
+      }
+      const plan = template.planWith(values);
+      const options = { rowsMax, stepsMax: QUERY_STEPS_MAX };
+      const { rows, truncated } = await this.#options.live.engine.query(plan, options);
+      return { columns, rows, truncated };
     });
   }
 
@@ -128,12 +131,13 @@ export class QueryRunner {
     failures: Failures,
     text: string,
     policy: string | undefined,
-  ): CompiledQuery {
+    areParameters = false,
+  ): CompiledQuery & Pick<FreshQuery, 'parameters'> {
     const failedPolicy = policy === undefined ? undefined : failures.policies.get(policy);
     if (policy !== undefined && failedPolicy?.code === 'invalid_policy') {
       throw policyFailed({ policy, table: `${policy}:`, code: failedPolicy.code });
     }
-    const options = policy === undefined ? {} : { policy };
+    const options = { areParameters, ...(policy === undefined ? {} : { policy }) };
     const { query, diagnostics } = compileQuery(compiled.program, compiled.catalog, text, options);
     if (query === undefined) {
       // A policy that no longer compiles has no tables: say that, not that the name is unknown.
@@ -156,26 +160,18 @@ export class QueryRunner {
     return (await live.engine.query(plan)).rows;
   }
 
-  #prepare(running: Running, text: string, policy: string | undefined): PreparedQuery {
-    if (running.generation !== this.#cachedGeneration) {
-      this.#cache.clear();
-      this.#cachedGeneration = running.generation;
-    }
-    const key = `${policy ?? ''}\n${text}`;
-    let compiled = this.#cache.get(key);
-    if (compiled === undefined) {
-      const query = this.bind(running, text, policy);
-      compiled = { query, plan: this.#options.lowerQuery(running.plan, query) };
-    }
-    this.#cache.delete(key);
-    this.#cache.set(key, compiled);
-    if (this.#cache.size > QUERY_CACHE_COUNT_MAX) {
-      for (const oldest of this.#cache.keys()) {
-        this.#cache.delete(oldest);
-        break;
-      }
-    }
-    return compiled;
+  #compile(running: Running, text: string, policy: string | undefined): FreshQuery {
+    const query = this.compile(this.#options.compiled(), running.failures, text, policy, true);
+    const bound = new QueryBinder(running.tables).bind(query);
+    const plan = this.#options.lowerQuery(running.plan, bound);
+    return { query: bound, plan, parameters: query.parameters };
+  }
+
+  #checkOf(running: Running, template: QueryTemplate<CompiledQuery>): GroundCheck | undefined {
+    if (this.#checks.has(template)) return this.#checks.get(template);
+    const check = groundCheck(running.plan, this.#options.live.engine, template.query);
+    this.#checks.set(template, check);
+    return check;
   }
 }
 

@@ -213,6 +213,7 @@ test('the figures of our engine alone, on little', async () => {
   }
   const demand = await measureDemand(workloadNamed('rbac rbac 100'));
   assert.ok((demand.figures['allow kept']?.value ?? 0) > 0);
+  assert.ok((demand.figures['rows']?.value ?? 0) > 0);
 });
 
 const [FGA_SMALL] = FGA_WORKLOADS;

@@ -136,10 +136,8 @@ function withQuery(world: World, use: (bytes: Uint8Array, words: number) => void
   const width = plan.query.outputs.length;
   const answer = exports.createRelation(width, abi.RELATION_LOCAL, 1000, 0n);
   const demand = new IndexDemand();
-  const [version] = plan.versions;
-  assert.ok(version !== undefined);
   const own = new Map([[0, answer]]);
-  const bytes = encodeQuery({ plan, version }, own, world.binding, new Map(), demand, () => 0);
+  const bytes = encodeQuery({ plan, place: 0 }, own, world.binding, new Map(), demand, () => 0);
   use(bytes, new DataView(bytes.buffer).getUint32(8, true));
   exports.destroyRelation(answer);
 }

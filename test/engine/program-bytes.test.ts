@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import type { Version } from '../../host/compiler/plan.ts';
 import * as abi from '../../engine-as/abi.ts';
 import { encodeQuery, IndexDemand } from '../../host/engine/query-encoder.ts';
 import { encodeBinding } from '../../host/engine/relation-binding.ts';
@@ -86,7 +85,7 @@ for (const [index, wasm] of CORES.entries()) {
       );
       attempt(seed, `query \`${text}\``, () => {
         const bytes = encodeQuery(
-          { plan, version: plan.versions[0] as Version },
+          { plan, place: 0 },
           new Map([[0, answer]]),
           world.binding,
           new Map(),

@@ -4,11 +4,11 @@
  */
 import { readFile } from 'node:fs/promises';
 import { lower, lowerQuery } from '../../host/compiler/lower.ts';
-import type { Plan, QueryPlan } from '../../host/compiler/plan.ts';
 import type { Engine } from '../../host/engine/engine.ts';
 import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
 import type { ReplicaDependencies } from '../../host/replica/dependencies.ts';
 import { NaiveEngine } from '../oracle/naive-engine.ts';
+import { naivePlan, naiveQueryPlan } from '../oracle/naive-plan.ts';
 
 /** `debug`: another build of the core. */
 export type EngineName = 'wasm' | 'debug' | 'naive';
@@ -21,9 +21,8 @@ const NO_YIELD = (): Promise<void> => Promise.resolve();
 export function compilersOf(name: EngineName): Compilers {
   if (name !== 'naive') return { lower, lowerQuery };
   return {
-    lower: (program, options) => ({ program, options }) as Plan,
-    lowerQuery: (plan, query) =>
-      ({ program: { ...plan.program, tables: query.tables }, query }) as unknown as QueryPlan,
+    lower: naivePlan,
+    lowerQuery: naiveQueryPlan,
   };
 }
 

@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import { openFileLog } from '../../host/log/file-log.ts';
 import type { FileLog } from '../../host/log/file-log.ts';
 import type { Log } from '../../host/log/log.ts';
-import type { Plan, QueryPlan } from '../../host/compiler/plan.ts';
 import { lower, lowerQuery } from '../../host/compiler/lower.ts';
 import { createWasmEngine } from '../../host/engine/wasm-engine.ts';
 import type { Engine, Transaction, TransactionResult } from '../../host/engine/engine.ts';
@@ -20,6 +19,7 @@ import { decodeRows, encodeRows } from '../../host/value/row-block.ts';
 import type { RowBlock } from '../../host/value/row-block.ts';
 import type { Row } from '../../host/value/value.ts';
 import { NaiveEngine } from '../oracle/naive-engine.ts';
+import { naivePlan, naiveQueryPlan } from '../oracle/naive-plan.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 
 export const rows = (...list: Row[]): RowBlock => encodeRows(list[0]?.length ?? 0, list);
@@ -71,9 +71,8 @@ const FACTORIES: Readonly<Record<EngineName, EngineFactory>> = {
   },
   naive: {
     create: (rowsPerTableMax) => Promise.resolve(new LimitedNaiveEngine(rowsPerTableMax)),
-    lower: (program, options) => ({ program, options }) as Plan,
-    lowerQuery: (plan, query) =>
-      ({ program: { ...plan.program, tables: query.tables }, query }) as unknown as QueryPlan,
+    lower: naivePlan,
+    lowerQuery: naiveQueryPlan,
   },
 };
 
