@@ -5,13 +5,17 @@
  *   dist(y, min(d)) :- dist(x, e), edge(x, y, c), c >= 0, d = e + c.
  *
  * Each table keeps one row a group, the best over all its rules. That has a meaning if a better
- * value below never makes anything above worse, and if no value is better than those it comes from:
- * values pass through `+` of what is not negative (for `max` through `-`), are compared only in the
- * direction in which they get better, and end in the `min` or `max` of the head.
+ * value below never makes anything above worse, and if no value is better than those it comes from.
+ * So values pass through `+` of what is not negative (for `max` through `-`), where they are not
+ * negative through `*` of factors of at least 1 (for `max` from 0 to 1), and through the function
+ * `max` (for `max` through `min`). They are compared only in the direction in which they get
+ * better, and end in the `min` or `max` of the head.
  */
 import { variablesOfTerms } from './core-rule.ts';
 import type { DependencyGraph } from './dependency-graph.ts';
 import type { Span } from './source-text.ts';
+import { isNumberOf, isWithin } from './ranges.ts';
+import type { Side } from './ranges.ts';
 import { literalOperands, tableKey } from './stratified.ts';
 import type {
   Aggregate,
@@ -223,11 +227,17 @@ class RuleCheck {
       size = this.#sources.size;
       for (const literal of this.#rule.body) {
         if (literal.kind === 'compute') this.#pass([literal.left, literal.right], literal.output);
+        if (this.#isOtherBest(literal)) this.#pass(literal.inputs, literal.output);
         if (literal.kind !== 'comparison' || literal.operator !== '=') continue;
         this.#pass([literal.left], literal.right);
         this.#pass([literal.right], literal.left);
       }
     }
+  }
+
+  /** `max(d, c)` is no better for a `min` than `d`, and `min(d, c)` none for a `max`. */
+  #isOtherBest(literal: Literal): literal is CallLiteral {
+    return literal.kind === 'call' && literal.function === (this.#isMin ? 'max' : 'min');
   }
 
   #pass(inputs: readonly Operand[], output: Operand): void {
@@ -287,13 +297,25 @@ class RuleCheck {
       const [improving, limiting] = isLeft ? [better, worse] : [worse, better];
       const other = isLeft ? right : left;
       if (improving.includes(operator)) return;
-      // A guard of an increment that is a value itself.
-      if (limiting.includes(operator) && isZero(other)) return;
+      // A guard of an increment or factor that is a value itself.
+      if (limiting.includes(operator) && isNumberOf(other, 0)) return;
+      if (limiting.includes(operator) && isNumberOf(other, 1) && this.#multiplies()) return;
     }
     this.#fail(
       span,
       `\`${name}\` may still get ${this.#direction()}, and then this may no longer hold`,
       `a value of a \`${this.#best.function}\` in its own recursion is compared with \`${better.join('` or `')}\` only`,
+    );
+  }
+
+  /** Two values by each other: then each is a factor. */
+  #multiplies(): boolean {
+    return this.#rule.body.some(
+      (one) =>
+        one.kind === 'compute' &&
+        one.operator === '*' &&
+        this.#isValue(one.left) &&
+        this.#isValue(one.right),
     );
   }
 
@@ -306,12 +328,13 @@ class RuleCheck {
     if (output.kind === 'constant' || this.#bound.has(output.index)) {
       return this.#failEqual(span, output);
     }
+    if (operator === '*') return this.#checkProduct(left, right, text, span);
     const isNegative = operator === '-';
     if ((operator !== '+' && !isNegative) || (isNegative && isRight)) {
       return this.#fail(
         span,
         `\`${text}\` may make the value ${this.#direction()} or worse, as it comes`,
-        'a value passes through `+` and `-` of numbers whose sign is known',
+        'a value passes through `+`, `-` and `*` of numbers whose range is known',
       );
     }
     const wanted = this.#isMin === isNegative ? '<=' : '>=';
@@ -319,7 +342,7 @@ class RuleCheck {
       [left, isRight],
       [right, isLeft],
     ] as const) {
-      if (!isValue || this.#hasSign(operand, wanted)) continue;
+      if (!isValue || isWithin(this.#rule.body, operand, wanted, 0)) continue;
       return this.#fail(
         span,
         `\`${text}\` may make the value ${this.#direction()} than what it comes from`,
@@ -330,15 +353,48 @@ class RuleCheck {
     }
   }
 
-  /** Of a function nobody knows which way its result goes. */
+  /**
+   * `d * f`: with f ≥ 1 not smaller than a d that is not negative, with 0 ≤ f ≤ 1 not larger; and
+   * the larger d, the larger the product.
+   */
+  #checkProduct(left: Operand, right: Operand, text: string, span: Span): void {
+    const factor = this.#isMin ? ['>= 1'] : ['>= 0', '<= 1'];
+    const isProduct = this.#isValue(left) && this.#isValue(right);
+    for (const operand of [left, right]) {
+      const isFactor = isProduct || !this.#isValue(operand);
+      const wanted = (isFactor ? factor : ['>= 0']).filter((range) => {
+        const [operator, limit] = range.split(' ');
+        return !isWithin(this.#rule.body, operand, operator as Side, Number(limit));
+      });
+      if (wanted.length === 0) continue;
+      const name = this.#nameOfOperand(operand);
+      const guards = wanted.map((range) => `${name} ${range}`).join(', ');
+      const range = this.#isMin ? 'of at least 1' : 'from 0 to 1';
+      this.#fail(
+        span,
+        `\`${text}\` may make the value ${this.#direction()} than what it comes from`,
+        operand.kind === 'constant'
+          ? `a value passes through \`*\` of factors ${range}`
+          : `add \`${guards}\` to the body`,
+      );
+    }
+  }
+
+  /** Of other functions nobody knows which way their results go. */
   #checkCall(call: CallLiteral | EachLiteral): void {
     const { inputs, output } = literalOperands(call);
-    if (![...inputs, ...(output === undefined ? [] : [output])].some((one) => this.#isValue(one)))
+    const isInput = inputs.some((one) => this.#isValue(one));
+    if (!isInput && (output === undefined || !this.#isValue(output))) return;
+    if (this.#isOtherBest(call)) {
+      const isFree = call.output.kind === 'variable' && !this.#bound.has(call.output.index);
+      if (!isInput || !isFree) this.#failEqual(call.span, call.output);
       return;
+    }
     this.#fail(
       call.span,
       `a function is given a value that may still get ${this.#direction()}`,
-      'a value passes through `+` and `-` of numbers whose sign is known',
+      'a value passes through `+`, `-` and `*` of numbers whose range is known, and through ' +
+        `\`${this.#isMin ? 'max' : 'min'}\``,
     );
   }
 
@@ -349,28 +405,6 @@ class RuleCheck {
       `a value that may still get ${this.#direction()} is compared with \`${name}\` for equality`,
       'give the result a variable of its own',
     );
-  }
-
-  /** A number on the right side of 0, or a variable that the body compares with such a number. */
-  #hasSign(operand: Operand, wanted: '>=' | '<='): boolean {
-    const fits = (one: Operand): boolean => {
-      if (one.kind !== 'constant' || !isNumber(one.value)) return false;
-      return wanted === '>=' ? one.value >= 0 : one.value <= 0;
-    };
-    if (operand.kind === 'constant') return fits(operand);
-    const [from, to] = wanted === '>=' ? ['>', '<'] : ['<', '>'];
-    const isOperand = (one: Operand): boolean =>
-      one.kind === 'variable' && one.index === operand.index;
-    return this.#rule.body.some((literal) => {
-      if (literal.kind !== 'comparison') return false;
-      const { operator, left, right } = literal;
-      if (operator === '=')
-        return (isOperand(left) && fits(right)) || (isOperand(right) && fits(left));
-      return (
-        (isOperand(left) && operator.startsWith(from) && fits(right)) ||
-        (isOperand(right) && operator.startsWith(to) && fits(left))
-      );
-    });
   }
 
   #checkHead(): void {
@@ -435,14 +469,6 @@ class RuleCheck {
 }
 
 const NONE: ReadonlySet<number> = new Set();
-
-function isNumber(value: unknown): value is bigint | number {
-  return typeof value === 'bigint' || typeof value === 'number';
-}
-
-function isZero(operand: Operand): boolean {
-  return operand.kind === 'constant' && isNumber(operand.value) && Number(operand.value) === 0;
-}
 
 /** What a head puts into a column, aggregated or not. */
 export function valueOperand(term: HeadTerm | undefined): Operand | undefined {

@@ -4,6 +4,7 @@ import { DIAGNOSTIC_CODES } from '../../host/compiler/diagnostic.ts';
 import type { Diagnostic } from '../../host/compiler/diagnostic.ts';
 import { compileText, marked, render } from './compile-text.ts';
 import type { Policies } from './compile-text.ts';
+import { BEST_CASES } from './diagnostic-best-cases.ts';
 import { SOURCES, TEXT_CASES } from './diagnostic-cases.ts';
 import { POLICY_CASES } from './diagnostic-policy-cases.ts';
 import { RULE_CASES } from './diagnostic-rule-cases.ts';
@@ -17,7 +18,7 @@ const LINT_CODES = [
   'non-linear-recursion',
 ];
 
-const CASES = [...TEXT_CASES, ...RULE_CASES, ...POLICY_CASES];
+const CASES = [...TEXT_CASES, ...RULE_CASES, ...BEST_CASES, ...POLICY_CASES];
 
 const markedPolicy = (policies: Policies): [name: string, text: string] => {
   const texts = typeof policies === 'string' ? { p: policies } : policies;

@@ -95,13 +95,17 @@ class BestLayer {
       () => this.#plus(body, bound),
       () => this.#same(),
       () => this.#capped(body, bound),
+      () => this.#other(bound),
+      () => this.#times(body, bound),
     ];
     if (!this.#isMax) ways.push(() => this.#sum(body, bound));
     const way = weighted(random, [
       [6, 0],
       [3, 1],
       [2, 2],
-      [1, 3],
+      [2, 3],
+      [3, 4],
+      [1, 5],
     ]);
     const value = (ways[way] ?? (() => this.#same()))();
     if (random.chance(0.2)) {
@@ -125,6 +129,23 @@ class BestLayer {
     const cost = isVariable ? random.pick(bound) : random.pick(['0', '1', '2', '0.5']);
     if (isVariable) body.push(random.chance(0.8) ? `${cost} >= 0` : `0 < ${cost}`);
     return `d ${this.#isMax ? '-' : '+'} ${cost}`;
+  }
+
+  /** The worse of the value and another one. */
+  #other(bound: readonly string[]): string {
+    return `${this.#isMax ? 'min' : 'max'}(d, ${this.#pick(bound)})`;
+  }
+
+  /** By a factor that makes nothing better; what is negative is left out. */
+  #times(body: string[], bound: readonly string[]): string {
+    const random = this.#random;
+    body.push('d >= 0');
+    const isVariable = bound.length > 0 && random.chance(0.7);
+    const constants = this.#isMax ? ['0', '0.5', '1'] : ['1', '1.5', '2'];
+    const factor = isVariable ? random.pick(bound) : random.pick(constants);
+    if (isVariable)
+      body.push(...(this.#isMax ? [`${factor} >= 0`, `1 >= ${factor}`] : [`${factor} >= 1`]));
+    return random.chance(0.5) ? `d * ${factor}` : `${factor} * d`;
   }
 
   /** Some other value that is no better. */

@@ -1,0 +1,123 @@
+/** Cases of recursion through `min` and `max`. */
+import type { Case } from './diagnostic-cases.ts';
+
+export const BEST_CASES: readonly Case[] = [
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(e)) :- d(x, b), q(x, y, c), «e = b + c»',
+    message: /`e = b \+ c` may make the value smaller than what it comes from/,
+    note: /add `c >= 0` to the body/,
+    valid: 'd(y, min(e)) :- d(x, b), q(x, y, c), e = b + c, c >= 0',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, «max(b + 1)») :- d(x, b), q(x, y)',
+    message: /larger than what it comes from/,
+    note: /`-` of what is not negative/,
+    valid: 'd(y, max(b - 1)) :- d(x, b), q(x, y)',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(b)) :- d(x, b), q(x, y), «b > 5»',
+    message: /`b` may still get smaller, and then this may no longer hold/,
+    note: /compared with `<` or `<=` only/,
+    valid: 'd(y, min(b)) :- d(x, b), q(x, y), b < 5',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(b)) :- d(x, b), «q(x, y, b)»',
+    message: /asked for a value that may still get better/,
+    valid: 'd(y, min(b)) :- d(x, b), q(x, y, _)',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(e)) :- «d(x, _)», q(x, y, e)',
+    message: /the value of `d` is not passed on/,
+    valid: 'd(y, min(e)) :- d(x, b), q(x, y, e), b <= e',
+  },
+  {
+    code: 'not-monotone',
+    text: '«d(y, min(e)) :- d(x, b), q(x, y, e), b < 9»',
+    message: /does not come from `b`, so it might be smaller/,
+    valid: 'd(y, min(e)) :- d(x, b), q(x, y, e), b < e',
+  },
+  {
+    code: 'not-monotone',
+    text: '«d(b, min(b)) :- d(x, b), q(x)»',
+    message: /`b` may still get smaller, so it cannot tell groups apart/,
+    valid: 'd(x, min(b)) :- d(x, b), q(x)',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(b)) :- h(y, b).\n«h(y, b + 1) :- d(x, b), q(x, y)»',
+    message: /`h` is between a table and its own `min`, but has none itself/,
+    note: /give its head the `min`/,
+    valid: 'd(y, min(b)) :- h(y, b).\nh(y, min(b + 1)) :- d(x, b), q(x, y)',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(b)) :- d(x, b), q(x, y).\n«d(y, max(b)) :- q(y, b)»',
+    message: /its rules differ in what that is/,
+    valid: 'd(y, min(b)) :- d(x, b), q(x, y).\nd(y, min(b)) :- q(y, b)',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(b)) :- d(x, b), q(x, y).\n«d(y, count()) :- q(y, _)»',
+    message: /this rule gives it other aggregates/,
+    valid: 'd(y, min(b)) :- d(x, b), q(x, y).\nc(y, count()) :- q(y, _)',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(b)) :- d(x, a), q(x, y), «b = a / 2»',
+    message: /may make the value smaller or worse/,
+    note: /`\+`, `-` and `\*` of numbers whose range is known/,
+    valid: 'd(y, min(b)) :- d(x, a), q(x, y), b = a + 2',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(b)) :- d(x, a), q(x, y), «b = a * 2»',
+    message: /may make the value smaller than what it comes from/,
+    note: /add `a >= 0` to the body/,
+    valid: 'd(y, min(b)) :- d(x, a), q(x, y), b = a * 2, a >= 0',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(b)) :- d(x, a), q(x, y), a >= 0, «b = 0.5 * a»',
+    message: /may make the value smaller than what it comes from/,
+    note: /`\*` of factors of at least 1/,
+    valid: 'd(y, min(b)) :- d(x, a), q(x, y), a >= 0, b = 1.5 * a',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, max(b)) :- d(x, a), q(x, y, f), a >= 0, «b = a * f»',
+    message: /may make the value larger than what it comes from/,
+    note: /add `f >= 0, f <= 1` to the body/,
+    valid: 'd(y, max(b)) :- d(x, a), q(x, y, f), a >= 0, b = a * f, f >= 0, 1 >= f',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(x, z, max(c)) :- d(x, y, a), d(y, z, b), a >= 0, b >= 0, a <= 1, «c = a * b»',
+    message: /may make the value larger than what it comes from/,
+    note: /add `b <= 1` to the body/,
+    valid: 'd(x, z, max(c)) :- d(x, y, a), d(y, z, b), a >= 0, b >= 0, a <= 1, c = a * b, b <= 1',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, max(a)) :- d(x, a), q(x, y), «a <= 1»',
+    message: /`a` may still get larger, and then this may no longer hold/,
+    valid: 'd(y, max(a)) :- d(x, a), q(x, y), a >= 1',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, max(w)) :- d(x, v), q(x, y, c), «w = max(v, c)»',
+    message: /a function is given a value that may still get larger/,
+    note: /and through `min`/,
+    valid: 'd(y, max(w)) :- d(x, v), q(x, y, c), w = min(v, c)',
+  },
+  {
+    code: 'not-monotone',
+    text: 'd(y, min(w)) :- d(x, v), q(x, y, w), «w = max(v, 3)»',
+    message: /compared with `w` for equality/,
+    valid: 'd(y, min(w)) :- d(x, v), q(x, y), w = max(v, 3)',
+  },
+];
