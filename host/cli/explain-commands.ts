@@ -16,7 +16,7 @@ interface QuestionFlags extends ClientFlags {
 interface ExplainFlags extends QuestionFlags {
   readonly nodes?: number;
   readonly depth?: number;
-  readonly plan?: readonly string[];
+  readonly plan?: readonly string[] | true;
   readonly facts?: string;
   readonly updates?: boolean;
   readonly layout?: Layout;
@@ -24,7 +24,7 @@ interface ExplainFlags extends QuestionFlags {
 
 /** Flags of `--plan` and of nothing else, and those of a server's row. */
 const PLAN_FLAGS = ['facts', 'updates', 'layout'] as const;
-const ROW_FLAGS = ['url', 'policy', 'consistency', 'nodes', 'depth'] as const;
+const ROW_FLAGS = ['policy', 'consistency', 'nodes', 'depth'] as const;
 
 export function addExplainCommands(program: Command, context: CommandContext): void {
   const explain = program
@@ -34,7 +34,7 @@ export function addExplainCommands(program: Command, context: CommandContext): v
   questionOptions(explain)
     .option('--nodes <number>', 'rows of the proof; others are named only (default: 1000)', count)
     .option('--depth <number>', 'steps from the row; rows that are further are named only', count)
-    .option('--plan <file...>', 'of policy files instead: how their rules are run')
+    .option('--plan [file...]', "how the rules of policy files are run; without files the server's")
     .option('--facts <dir>', 'with `--plan`: sizes from `<table>.facts`; the plan is run once')
     .option('--updates', 'with `--plan`: also what updates and deletes run')
     .addOption(layoutOption('with `--facts`: how recursive tables are evaluated from scratch'))
@@ -44,13 +44,15 @@ export function addExplainCommands(program: Command, context: CommandContext): v
         `caucus explain 'net:reach("a", "b")'`,
         `caucus explain --policy net --depth 2 'reach("a", _)' --json`,
         'caucus explain --plan net.policy --facts data',
+        'caucus explain --plan --url http://127.0.0.1:1789',
       ]),
     )
     .action(async (text: string | undefined, flags: ExplainFlags) => {
       if (flags.plan !== undefined) {
         refuseWithPlan(text, flags);
-        const { explainPlan } = await import('./explain-plan.ts');
-        return await explainPlan(flags.plan, flags, context.terminal());
+        const { explainPlan, explainServerPlan } = await import('./explain-plan.ts');
+        if (flags.plan !== true) return await explainPlan(flags.plan, flags, context.terminal());
+        return await explainServerPlan(serverUrl(flags), flags, context.terminal());
       }
       const row = rowOf(text, flags);
       const { explain: run } = await import('./explain.ts');
@@ -81,6 +83,15 @@ function count(text: string): number {
 }
 
 function refuseWithPlan(text: string | undefined, flags: ExplainFlags): void {
+  if (flags.plan !== true && flags.url !== undefined) {
+    throw new UsageError(
+      '`--url` and files of `--plan` exclude each other',
+      'leave one of them out',
+    );
+  }
+  if (flags.plan === true && flags.facts !== undefined) {
+    throw new UsageError('`--facts` needs files of `--plan`', 'name them behind `--plan`');
+  }
   const other = ROW_FLAGS.find((name) => flags[name] !== undefined);
   if (text === undefined && other === undefined) {
     if (flags.layout === undefined || flags.facts !== undefined) return;

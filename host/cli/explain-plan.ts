@@ -1,10 +1,10 @@
-/** `caucus explain --plan FILE…`: how the rules of policy files are run. */
+/** `caucus explain --plan [FILE…]`: how the rules of policy files, or of a server, are run. */
 import { lower } from '../compiler/lower.ts';
 import type { PlanOptions } from '../compiler/plan.ts';
 import type { Layout } from '../engine/engine-options.ts';
 import type { TableChange } from '../engine/engine.ts';
 import { planDocument } from '../explain/plan-document.ts';
-import type { Evaluated } from '../explain/plan-document.ts';
+import type { Evaluated, PlanDocument } from '../explain/plan-document.ts';
 import { planLines } from '../explain/plan-lines.ts';
 import { NOW_TABLE, nowTableChange } from '../replica/now-row.ts';
 import { stringifyJson } from '../value/json.ts';
@@ -18,6 +18,7 @@ import { ProblemsError } from './problem.ts';
 import { expectSuccess } from './run-failure.ts';
 import { externalTables, listFacts, readFacts } from './run-facts.ts';
 import { rowsMaxOf } from './run-limits.ts';
+import { readServerPolicies } from './server-policies.ts';
 import { TableNames } from './table-names.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -27,6 +28,27 @@ export interface ExplainPlanOptions {
   /** Shows what updates run, too. */
   readonly updates?: boolean;
   readonly layout?: Layout;
+}
+
+/** Of the policies of a server, as it has them: their sizes are not known to its planner. */
+export async function explainServerPlan(
+  url: string,
+  options: Pick<ExplainPlanOptions, 'updates'>,
+  terminal: Terminal,
+): Promise<void> {
+  const { sources, tables } = await readServerPolicies(url);
+  const { program } = compileProgram(sources, tables);
+  const plan = lower(program, { watched: new Set(), leavesOut: true, isExplained: true });
+  print(planDocument(plan, { policies: sources }), options, terminal);
+}
+
+function print(
+  document: PlanDocument,
+  options: Pick<ExplainPlanOptions, 'updates'>,
+  terminal: Terminal,
+): void {
+  if (terminal.json) terminal.print(stringifyJson(document as unknown as JsonInput));
+  else for (const line of planLines(document, options)) terminal.print(line);
 }
 
 export async function explainPlan(
@@ -48,9 +70,7 @@ export async function explainPlan(
     options.facts === undefined
       ? undefined
       : await evaluate(names, facts, { planOptions, file: first.file, layout: options.layout });
-  const document = planDocument(plan, { policies: sources }, evaluated);
-  if (terminal.json) terminal.print(stringifyJson(document as unknown as JsonInput));
-  else for (const line of planLines(document, options)) terminal.print(line);
+  print(planDocument(plan, { policies: sources }, evaluated), options, terminal);
 }
 
 async function factsOf(

@@ -77,8 +77,8 @@ export class Evidence {
   readonly program: StratifiedProgram;
   /** Those of the program, then those that only a query names. */
   readonly tables: readonly Table[];
+  readonly plan: Plan;
   readonly #engine: Engine;
-  readonly #plan: Plan;
   readonly #index: ProgramIndex;
   readonly #lines: RuleLines;
   readonly #pause: () => Promise<void>;
@@ -92,7 +92,7 @@ export class Evidence {
     this.program = plan.program;
     this.tables = tables;
     this.#engine = engine;
-    this.#plan = plan;
+    this.plan = plan;
     this.#index = programIndex(plan.program);
     this.#lines = new RuleLines(texts);
     this.#pause = options.pause ?? (() => Promise.resolve());
@@ -149,8 +149,8 @@ export class Evidence {
 
   /** What the aggregates of a rule are for each group, see `Plan.aggregates`. */
   aggregateTable({ policy, ordinal }: Rule): Table {
-    const number = this.#plan.aggregates.get(`${policy}:${ordinal}`);
-    const relation = this.#plan.relations[number ?? -1];
+    const number = this.plan.aggregates.get(`${policy}:${ordinal}`);
+    const relation = this.plan.relations[number ?? -1];
     if (relation === undefined) {
       throw new CaucusError(
         'invalid_request',
@@ -181,7 +181,7 @@ export class Evidence {
 
   /** Whether a row is in the table because it was put there, whatever rules say. */
   async isBase(table: number, row: Row): Promise<boolean> {
-    if (this.#plan.onDemand?.has(table) === true) return false;
+    if (this.plan.onDemand?.has(table) === true) return false;
     const query = this.#question(atom(table, row));
     return (await this.#query(query, { isBase: true }, { rowsMax: 1 })).rows.count > 0;
   }
@@ -252,7 +252,7 @@ export class Evidence {
   ): Promise<QueryResult> {
     if (this.#questions >= this.#questionsMax || this.#steps >= this.#stepsMax) throw tooMuch();
     if (++this.#questions % EXPLAIN_QUESTIONS_PER_TURN === 0) await this.#pause();
-    const plan = lowerQuery(this.#plan, query, lowering);
+    const plan = lowerQuery(this.plan, query, lowering);
     const result = await this.#engine.query(plan, { stepsMax: EXPLAIN_STEPS_MAX, ...options });
     this.#steps += result.steps ?? 0;
     return result;

@@ -209,7 +209,8 @@ class Prover {
       const reason = await this.#instance(rule, row, component, rank);
       if (reason !== undefined) return reason;
     }
-    if (component?.best !== undefined && evidence.isTired) return { kind: 'cut' };
+    // Not all choices are tried, see best-instance.ts.
+    if (component?.best !== undefined) return { kind: 'cut' };
     throw new Error(`no rule gives ${evidence.key(table)}(${row.map(String).join(', ')})`);
   }
 

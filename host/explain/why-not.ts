@@ -56,7 +56,7 @@ export async function whyNot(
   const rulesLeft = rules.length - failures.length;
   failures.sort((a, b) => distance(a) - distance(b));
   const isBase = rules.length + facts === 0;
-  const near = await nearRows(evidence, index, row);
+  const near = evidence.isTired ? [] : await nearRows(evidence, index, row);
   return { table, row, isBase, rules: failures, rulesLeft, facts, near };
 }
 

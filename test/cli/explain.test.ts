@@ -77,6 +77,11 @@ test('trees for people, answers for programs, exit codes', async () => {
     const there = await run('why-not', 'net:alone("z")');
     assert.deepEqual([there.code, there.stdout], [1, '']);
     assert.match(there.stderr, /holds[^]*caucus explain/);
+    const plan = await run('explain', '--plan');
+    assert.deepEqual([plan.code, plan.stderr], [0, '']);
+    assert.match(plan.stdout, /net:reach {2}recursive[^]*\(net, rule 2, line 2\)\n {4}each round/);
+    const both = await run('explain', '--plan', 'net.policy');
+    assert.equal(both.code, 2);
     await server.kill();
     assert.equal((await run('why-not', 'net:alone("z")')).code, 3);
   });

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import { lower } from '../../host/compiler/lower.ts';
 import { tableKey } from '../../host/compiler/stratified.ts';
 import { Evidence } from '../../host/explain/evidence.ts';
+import { whyNot } from '../../host/explain/why-not.ts';
+import { EXPLAIN_QUESTIONS_MAX } from '../../host/limits.ts';
 import { prove } from '../../host/explain/proof.ts';
 import type { Proof, ProofNode } from '../../host/explain/proof.ts';
 import { proofDocument } from '../../host/explain/document.ts';
@@ -183,6 +185,30 @@ test('a long chain, cut by rows and by depth', async () => {
   }
 });
 
+test('effort is bounded: half of the questions, then the rest is cut off; all of them, an error', async () => {
+  const rows = Array.from({ length: 200 }, (_, at): Row => [BigInt(at), BigInt(at + 1)]);
+  const world = await worldOf('path(x, y) :- edge(x, y). path(x, z) :- path(x, y), edge(y, z).', {
+    'p:edge': rows,
+  });
+  const within = (questions: number): Evidence => {
+    return new Evidence(world.engine, world.evidence.plan, {
+      part: EXPLAIN_QUESTIONS_MAX / questions,
+    });
+  };
+  const text = new ExplanationText(world.evidence.tables);
+  const row: Row = [0n, 200n];
+  const cut = await prove(within(100), 'p:path', row);
+  assert.ok(cut !== undefined);
+  const { nodes, cut: count } = proofDocument(cut, text);
+  assert.equal(count, 1n);
+  assert.ok(nodes.length > 20 && nodes.length < 60, `${nodes.length} nodes`);
+  // Control: without the limit the proof is whole.
+  assert.equal((await prove(within(10_000), 'p:path', row))?.nodes.length, 400);
+  await assert.rejects(whyNot(within(3), 'p:path', [5n, 1n]), { code: 'limit_exceeded' });
+  const reason = await whyNot(within(1), 'p:path', [5n, 1n]);
+  assert.deepEqual([reason?.rules.length, reason?.rulesLeft], [0, 2]);
+});
+
 const DISTANCES = `
 dist(y, min(0)) :- start(y).
 dist(y, min(d)) :- dist(x, e), edge(x, y, c), c >= 0, d = e + c.
@@ -228,6 +254,14 @@ test('a best value is proven by rows that come before it, in circles without cos
     '    dist("c", 0)',
   ]);
   assert.equal(await prove(world.evidence, 'p:dist', ['d', 5n]), undefined);
+  const reason = async (row: Row): Promise<string[]> => {
+    const found = await whyNot(world.evidence, 'p:dist', row);
+    assert.ok(found !== undefined);
+    return text.whyNot(found).map((line) => line.trim());
+  };
+  // Reached, and not the best; not reached at all.
+  assert.ok((await reason(['d', 5n])).includes('gives ("d", 2) instead'));
+  assert.ok((await reason(['e', 0n])).includes('fails: edge("a", "e", c): no such row'));
   await proofOf(world, 'p:far', [1n]);
 });
 

@@ -141,6 +141,36 @@ test('why not: of a row by its rules, of a body by its literals', async () => {
   await node.stop();
 });
 
+test('a proof that commits overtake again and again is made between two of them, or cut', async () => {
+  let isWriting = false;
+  let turns = 0;
+  const node = await chainNode({
+    yield: async () => {
+      turns++;
+      await yieldToLoop();
+    },
+  });
+  const { replica } = node;
+  const stop = replica.onCommit(() => undefined);
+  isWriting = true;
+  const writing = (async () => {
+    for (let at = 1_000n; isWriting; at++) {
+      const changes = [{ table: 'node', insert: rows([at]) }];
+      await replica.writeBatch({ source: 's', changes });
+    }
+  })();
+  const before = replica.status().revision;
+  const { proof, revision } = await replica.explain({ row: 'p:path(0, 100)' });
+  isWriting = false;
+  await writing;
+  stop();
+  assert.ok(proof !== undefined && turns > 0);
+  assert.ok(proof.cut > 0n || proof.nodes.length === 200);
+  // Commits went on before it and behind it.
+  assert.ok(replica.status().revision > before && revision >= before);
+  await node.stop();
+});
+
 test('others get their turn while a proof is made', async () => {
   let turns = 0;
   const node = await chainNode({
