@@ -110,6 +110,11 @@ export class ColumnKinds {
     return this.#columns[table]?.[column] ?? ALL;
   }
 
+  /** Nothing is known of what the table holds. */
+  isUnknown(table: number): boolean {
+    return this.#columns[table]?.every((kinds) => kinds === ALL) !== false;
+  }
+
   isDeclared(table: number, column: number): boolean {
     return this.#tables[table]?.columns?.[column] !== undefined;
   }

@@ -79,15 +79,24 @@ export class CompileMemory {
     const { registry } = scope;
     const known = this.#rules.get(node);
     if (known?.functions.some((name) => scope.hasTable(name)) !== false) return undefined;
-    const numbers = new Map<number, number>();
+    const entries: TableEntry[] = [];
+    let isSame = known.rule.ordinal === ordinal;
     for (const table of known.tables) {
       const entry = registry.get(table.owner, table.name);
       if (entry === undefined || !isAsBefore(entry, table)) return undefined;
-      if (entry.index !== table.index) numbers.set(table.index, entry.index);
+      entries.push(entry);
+      isSame &&= entry.index === table.index;
     }
-    if (numbers.size === 0 && known.rule.ordinal === ordinal) return known.rule;
-    const rule = renumbered(known.rule, ordinal, numbers);
-    this.#note(node, rule, scope);
+    if (isSame) return known.rule;
+    const numberOf = (table: number): number => {
+      const place = known.tables.findIndex((one) => one.index === table);
+      return entries[place]?.index ?? table;
+    };
+    const rule = renumbered(known.rule, ordinal, numberOf);
+    const tables = known.tables.map((one, place) => {
+      return { ...one, index: entries[place]?.index ?? one.index };
+    });
+    this.#rules.set(node, { rule, functions: known.functions, tables });
     return rule;
   }
 
@@ -128,8 +137,7 @@ function isAsBefore(entry: TableEntry, { arity, columns }: KnownTable): boolean 
   );
 }
 
-function renumbered(rule: Rule, ordinal: number, numbers: ReadonlyMap<number, number>): Rule {
-  const numberOf = (table: number): number => numbers.get(table) ?? table;
+function renumbered(rule: Rule, ordinal: number, numberOf: (table: number) => number): Rule {
   const body = rule.body.map((literal) =>
     literal.kind === 'atom' ? { ...literal, table: numberOf(literal.table) } : literal,
   );

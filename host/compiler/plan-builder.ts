@@ -292,9 +292,15 @@ export class PlanBuilder {
     local: ReadonlyMap<number, string>,
     members?: ReadonlySet<number>,
   ): string {
-    let text = this.#isBatchOnly ? 'batch' : 'maintained';
-    for (const rule of rules) text += `\n${this.#ruleHash(rule, local, members)}`;
-    return fingerprint(text);
+    const kind = this.#isBatchOnly ? 'batch' : 'maintained';
+    const hashes = rules.map((rule) => this.#ruleHash(rule, local, members));
+    const [hash, ...others] = hashes;
+    if (hash === undefined || others.length > 0) return fingerprint([kind, ...hashes].join('\n'));
+    const entry = this.ruleEntry(rules[0] as CoreRule, members);
+    if (entry.unit?.hash !== hash) {
+      entry.unit = { hash, fingerprint: fingerprint(`${kind}\n${hash}`) };
+    }
+    return entry.unit.fingerprint;
   }
 
   #ruleHash(

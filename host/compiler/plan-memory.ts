@@ -28,6 +28,8 @@ export interface RuleEntry {
   planned?: { readonly versions: readonly Version[]; readonly requests: readonly IndexRequest[] };
   /** Of its definition, made from the names and fingerprints of what it reads. */
   hash?: { readonly reads: readonly string[]; readonly hash: string };
+  /** Of a unit that has this rule alone, by the rule's own. */
+  unit?: { readonly hash: string; readonly fingerprint: string };
 }
 
 /** Entries of fewer plans ago than this are kept: plans for a dry run or a view come in between. */

@@ -56,7 +56,9 @@ export function typeConflicts(
   const all = new ColumnKinds(tables, rules, external, 'all');
   return rules.flatMap((rule) => {
     if (rule.body.length === 0) return [];
-    const errors = new Conflicts(tables, rule, declared).find(rule);
+    const errors = isUntold(tables, rule, declared)
+      ? []
+      : new Conflicts(tables, rule, declared).find(rule);
     const seen = new Set(errors.map((one) => one.span));
     const suspects = new Conflicts(tables, rule, all).find(rule);
     const warnings = suspects.filter((one) => !seen.has(one.span)).map(asWarning);
@@ -74,6 +76,12 @@ export function queryConflicts(
   const declared = known ?? new ColumnKinds(program.tables, program.rules, new Set(), 'declared');
   if (known === undefined) declaredKinds.set(program.rules, declared);
   return new Conflicts(tables, query, declared.withTables(tables)).find();
+}
+
+/** No declaration says anything of what the rule reads or gives. */
+function isUntold(tables: readonly Table[], rule: Rule, declared: ColumnKinds): boolean {
+  if (tables[rule.head]?.columns !== undefined) return false;
+  return rule.body.every((one) => one.kind !== 'atom' || declared.isUnknown(one.table));
 }
 
 function asWarning(conflict: BodyConflict): BodyConflict {
