@@ -112,12 +112,15 @@ function causesOfNode(
     case 'cut':
       return [];
     case 'aggregate':
-      return causesOfGroup(evidence, changes, reason.rule, { table, row });
+      return [
+        ...causesOfGroup(evidence, changes, reason.rule, { table, row }),
+        ...causesOfBest(evidence, changes, opposite, table, row),
+      ];
     case 'rule': {
       const absent = reason.body.flatMap((literal) =>
         literal.kind === 'absent' ? changes.like(opposite, literal.table, literal.row) : [],
       );
-      // A fact of a text changes with the text only.
+      // A fact of a text changes with the text only; of best values it may be the best one again.
       return [...absent, ...causesOfBest(evidence, changes, opposite, table, row)];
     }
   }

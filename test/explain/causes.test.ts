@@ -92,6 +92,9 @@ test('by a row that came, by one that went, by absence, group and a better value
   // Without a change below it: another row of its group went.
   const worse = await explained(engine, plan, [change('link', 'delete', ['a', 'd'])]);
   assert.deepEqual(shown(worse, '+p:dist(d, 3)'), ['-p:dist(d, 1)']);
+  // The same of a rule that begins the recursion: 0 is better than 1, and then goes.
+  const begun = [change('start', 'insert', ['b'])];
+  assert.deepEqual(shown(await explained(engine, plan, begun), '-p:dist(b, 1)'), ['+p:dist(b, 0)']);
   engine.close();
 });
 
