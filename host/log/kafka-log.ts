@@ -103,7 +103,8 @@ export class KafkaLog implements Log {
     signal: AbortSignal,
   ): AsyncGenerator<Chunk, void, undefined> {
     const opened = await this.#openForReading(topic, signal);
-    if (opened === undefined) return;
+    // It may have been aborted since: nobody would hear of it any more.
+    if (opened === undefined || signal.aborted) return;
     const cursor = this.#fetcher.open(opened, from);
     const stop = (): void => this.#fetcher.close(cursor);
     signal.addEventListener('abort', stop, { once: true });

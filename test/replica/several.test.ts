@@ -227,6 +227,41 @@ replicaTest(
   },
 );
 
+replicaTest('a close while a new topic is waited for is no problem to tell', async () => {
+  const world = await newWorld();
+  const first = await startNode(world, peer('pe0'));
+  await first.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1) }] });
+  const problems: Error[] = [];
+  let asked: () => void = () => undefined;
+  const isAsked = new Promise<void>((resolve) => (asked = resolve));
+  const withoutTopic = (log: Log): Log =>
+    new Proxy(log, {
+      get: (target, name) => {
+        if (name === 'ensureTopic') {
+          return async (topic: string) => {
+            if (topic !== 'source.new.1') return await target.ensureTopic(topic);
+            asked();
+            throw new CaucusError('log_unavailable', 'its leader is being looked for');
+          };
+        }
+        const member: unknown = Reflect.get(target, name);
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+      },
+    });
+  const second = await joinNode(world, first, {
+    ...peer('pe1'),
+    wrapLog: withoutTopic,
+    onProblem: (error) => problems.push(error),
+  });
+  const changes = [{ table: 't', insert: ints(1) }];
+  await first.replica.writeBatch({ source: 'new', changes });
+  await isAsked;
+  await second.stop();
+  await yieldToLoop();
+  assert.deepEqual(problems, []);
+  await first.stop();
+});
+
 /** A checkpoint as the other replica has it, or with one byte of the rows changed. */
 async function checkpointOf(node: Node): Promise<FetchedCheckpoint> {
   const { checkpoint } = await node.checkpoints.loadNewest();

@@ -2,8 +2,8 @@
  * `npm run simulate -- [--seed N] [--seeds N] [--steps N] [--engine wasm|debug|naive] [--json]`:
  * runs seeds one after another; what a check finds is printed with its seed, and ends the run with
  * exit code 1. With `--json` the history of the seed is printed, one event a line.
- * `--splits-appends`: records of others come between those of one. `--loses-records`: the log loses
- * acknowledged records; `--untold`: and does not tell. `--without
+ * `--whole-appends`: records of others never come between those of one append. `--loses-records`:
+ * the log loses acknowledged records; `--untold`: and does not tell. `--without
  * cuts|fencing|atomicity|tokens|checksums|meaning`: with that mechanism switched off.
  */
 import { parseArgs } from 'node:util';
@@ -27,7 +27,7 @@ const { values } = parseArgs({
     engine: { type: 'string' },
     'loses-records': { type: 'boolean', default: false },
     untold: { type: 'boolean', default: false },
-    'splits-appends': { type: 'boolean', default: false },
+    'whole-appends': { type: 'boolean', default: false },
     without: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -45,7 +45,7 @@ for (let seed = first; seed < first + count; seed++) {
     seed,
     steps: Number(values.steps),
     ...(values.engine === undefined ? {} : { engineName: values.engine as EngineName }),
-    splitsAppends: values['splits-appends'],
+    splitsAppends: !values['whole-appends'],
     losesRecords: values.untold ? 'untold' : values['loses-records'],
     ...control,
   });

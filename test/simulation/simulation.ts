@@ -52,7 +52,7 @@ export interface SimulationOptions {
    * the log, nor by comparing digests.
    */
   readonly losesRecords?: boolean | 'untold';
-  /** In some runs records of others come between those of one append. */
+  /** In some runs records of others come between those of one append; not if it is `false`. */
   readonly splitsAppends?: boolean;
   /** Faults happen to datasource nodes only, and there are some. */
   readonly hitsDatasources?: boolean;
@@ -191,7 +191,7 @@ class Run {
     this.#ttlMs = parameters.ttlMs;
     this.#broker = new Broker(scheduler);
     this.#broker.isIdempotent = parameters.isIdempotent;
-    if (options.splitsAppends === true && parameters.isIdempotent) {
+    if (options.splitsAppends !== false && parameters.isIdempotent) {
       this.#broker.batchMax = parameters.batchMax;
     }
     this.#broker.tellsTruncation = options.losesRecords !== 'untold';

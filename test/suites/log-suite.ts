@@ -140,6 +140,19 @@ export function logSuite(
     await log.close();
   });
 
+  check('a reader that is stopped at any moment of its start ends', async (harness) => {
+    const log = await harness.open();
+    await log.ensureTopic('t');
+    for (let turns = 0; turns < 12; turns++) {
+      const stop = new AbortController();
+      const reading = log.read('t', 0, stop.signal)[Symbol.asyncIterator]().next();
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      stop.abort();
+      assert.equal((await reading).done, true, `stopped after ${turns} turns`);
+    }
+    await log.close();
+  });
+
   check('closing ends the readers and refuses appends', async (harness) => {
     const log = await harness.open();
     await log.ensureTopic('a');
