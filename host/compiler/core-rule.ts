@@ -6,6 +6,7 @@ import { valueKey } from '../value/value.ts';
 import type { Value } from '../value/value.ts';
 import { literalOperands } from './stratified.ts';
 import type {
+  AtomLiteral,
   ComparisonOperator,
   ComputeOperator,
   HeadTerm,
@@ -123,6 +124,23 @@ export function variableOrConstant(literal: Literal): readonly Term[] {
   if (literal.kind === 'atom') return literal.terms;
   const { inputs, output } = literalOperands(literal);
   return output === undefined ? inputs : [...inputs, output];
+}
+
+/** The literal as it runs, wherever it stands in a text. */
+export function withoutPlace(literal: Exclude<Literal, AtomLiteral>): CoreLiteral {
+  if (literal.kind === 'comparison') {
+    const { operator, left, right } = literal;
+    return { kind: 'comparison', operator, left, right };
+  }
+  if (literal.kind === 'call') {
+    const { inputs, output } = literal;
+    return { kind: 'call', function: literal.function, inputs, output };
+  }
+  if (literal.kind === 'each') {
+    return { kind: 'each', list: literal.list, output: literal.output };
+  }
+  const { operator, left, right, output } = literal;
+  return { kind: 'compute', operator, left, right, output };
 }
 
 export function variablesOf(literal: CoreLiteral): number[] {

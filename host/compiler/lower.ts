@@ -20,6 +20,7 @@ import {
   variable,
   variablesOf,
   variablesOfTerms,
+  withoutPlace,
 } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
 import { mayLackValue, searchesGroup } from './dependency-graph.ts';
@@ -29,6 +30,16 @@ import { onDemandTables } from './on-demand.ts';
 import { valueOfAtom, valueOperand } from './monotone.ts';
 import type { AggregatePlan, Plan, PlanOptions } from './plan.ts';
 import { PlanBuilder, UNKNOWN_SIZE } from './plan-builder.ts';
+import {
+  atomOf,
+  canBeKnown,
+  knownPart,
+  knownRule,
+  noteRule,
+  ruleOf,
+  smallest,
+  withBody,
+} from './lowered-rules.ts';
 import { PlanMemory } from './plan-memory.ts';
 import { canFail, tableKey } from './stratified.ts';
 import type {
@@ -296,7 +307,7 @@ class Lowering {
       const atom = this.#project(literals, outputs, owner);
       atoms.set(`${atom.relation}:${variablesOf(atom).join()}`, atom);
     }
-    return { ...rule, body: [...split.rest, ...atoms.values()] };
+    return withBody(rule, [...split.rest, ...atoms.values()]);
   }
 
   #split(rule: CoreRule, component: ReadonlySet<number> | undefined): SplitBody | null {
@@ -317,29 +328,41 @@ class Lowering {
     outputs: readonly number[],
     owner: TableKey,
   ): CoreAtom {
-    const { body, columns, variableCount } = canonical(literals, outputs);
-    const headTerms = columns.map((_, index) => variable(index));
-    const text = printDefinition(headTerms, body, (relation) => this.#builder.nameOf(relation));
-    const name = `${literals.length === 1 ? '$some' : '$part'}:${text}`;
-    let relation = this.#builder.find(name);
-    if (relation === undefined) {
-      const sizes = body.flatMap((literal) =>
-        literal.kind === 'atom' && !literal.negated ? [this.#builder.sizeOf(literal.relation)] : [],
-      );
-      relation = this.#builder.addAuxiliary(name, columns.length, owner, Math.min(...sizes));
-      this.#addCounting(relation, [{ head: relation, headTerms, body, variableCount }]);
-    }
-    return { kind: 'atom', relation, negated: false, terms: columns.map(variable) };
+    const nameOf = (relation: number): string => this.#builder.nameOf(relation);
+    const part = knownPart(literals, nameOf, () => {
+      const { body, columns, variableCount } = canonical(literals, outputs);
+      const headTerms = columns.map((_, index) => variable(index));
+      const text = printDefinition(headTerms, body, nameOf);
+      const name = `${literals.length === 1 ? '$some' : '$part'}:${text}`;
+      return { columns, rule: { headTerms, body, variableCount }, name };
+    });
+    const { columns, rule, name } = part;
+    const there = this.#builder.find(name);
+    if (there !== undefined) return atomOf(part, there);
+    const size = smallest(rule.body, (one) => this.#builder.sizeOf(one));
+    const relation = this.#builder.addAuxiliary(name, columns.length, owner, size);
+    this.#addCounting(relation, [ruleOf(part, relation)]);
+    return atomOf(part, relation);
   }
 
   #lowerRule(rule: Rule): CoreRule {
+    const head = this.#relations[rule.head] as number;
+    const isPlain = this.#options.isExplained !== true && canBeKnown(rule);
+    const relationOf = (table: number): number => this.#relations[table] ?? NO_RELATION;
+    const known = isPlain ? knownRule(rule, head, relationOf) : undefined;
+    if (known !== undefined) return known;
+    const core = this.#lowerNewRule(rule, head);
+    if (isPlain) noteRule(rule, core);
+    return core;
+  }
+
+  #lowerNewRule(rule: Rule, head: number): CoreRule {
     const body = rule.body.map((literal) => this.#lowerLiteral(literal, this.#program.tables));
     const variableCount = rule.variables.length;
     if (rule.body.some(canFail)) {
       const errors = this.#errorsRelation();
       this.#errorRules.push(...failureRules(rule, body, errors, variableCount));
     }
-    const head = this.#relations[rule.head] as number;
     if (!rule.headTerms.some((term) => term.kind === 'aggregate')) {
       const headTerms = rule.headTerms as readonly Operand[];
       return { head, headTerms, body, variableCount, ...this.#source(rule) };
@@ -352,21 +375,7 @@ class Lowering {
   }
 
   #lowerLiteral(literal: Literal, tables: readonly Table[]): CoreLiteral {
-    if (literal.kind === 'comparison') {
-      const { operator, left, right } = literal;
-      return { kind: 'comparison', operator, left, right };
-    }
-    if (literal.kind === 'call') {
-      const { inputs, output } = literal;
-      return { kind: 'call', function: literal.function, inputs, output };
-    }
-    if (literal.kind === 'each') {
-      return { kind: 'each', list: literal.list, output: literal.output };
-    }
-    if (literal.kind === 'compute') {
-      const { operator, left, right, output } = literal;
-      return { kind: 'compute', operator, left, right, output };
-    }
+    if (literal.kind !== 'atom') return withoutPlace(literal);
     const relation = this.#relationOf(literal.table, tables);
     const { negated, terms } = literal;
     const isWhole = !terms.some((term) => term.kind === 'wildcard');

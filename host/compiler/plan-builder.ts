@@ -230,11 +230,14 @@ export class PlanBuilder {
     const known = this.#entries.get(rule);
     if (known !== undefined) return known;
     const nameOf = (relation: number): string => this.#draft(relation).key;
-    const definition = printDefinition(rule.headTerms, rule.body, nameOf);
     const kind = this.#isBatchOnly ? 'batch' : 'kept';
     const within = members === undefined ? '' : [...members].join();
-    const head = `${nameOf(rule.head)} ${rule.variableCount}`;
-    const entry = this.#memory.rule(`${kind} ${within} ${head} ${definition}`);
+    const names = [kind, within, nameOf(rule.head)];
+    for (const one of rule.body) if (one.kind === 'atom') names.push(nameOf(one.relation));
+    const entry = this.#memory.ruleOf(rule, names, () => {
+      const definition = printDefinition(rule.headTerms, rule.body, nameOf);
+      return `${kind} ${within} ${nameOf(rule.head)} ${rule.variableCount} ${definition}`;
+    });
     this.#entries.set(rule, entry);
     return entry;
   }

@@ -9,6 +9,7 @@
  * program is planned once more: what the new numbers touch is made again, the rest found.
  */
 import type { SplitBody } from './body-parts.ts';
+import type { CoreRule } from './core-rule.ts';
 import type { Version } from './plan.ts';
 
 /** An index that versions use: asking again must give the same place. */
@@ -39,12 +40,34 @@ export class PlanMemory {
   readonly #numbers = new Map<string, number>();
   /** By a text of all that the entry depends on. */
   readonly #rules = new Map<string, RuleEntry>();
+  readonly #objects = new WeakMap<
+    CoreRule,
+    { readonly names: readonly string[]; readonly key: string; readonly entry: RuleEntry }
+  >();
   /** By number of the relation: the columns of each index. */
   #places: number[][][] = [];
   #run = 0;
 
   begin(): void {
     this.#run++;
+  }
+
+  /**
+   * `print` gives the text of all that the entry depends on; it is the same for one object while
+   * the names are.
+   */
+  ruleOf(rule: CoreRule, names: readonly string[], print: () => string): RuleEntry {
+    const known = this.#objects.get(rule);
+    const isSame =
+      known?.names.length === names.length && names.every((one, at) => one === known.names[at]);
+    if (known !== undefined && isSame && this.#rules.get(known.key) === known.entry) {
+      known.entry.run = this.#run;
+      return known.entry;
+    }
+    const key = print();
+    const entry = this.rule(key);
+    this.#objects.set(rule, { names, key, entry });
+    return entry;
   }
 
   rule(key: string): RuleEntry {
