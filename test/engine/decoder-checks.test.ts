@@ -23,9 +23,6 @@ const SEEDS = [
 
 /** Never the first to refuse these programs. */
 const IDLE = [
-  // These programs call no functions.
-  'const words = check(amount <= (CALL_INPUTS_MAX as u32)) ? takeRegisters(6, amount) : 6;',
-  'return check(amount <= (CALL_INPUTS_MAX as u32)) ? takeRegisters(4, amount) : 4;',
   // What they say follows from the bound of each code word, which is checked besides.
   'if (!check(amount <= codeWords)) return offset;',
   'if (!check(words > 0 && step + words <= codeWords)) break;',
@@ -83,6 +80,8 @@ function tryPurposes(world: World): void {
  * aggregate with rules of its own all are.
  */
 const PLAN_WORDS = 16;
+/** Word of the header: how many constants there are. */
+const CONSTANTS_WORD = 4;
 
 /**
  * Puts the number of each relation, and one too large, into the last words of such units; answers
@@ -112,7 +111,10 @@ async function tryPlans(wasm: Uint8Array, valid: Uint8Array): Promise<Set<number
     }
   }
   // The first of the constants, which stand behind the words.
-  tryWord(new DataView(valid.buffer).getUint32(8, true), 0xffffffff);
+  const header = new DataView(valid.buffer);
+  tryWord(header.getUint32(8, true), 0xffffffff);
+  // One constant fewer than there are bytes of.
+  tryWord(CONSTANTS_WORD, header.getUint32(CONSTANTS_WORD * 4, true) - 1);
   return new Set(refusals(world.core));
 }
 

@@ -23,6 +23,9 @@ export const TEXT = `
   least(min(d)) :- least(e), s:n(d), e <= d.
   least(min(y)) :- s:v(_, y).
   both() :- s:e(x, _), s:v(y, _).
+  table kept(k: any key, v: any)
+  kept(x, y) :- s:v(x, y).
+  called(x, upper(y), collect([x, z])) :- s:v(x, y), s:v(x, z).
 `;
 const PAGES_MAX = 256;
 

@@ -34,12 +34,15 @@ const LARGE_SCALE = 10;
 const QUESTION_SEEDS = 4;
 /** And one of so many has all aggregates and recursion through them. */
 const BEST_SEEDS = 3;
+/** And one of so many has functions, values of all kinds, and tables with keys. */
+const CALL_SEEDS = 5;
 
 /** A seed's program and `batches` batches for it; `large`: with some hundred rows a table. */
 export function generateCase(seed: number, batches: number, large = false): FuzzCase {
   const questions = seed % QUESTION_SEEDS === 1;
   const best = seed % BEST_SEEDS === 2;
-  const program = generateProgram(randomOf(seed, 0), { large, questions, best });
+  const calls = seed % CALL_SEEDS === 3;
+  const program = generateProgram(randomOf(seed, 0), { large, questions, best, calls });
   const scale = large ? LARGE_SCALE : 1;
   const updates = new UpdateGenerator(randomOf(seed, 1), program, scale);
   const random = randomOf(seed, 2);

@@ -10,6 +10,8 @@
 import { formatValue } from '../../host/value/value.ts';
 import type { Value } from '../../host/value/value.ts';
 import { addBestLayer } from './best-layer.ts';
+import { atomText, BodyGenerator } from './body-generator.ts';
+import { COMPOSITE_VALUES } from './function-literals.ts';
 import { between, sample, shuffled, weighted } from './prng.ts';
 import type { Random } from './random.ts';
 
@@ -46,12 +48,12 @@ export interface ProgramOptions {
   readonly questions?: boolean;
   /** All aggregates, and recursion through min and max. */
   readonly best?: boolean;
+  /** Functions and values of all kinds, all aggregates, tables with keys. */
+  readonly calls?: boolean;
 }
 
 const SOURCE = 's';
 const POLICIES = ['p', 'q'];
-/** Arithmetic in a recursion stays between 0 and this. */
-const RECURSION_BOUND = 4;
 
 const ONE_OR_TWO: readonly (readonly [number, number])[] = [
   [1, 0],
@@ -88,9 +90,6 @@ const SPECIAL_VALUES: readonly Value[] = [
   null,
 ];
 
-const AGGREGATES = ['count', 'sum', 'min', 'max'];
-const ALL_AGGREGATES = [...AGGREGATES, 'avg', 'argmin', 'argmax', 'collect', 'collect'];
-
 export function generateProgram(random: Random, options: ProgramOptions = {}): GeneratedProgram {
   return new ProgramGenerator(random, options).generate();
 }
@@ -111,6 +110,7 @@ class ProgramGenerator {
   readonly #isLarge: boolean;
   readonly #asks: boolean;
   readonly #hasBest: boolean;
+  readonly #calls: boolean;
   readonly #values: readonly Value[];
   readonly #statements = new Map<string, string[]>(POLICIES.map((name) => [name, []]));
   readonly #lower: GeneratedTable[] = [];
@@ -121,6 +121,7 @@ class ProgramGenerator {
     this.#isLarge = options.large === true;
     this.#asks = options.questions === true;
     this.#hasBest = options.best === true;
+    this.#calls = options.calls === true;
     this.#values = values ?? this.#chooseValues();
   }
 
@@ -140,6 +141,7 @@ class ProgramGenerator {
       } else this.#layer(tables, random.chance(0.6));
       this.#lower.push(...tables);
     }
+    if (this.#calls) this.#declareKeys();
     const policies = [...this.#statements].map(([name, statements]) => ({
       name,
       statements: shuffled(random, statements),
@@ -152,7 +154,25 @@ class ProgramGenerator {
     body.atoms(sample(this.#random, tables, between(this.#random, 1, 2)));
     if (this.#random.chance(0.3)) body.negation(this.#random.pick(tables));
     if (this.#random.chance(0.3)) body.comparison();
+    const hasObjects = this.#values.some((value) => typeof value === 'object' && value !== null);
+    if (hasObjects && this.#random.chance(0.3)) body.call(false);
     return body.literals.join(', ');
+  }
+
+  /** A key is never null, in facts too. */
+  #declareKeys(): void {
+    if (this.#values.includes(null)) return;
+    for (const { owner, name, arity } of this.#lower) {
+      if (arity < 2 || this.#random.chance(0.6)) continue;
+      const key = this.#random.int(arity);
+      const columns = Array.from(
+        { length: arity },
+        (_, at) => `c${at}${at === key ? ': any key' : ''}`,
+      );
+      const declared = owner === SOURCE ? `${SOURCE}:${name}` : name;
+      const statements = this.#statements.get(owner === SOURCE ? 'p' : owner);
+      statements?.push(`table ${declared}(${columns.join(', ')}).`);
+    }
   }
 
   #layer(tables: readonly GeneratedTable[], isRecursive: boolean): void {
@@ -225,13 +245,16 @@ class ProgramGenerator {
       if (isRecursive) body.boundedArithmetic();
       else body.arithmetic();
     }
+    if (this.#calls && random.chance(0.6)) body.call(isRecursive);
     const isAggregate = !this.#isPlain && !isRecursive && head.arity > 0 && random.chance(0.3);
     const aggregated = isAggregate ? random.int(head.arity) : -1;
     let column = 0;
     const term = (): string => {
       const isAggregated = column === aggregated || (isAggregate && random.chance(0.2));
       column++;
-      return isAggregated ? body.aggregate(this.#hasBest) : this.#headTerm(body, isRecursive);
+      return isAggregated
+        ? body.aggregate(this.#hasBest || this.#calls)
+        : this.#headTerm(body, isRecursive);
     };
     const text = atomText(head, head.owner, term);
     return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
@@ -278,7 +301,8 @@ class ProgramGenerator {
     if (!this.#isPlain && !isRecursive && random.chance(0.1)) body.arithmetic();
     const isAggregate = !this.#isPlain && !isRecursive && head.arity > 0 && random.chance(0.4);
     let column = isAggregate ? random.int(head.arity) : -1;
-    const term = (): string => (column-- === 0 ? body.aggregate(this.#hasBest) : body.operand());
+    const term = (): string =>
+      column-- === 0 ? body.aggregate(this.#hasBest || this.#calls) : body.operand();
     const text = atomText(head, head.owner, term);
     return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
   }
@@ -308,184 +332,8 @@ class ProgramGenerator {
     const count = this.#isLarge ? between(random, 10, 30) : between(random, 2, 5);
     const values = Array.from({ length: count }, (_, index): Value => BigInt(index));
     if (this.#isPlain) return [...values, ...sample(random, ['', 'a', 'b', 'é'], random.int(3))];
+    if (this.#calls) values.push(...sample(random, COMPOSITE_VALUES, between(random, 2, 5)));
     if (random.chance(0.5)) values.push(...sample(random, SPECIAL_VALUES, between(random, 1, 3)));
     return values;
   }
-}
-
-/** The literals of one body; every variable it hands out is bound by one of its positive atoms. */
-class BodyGenerator {
-  readonly literals: string[] = [];
-  readonly #random: Random;
-  readonly #values: readonly Value[];
-  readonly #policy: string;
-  readonly #bound: string[] = [];
-  #outputs = 0;
-
-  constructor(random: Random, values: readonly Value[], policy: string) {
-    this.#random = random;
-    this.#values = values;
-    this.#policy = policy;
-  }
-
-  atoms(tables: readonly GeneratedTable[]): void {
-    for (const table of tables) {
-      this.literals.push(atomText(table, this.#policy, () => this.#bindingTerm()));
-    }
-  }
-
-  /** An atom that leads from variable x`link` to the next one, or the other way. */
-  link(table: GeneratedTable, link: number, isReversed: boolean): void {
-    const ends = [`x${link}`, `x${link + 1}`];
-    if (isReversed) ends.reverse();
-    let column = 0;
-    const term = (): string => {
-      const end = ends[column++];
-      if (end === undefined) return this.#bindingTerm();
-      if (!this.#bound.includes(end)) this.#bound.push(end);
-      return end;
-    };
-    this.literals.push(atomText(table, this.#policy, term));
-  }
-
-  /** The terms of a head: the chain's first and last variable, then any. */
-  chainTerms(): () => string {
-    const ends = this.#bound.filter((name) => /^x\d$/.test(name)).sort();
-    const [first, last] = [ends[0], ends.at(-1)];
-    const terms = this.#random.chance(0.15) ? [last, first] : [first, last];
-    if (this.#random.chance(0.3)) terms.shift();
-    return () => terms.shift() ?? this.operand();
-  }
-
-  negation(table: GeneratedTable): void {
-    const term = (): string => (this.#random.chance(0.3) ? '_' : this.operand());
-    this.literals.push(`not ${atomText(table, this.#policy, term)}`);
-  }
-
-  /** An atom over one or two bound variables whose other columns matter to nobody. */
-  question(table: GeneratedTable): void {
-    const random = this.#random;
-    const asked = random.int(Math.max(1, table.arity));
-    let column = 0;
-    const term = (): string => {
-      if (column++ === asked || random.chance(0.1)) return this.operand();
-      return random.chance(0.3) ? this.#unused() : '_';
-    };
-    this.literals.push(atomText(table, this.#policy, term));
-  }
-
-  /** Two atoms that share a variable of their own; the first one is asked, too. */
-  chainQuestion(tables: readonly GeneratedTable[]): void {
-    const random = this.#random;
-    const link = this.#unused();
-    for (const end of [() => this.operand(), () => (random.chance(0.7) ? '_' : this.operand())]) {
-      const table = random.pick(tables);
-      const linked = random.int(Math.max(1, table.arity));
-      let column = 0;
-      const term = (): string => (column++ === linked ? link : end());
-      this.literals.push(atomText(table, this.#policy, term));
-    }
-  }
-
-  comparison(): void {
-    const operator = this.#random.pick(['=', '!=', '<', '<=', '>', '>=', '!=', '<']);
-    if (operator === '=' && this.#random.chance(0.5)) {
-      const output = this.#output();
-      this.literals.push(`${output} = ${this.operand()}`);
-      this.#bound.push(output);
-      return;
-    }
-    const not = this.#random.chance(0.1) ? 'not ' : '';
-    this.literals.push(`${not}${this.operand()} ${operator} ${this.operand()}`);
-  }
-
-  /** One computation, which may fail; sometimes a second one on its result. */
-  arithmetic(): void {
-    const random = this.#random;
-    const kind = random.int(4);
-    if (kind === 0) {
-      this.literals.push(`${this.expression()} ${random.pick(['<', '>', '!='])} ${this.operand()}`);
-      return;
-    }
-    const inputs = `${this.operand()}, ${this.operand()}`;
-    // A result that is compared with what an atom has bound, now and then.
-    const output = random.chance(0.15) ? this.operand() : this.#output();
-    if (kind === 1) {
-      const builtin = random.pick(['plus', 'minus', 'mul', 'div']);
-      this.literals.push(`${builtin}(${inputs}, ${output})`);
-    } else {
-      this.literals.push(`${output} = ${this.expression()}`);
-    }
-    if (!this.#bound.includes(output) && isVariable(output)) this.#bound.push(output);
-    if (random.chance(0.3)) this.literals.push(`${output} ${random.pick(['<', '>='])} 2`);
-  }
-
-  /** A counter: finite, because it moves upwards between two bounds. */
-  boundedArithmetic(): void {
-    const from = this.#variable();
-    if (from === undefined) return;
-    const output = this.#output();
-    const step = this.#random.pick(['1', '2', '1.5']);
-    this.literals.push(`${from} >= 0`, `${output} = ${from} + ${step}`);
-    this.literals.push(`${output} <= ${RECURSION_BOUND}`);
-    this.#bound.push(output);
-  }
-
-  aggregate(isAny: boolean): string {
-    const name = this.#random.pick(isAny ? ALL_AGGREGATES : AGGREGATES);
-    const argument = this.#variable();
-    if (name.startsWith('arg')) {
-      return argument === undefined ? 'count()' : `${name}(${argument}, ${this.operand()})`;
-    }
-    return name === 'count' || argument === undefined ? 'count()' : `${name}(${argument})`;
-  }
-
-  expression(): string {
-    const operator = this.#random.pick(['+', '-', '*', '/', '%']);
-    const left = this.#random.chance(0.15)
-      ? `(${this.operand()} ${this.#random.pick(['+', '*'])} ${this.operand()})`
-      : this.operand();
-    return `${left} ${operator} ${this.operand()}`;
-  }
-
-  /** A variable that is bound, or a constant. */
-  operand(): string {
-    const variable = this.#variable();
-    return variable === undefined || this.#random.chance(0.15) ? this.#constant() : variable;
-  }
-
-  #variable(): string | undefined {
-    return this.#bound.length === 0 ? undefined : this.#random.pick(this.#bound);
-  }
-
-  #bindingTerm(): string {
-    const kind = this.#random.next();
-    if (kind < 0.08) return '_';
-    if (kind < 0.16) return this.#constant();
-    const variable = this.#random.pick(['x', 'y', 'z', 'w']);
-    if (!this.#bound.includes(variable)) this.#bound.push(variable);
-    return variable;
-  }
-
-  /** A variable that no other literal knows. */
-  #unused(): string {
-    return `o${++this.#outputs}`;
-  }
-
-  #output(): string {
-    return `n${++this.#outputs}`;
-  }
-
-  #constant(): string {
-    return formatValue(this.#random.pick(this.#values));
-  }
-}
-
-function atomText(table: GeneratedTable, policy: string, term: () => string): string {
-  const name = table.owner === policy ? table.name : `${table.owner}:${table.name}`;
-  return `${name}(${Array.from({ length: table.arity }, term).join(', ')})`;
-}
-
-function isVariable(term: string): boolean {
-  return /^[a-z]\d*$/.test(term);
 }

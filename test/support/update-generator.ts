@@ -1,6 +1,7 @@
 /** Random batches of base rows for a generated program, and the rows that they leave. */
 import { tableKey } from '../../host/compiler/stratified.ts';
 import type { TableKey } from '../../host/compiler/stratified.ts';
+import { sameValue } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { between, sample, weighted } from './prng.ts';
 import type { GeneratedProgram, GeneratedTable } from './program-generator.ts';
@@ -160,5 +161,5 @@ export class UpdateGenerator {
 }
 
 function isSame(a: Row, b: Row): boolean {
-  return a.every((value, column) => value === b[column]);
+  return a.every((value, column) => sameValue(value, b[column] as Value));
 }
