@@ -120,27 +120,36 @@ function columnWord(cell: u32, column: u32): u64 {
 
 /** Finds what the cells of a column have in common; its record tells how to make words of them. */
 function lookAtColumn(block: Block, number: u32, column: u32): void {
-  let kinds = COLUMN_SMALL | COLUMN_EXACT;
+  const first = cellAt(block, block.from, number);
+  let isAllSmall = true;
+  let bits: u32 = 0;
   let prefix: u32 = 0xffffffff;
   let text: u32 = 0;
   for (let place = block.from; place < block.to; place++) {
     const cell = cellAt(block, place, number);
+    bits |= cell ^ first;
     if (isSmall(cell)) continue;
-    kinds = COLUMN_EXACT;
+    isAllSmall = false;
     if (classOfCell(cell) != CLASS_STRING) continue;
     if (text == 0) text = cell;
     prefix = sharedBytes(text, cell, prefix);
   }
   store<u32>(column, prefix, 12);
-  store<u32>(column, kinds, 16);
-  const first = columnWord(cellAt(block, block.from, number), column);
+  if (isAllSmall) return noteColumn(column, bits as u64, COLUMN_SMALL | COLUMN_EXACT);
+  store<u32>(column, 0, 16);
+  const word = columnWord(first, column);
+  let kinds = COLUMN_EXACT;
   let differ: u64 = 0;
   for (let place = block.from; place < block.to; place++) {
     const cell = cellAt(block, place, number);
-    differ |= columnWord(cell, column) ^ first;
-    if (kinds == COLUMN_EXACT && !isExact(cell, classOfCell(cell), prefix)) kinds = 0;
+    differ |= columnWord(cell, column) ^ word;
+    if (kinds != 0 && !isExact(cell, classOfCell(cell), prefix)) kinds = 0;
   }
-  // Above and below these bits all words are alike.
+  noteColumn(column, differ, kinds);
+}
+
+/** Above and below the bits that differ all words are alike. */
+function noteColumn(column: u32, differ: u64, kinds: u32): void {
   const low: u32 = differ == 0 ? 0 : (ctz(differ) as u32);
   store<u32>(column, low);
   store<u32>(column, differ == 0 ? 0 : 64 - (clz(differ) as u32) - low, 4);
