@@ -31,9 +31,9 @@ const PRAGMAS = [
  * it is removed here.
  */
 export async function openSqlite(file: string, kind?: SqliteKind): Promise<Sqlite> {
-  const chosen = kind ?? ((await nodeSqlite()) === undefined ? 'wasm' : 'node');
+  const chosen = kind ?? (nodeSqlite() === undefined ? 'wasm' : 'node');
   try {
-    const database = chosen === 'node' ? await openNode(file) : await openWasm(file);
+    const database = chosen === 'node' ? openNode(file) : await openWasm(file);
     for (const pragma of PRAGMAS) database.all(pragma, []);
     return database;
   } catch (error) {
@@ -42,8 +42,8 @@ export async function openSqlite(file: string, kind?: SqliteKind): Promise<Sqlit
 }
 
 /** The kinds that can be opened here. */
-export async function sqliteKinds(): Promise<SqliteKind[]> {
-  return (await nodeSqlite()) === undefined ? ['wasm'] : ['node', 'wasm'];
+export function sqliteKinds(): SqliteKind[] {
+  return nodeSqlite() === undefined ? ['wasm'] : ['node', 'wasm'];
 }
 
 /** Turns an error of SQLite into one of ours; others stay. */
@@ -87,18 +87,19 @@ interface NodeSqlite {
   readonly DatabaseSync: new (file: string) => NodeDatabase;
 }
 
-async function nodeSqlite(): Promise<NodeSqlite | undefined> {
-  // Not a literal: the types of the oldest supported Node do not know the module.
-  const name = 'node:sqlite';
+function nodeSqlite(): NodeSqlite | undefined {
+  const emitWarning: unknown = Reflect.get(process, 'emitWarning');
+  // That the module is new to Node is nothing that whoever runs a server can change.
+  process.emitWarning = () => undefined;
   try {
-    return (await import(name)) as NodeSqlite;
-  } catch {
-    return undefined;
+    return process.getBuiltinModule?.('node:sqlite') as NodeSqlite | undefined;
+  } finally {
+    Reflect.set(process, 'emitWarning', emitWarning);
   }
 }
 
-async function openNode(file: string): Promise<Sqlite> {
-  const sqlite = await nodeSqlite();
+function openNode(file: string): Sqlite {
+  const sqlite = nodeSqlite();
   if (sqlite === undefined) throw new Error('this runtime has no node:sqlite');
   const database = new sqlite.DatabaseSync(file);
   return {

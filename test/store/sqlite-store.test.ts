@@ -13,7 +13,7 @@ import { put, storeSuite } from '../suites/store-suite.ts';
 import { runAndKill } from '../support/killed-child.ts';
 import { randomFrom } from '../support/random.ts';
 
-const kinds = await sqliteKinds();
+const kinds = sqliteKinds();
 const KILLS = 6;
 
 function makeDirectory(): Promise<string> {
@@ -148,3 +148,14 @@ for (const kind of kinds) {
     await rm(directory, { recursive: true });
   });
 }
+
+test('opening a database warns nobody, and leaves warnings of others alone', async () => {
+  const warnings: string[] = [];
+  const note = ({ message }: Error): unknown => warnings.push(message);
+  process.on('warning', note);
+  for (const kind of sqliteKinds()) (await openSqlite(':memory:', kind)).close();
+  process.emitWarning('of others');
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', note);
+  assert.deepEqual(warnings, ['of others']);
+});
