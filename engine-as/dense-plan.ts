@@ -46,6 +46,8 @@ export class DenseTable {
   main: u32;
   /** Rows of a new relation from here on came in the round under way. */
   newFrom: u32;
+  /** Of a relation whose rows stand: what was found, pairs of numbers; else null. */
+  found: Relation;
 }
 
 /** Rows outside the component by one column: values of another one, in one array. */

@@ -6,6 +6,7 @@
  *   collect   the cells of all rows get numbers      lists   of rows outside the component
  *   load      the component's rows become bits       run     one round      turn   new bits → rows
  *   list      in the end, the new rows come into sets and indexes (listing.ts)
+ *   merge     or, where rows stand, they are brought to what was found (dense-merge.ts)
  *
  * All rounds are in step, so the round in which a row comes is 1 + the largest rank in the body
  * that gives it (row-store.ts).
@@ -46,6 +47,7 @@ import {
   makeLists,
   takeNumber,
 } from './dense-list';
+import { beginMerge, createFound, dropMerge, stepMerge } from './dense-merge';
 import { DensePlan, denseVersionAt, matrixOf, needBit, tableAt } from './dense-plan';
 import { runVersion, startVersion } from './dense-run';
 import { planDense } from './dense-translate';
@@ -63,7 +65,7 @@ import {
 import { allocateZeroed, release } from './memory';
 import { cellAt, createNumbering, destroyNumbering, numberOf, Numbering } from './numbering';
 import { Unit } from './program';
-import { appendRow } from './relation';
+import { appendRow, destroyRelation } from './relation';
 import { rowAddress } from './row-store';
 import { clearVector, push, wordAt } from './vector';
 
@@ -74,15 +76,24 @@ const ROWS_MIN: u32 = 64;
 const POOL_BYTES_MIN: u32 = 32 << 20;
 const POOL_BYTES_ROW: u32 = 64;
 
-/** For tests and measurements: choose, never, always, always but left after one round. */
+/**
+ * For tests and measurements: choose, never, always, always but left after one round, always and
+ * anew at every other update.
+ */
 const LAYOUT_AUTO: u32 = 0;
 const LAYOUT_ROWS: u32 = 1;
 const LAYOUT_BITS: u32 = 2;
 const LAYOUT_LEAVE: u32 = 3;
+const LAYOUT_AGAIN: u32 = 4;
 let layout: u32 = LAYOUT_AUTO;
 
 export function setLayout(choice: u32): void {
   layout = choice;
+}
+
+/** True when every other update is to begin anew. */
+export function isAgainByTurns(): bool {
+  return layout == LAYOUT_AGAIN;
 }
 
 /** Units evaluated over bits to the end, since the engine started. */
@@ -97,6 +108,7 @@ const STAGE_MERGE: u32 = 5;
 const STAGE_TURN: u32 = 6;
 const STAGE_NEXT: u32 = 7;
 const STAGE_LIST: u32 = 8;
+const STAGE_STANDING: u32 = 9;
 
 let plan: DensePlan = changetype<DensePlan>(0);
 let arena: Arena = changetype<Arena>(0);
@@ -111,13 +123,19 @@ let running: bool = false;
 const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
 const walk: u32 = memory.data(32, 8) as u32;
 
+/** Rows stand: they are compared with what is found. */
+let isAgain: bool = false;
+
 /** The domain: cells by number. */
 let numbering: Numbering = changetype<Numbering>(0);
 
 /* Beginning and end. */
 
-/** True when the unit, all of whose rows are recent, begins over bits: go on with `stepDense`. */
-export function beginDense(unit: Unit, rows: u32): bool {
+/**
+ * True when the unit begins over bits: go on with `stepDense`. All of its rows are recent, or,
+ * where it is evaluated `again`, those that are held without a rule of the component.
+ */
+export function beginDense(unit: Unit, rows: u32, again: bool): bool {
   dropDense();
   if (layout == LAYOUT_ROWS || (layout == LAYOUT_AUTO && rows < ROWS_MIN)) return false;
   arena = changetype<Arena>(allocateZeroed(offsetof<Arena>() as u32) as usize);
@@ -125,6 +143,14 @@ export function beginDense(unit: Unit, rows: u32): bool {
   plan = planDense(unit, arena);
   numbering = createNumbering();
   if (changetype<usize>(plan) == 0 || changetype<usize>(numbering) == 0) {
+    dropDense();
+    return false;
+  }
+  isAgain = again;
+  for (let i: u32 = 0; again && i < plan.tableCount; i++) {
+    const table = tableAt(plan, i);
+    table.found = createFound(table.relation);
+    if (changetype<usize>(table.found) != 0) continue;
     dropDense();
     return false;
   }
@@ -147,8 +173,10 @@ export function dropDense(): void {
       destroyMatrix(table.recent1);
       destroyMatrix(table.next0);
       destroyMatrix(table.next1);
+      if (changetype<usize>(table.found) != 0) destroyRelation(table.found);
     }
     dropLists(plan);
+    dropMerge();
   }
   plan = changetype<DensePlan>(0);
   if (changetype<usize>(arena) != 0) {
@@ -200,7 +228,8 @@ export function stepDense(limit: u64): u32 {
         break;
       case STAGE_NEXT:
         if (!hasNew || isToBeLeft()) {
-          stage = STAGE_LIST;
+          if (hasNew && isAgain) return leave();
+          stage = isAgain ? STAGE_STANDING : STAGE_LIST;
           at = 0;
           rowAt = 0;
           break;
@@ -209,6 +238,10 @@ export function stepDense(limit: u64): u32 {
           clearVector(tableAt(plan, i).relation.pending);
         }
         beginRound();
+        break;
+      case STAGE_STANDING:
+        status = mergeStanding();
+        if (status == STATUS_DONE && at == plan.tableCount) return finish();
         break;
       default:
         status = listTables();
@@ -246,10 +279,25 @@ function listTables(): u32 {
   return status;
 }
 
+/** The tables' rows become what was found. */
+function mergeStanding(): u32 {
+  const table = tableAt(plan, at);
+  if (rowAt == 0) {
+    if (!beginMerge(table.relation, table.found, numbering)) return STATUS_OUT_OF_MEMORY;
+    rowAt = 1;
+  }
+  const status = stepMerge();
+  if (status == STATUS_MORE) return STATUS_DONE;
+  table.relation.maxRank = table.found.maxRank;
+  at += 1;
+  rowAt = 0;
+  return status;
+}
+
 /** Rows go on as rows: of a round that ended, its rows wait as pending ones. */
 function leave(): u32 {
   denseFinished = false;
-  denseLoaded = stage > STAGE_LOAD;
+  denseLoaded = stage > STAGE_LOAD && !isAgain;
   if (denseLoaded) {
     for (let i: u32 = 0; i < plan.tableCount; i++) {
       const table = tableAt(plan, i);
@@ -270,7 +318,7 @@ function leave(): u32 {
 
 function isToBeLeft(): bool {
   if (layout == LAYOUT_LEAVE) return true;
-  if (layout == LAYOUT_BITS) return false;
+  if (layout == LAYOUT_BITS || layout == LAYOUT_AGAIN) return false;
   let rows: u32 = 0;
   for (let i: u32 = 0; i < plan.tableCount; i++) rows += tableAt(plan, i).relation.liveNew;
   return poolBytes > POOL_BYTES_MIN && (poolBytes - POOL_BYTES_MIN) / POOL_BYTES_ROW > rows;
@@ -358,6 +406,7 @@ function loadRows(): u32 {
     if ((table.needsAll & 2) != 0) setBit(table.all1, right, left);
     if ((table.needsRecent & 1) != 0) setBit(table.recent0, left, right);
     if ((table.needsRecent & 2) != 0) setBit(table.recent1, right, left);
+    if (isAgain && !appendRow(table.found, left, right, 0)) return STATUS_OUT_OF_MEMORY;
   }
   if (rowAt < recent.length) return STATUS_DONE;
   clearVector(recent);
@@ -450,6 +499,7 @@ function turnTable(): u32 {
   const relation = table.relation;
   // In a new relation nothing stands but what is LIVE, so what is new here is new there.
   const appends = relation.fresh;
+  const to = isAgain ? table.found : relation;
   const isUnary = relation.arity == 1;
   if (appends) leaveUnlisted(relation);
   let work: u32 = 0;
@@ -462,6 +512,12 @@ function turnTable(): u32 {
     for (let column = nextBit(walk); column != NO_BIT; column = nextBit(walk)) {
       if (hasOtherAll) setBit(otherAll, column, row);
       if (hasOtherRecent) setBit(otherRecent, column, row);
+      work += 1;
+      if (isAgain) {
+        const first = main == 0 ? row : column;
+        if (!appendRow(to, first, main == 0 ? column : row, round)) return STATUS_OUT_OF_MEMORY;
+        continue;
+      }
       const columnCell = cellAt(numbering, column);
       const firstCell = isUnary || main != 0 ? columnCell : rowCell;
       const secondCell = main != 0 ? rowCell : columnCell;
@@ -473,12 +529,11 @@ function turnTable(): u32 {
         const status = placeNew(relation, cellBuffer, round);
         if (status != 0) return status;
       }
-      work += 1;
     }
     rowAt += 1;
   }
-  if (appends) {
-    const status = countAppended(relation, work, round);
+  if (appends || isAgain) {
+    const status = countAppended(to, work, round);
     if (status != 0) return status;
   }
   countSteps(work);

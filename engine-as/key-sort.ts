@@ -30,8 +30,8 @@ import {
 } from './value-table';
 import { setWordAt, Vector, wordAt } from './vector';
 
-/** Rows of one block: 2 MiB of entries, and a few milliseconds. */
-export const KEY_SORT_ROWS: u32 = 0x10000;
+/** Rows of one block: 8 MiB of entries, and some twenty milliseconds. */
+export const KEY_SORT_ROWS: u32 = 0x40000;
 
 const ENTRY_BYTES: u32 = 16;
 const COLUMN_BYTES: u32 = 20;

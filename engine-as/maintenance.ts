@@ -57,7 +57,15 @@ import {
   queueCandidate,
 } from './candidates';
 import { changedCount, changedHandle, noteChange } from './changes';
-import { beginDense, denseFinished, denseLoaded, dropDense, stepDense } from './dense';
+import {
+  beginDense,
+  denseFinished,
+  denseLoaded,
+  dropDense,
+  isAgainByTurns,
+  stepDense,
+} from './dense';
+import { mergedRows } from './dense-merge';
 import {
   checkRows,
   countNew,
@@ -124,10 +132,13 @@ const PHASE_OUTPUT: u32 = 17;
 const PHASE_DENSE: u32 = 18;
 const PHASE_LIST: u32 = 19;
 const PHASE_BEST: u32 = 20;
-const PHASE_END: u32 = 21;
+const PHASE_STANDING: u32 = 21;
+const PHASE_END: u32 = 22;
 
 /** Rows of the small work between two looks at the budget. */
 const SLICE_ROWS: u32 = 4096;
+/** Steps of a run between two looks at what it takes. */
+const LOOK_STEPS: u64 = 4096;
 /** A component of fewer rows is never worth computing again. */
 const RECOMPUTE_ROWS_MIN: u32 = 256;
 
@@ -146,6 +157,8 @@ let seeds: Vector = changetype<Vector>(0);
 /** Steps when the unit at hand, or its evaluation from scratch, began. */
 let unitStarted: u64 = 0;
 let scratchStarted: u64 = 0;
+/** Transactions that were begun. */
+let transactions: u32 = 0;
 /** The unit at hand is or was evaluated from scratch in this transaction. */
 let isScratch: bool = false;
 /** A recursive unit is evaluated from scratch and has not begun its rounds. */
@@ -179,12 +192,14 @@ export function beginUnits(next: Program, isNew: bool): void {
     const owner = ownerOf(program, changedHandle(i));
     if (owner != 0) waitFor(program, owner - 1);
   }
+  transactions += 1;
   unitIndex = 0;
   workedUnit = 0;
   phase = PHASE_START;
   touchedRows = 0;
   machine.running = false;
   fromScratch = false;
+  isStanding = false;
   dropDense();
   clearCandidates();
   clearVector(fallen);
@@ -285,6 +300,8 @@ function stepPhase(unit: Unit, limit: u64): u32 {
       return listRelations(unit);
     case PHASE_SETTLE:
       return settle(unit);
+    case PHASE_STANDING:
+      return prepareAgain(unit);
     case PHASE_RESET:
       return resetRows(unit);
     case PHASE_AGGREGATE:
@@ -436,7 +453,8 @@ function runChanged(unit: Unit, limit: u64, purpose: u32, mode: u32, take: u32, 
   while (versionIndex < unit.versionCount) {
     const version = versionAt(unit, versionIndex);
     if (version.purpose == purpose && !version.inComponent) {
-      const status = runOver(version, mode, take, version.source.delta, limit);
+      const status = runOver(version, mode, take, version.source.delta, nextLook(limit));
+      if (status == STATUS_MORE) return lookAgain(unit, limit);
       if (status != STATUS_DONE) return status;
     }
     versionIndex += 1;
@@ -480,7 +498,7 @@ function takeCandidate(unit: Unit): u32 {
     return STATUS_DONE;
   }
   if (isWorthRecomputing(unit)) {
-    enter(PHASE_RESET);
+    enter(PHASE_STANDING);
     return STATUS_DONE;
   }
   blockRank = firstRank();
@@ -503,11 +521,28 @@ function takeCandidate(unit: Unit): u32 {
  */
 function isWorthRecomputing(unit: Unit): bool {
   if (sabotage == SABOTAGE_RECOMPUTE || isScratch) return false;
+  if (isAgainByTurns() && (transactions & 1) != 0) return true;
   let rows: u32 = 0;
   for (let i: u32 = 0; i < unit.relationCount; i++) rows += unitRelation(unit, i).live;
   if (rows < RECOMPUTE_ROWS_MIN) return false;
   if (fallen.length >> 1 > rows >> 2) return true;
-  return stepCount - unitStarted > max(unitRelation(unit, 0).scratchSteps >> 1, rows as u64);
+  const first = unitRelation(unit, 0);
+  // Over bits a row is found, and brought to its place, in about the time of a step.
+  if (first.scratchOverBits) return stepCount - unitStarted > ((rows >> 1) as u64);
+  return stepCount - unitStarted > max(first.scratchSteps >> 1, rows as u64);
+}
+
+/** A run of an update stops now and then, to see whether starting again is worth it. */
+function nextLook(limit: u64): u64 {
+  return isScratch ? limit : min(limit, stepCount + LOOK_STEPS);
+}
+
+/** Of a run that stopped: leaves it, or goes on with it at once or in the next slice. */
+function lookAgain(unit: Unit, limit: u64): u32 {
+  if (!isWorthRecomputing(unit)) return stepCount >= limit ? STATUS_MORE : STATUS_DONE;
+  machine.running = false;
+  enter(PHASE_STANDING);
+  return STATUS_DONE;
 }
 
 /** Looks for an instance under `rankBelow`: for a candidate its own rank, for a fallen row any. */
@@ -561,7 +596,9 @@ function runFallen(unit: Unit, limit: u64): u32 {
   while (versionIndex < unit.versionCount) {
     const version = versionAt(unit, versionIndex);
     if (version.purpose == VERSION_CANDIDATE && version.inComponent) {
-      const status = runOver(version, MODE_CANDIDATE, TAKE_ALL, version.source.recent, limit);
+      const recent = version.source.recent;
+      const status = runOver(version, MODE_CANDIDATE, TAKE_ALL, recent, nextLook(limit));
+      if (status == STATUS_MORE) return lookAgain(unit, limit);
       if (status != STATUS_DONE) return status;
     }
     versionIndex += 1;
@@ -613,11 +650,12 @@ function turnRound(unit: Unit): u32 {
   if (relationIndex == unit.relationCount) {
     rounds += 1;
     if (hasMore && isWorthRecomputing(unit)) {
-      enter(PHASE_RESET);
+      enter(PHASE_STANDING);
       return STATUS_DONE;
     }
-    const isDense = hasMore && fromScratch && beginDense(unit, recentRows(unit));
+    const isDense = hasMore && fromScratch && beginDense(unit, recentRows(unit), false);
     fromScratch = false;
+    isStanding = false;
     if (isDense) enter(PHASE_DENSE);
     else if (hasMore) listBefore(PHASE_ROUND);
     else if (unit.fresh) listBefore(PHASE_END);
@@ -654,9 +692,14 @@ function recentRows(unit: Unit): u32 {
 
 /** All rounds at once, over bits (dense.ts); what it leaves goes on in rounds of rows. */
 function runDense(unit: Unit, limit: u64): u32 {
+  const before = mergedRows;
   const status = stepDense(limit);
+  touchedRows += mergedRows - before;
   if (status != STATUS_DONE) return status;
-  if (denseFinished) enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+  if (denseFinished) {
+    unitRelation(unit, 0).scratchOverBits = true;
+    enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
+  } else if (isStanding) enter(PHASE_RESET);
   else if (denseLoaded) enter(PHASE_TURN);
   else listBefore(PHASE_ROUND);
   return STATUS_DONE;
@@ -704,12 +747,57 @@ function runRound(unit: Unit, limit: u64): u32 {
   while (versionIndex < unit.versionCount) {
     const version = versionAt(unit, versionIndex);
     if (version.purpose == VERSION_ROUND) {
-      const status = runOver(version, MODE_INSERT, TAKE_ALL, version.source.recent, limit);
+      const recent = version.source.recent;
+      const status = runOver(version, MODE_INSERT, TAKE_ALL, recent, nextLook(limit));
+      if (status == STATUS_MORE) return lookAgain(unit, limit);
       if (status != STATUS_DONE) return status;
     }
     versionIndex += 1;
   }
   enter(PHASE_TURN);
+  return STATUS_DONE;
+}
+
+/*
+ * Again from scratch, over bits: weights are as they should be, so the rows that base rows and exit
+ * rules hold are where the rounds begin.
+ */
+
+/** The rounds under way find the rows of a unit whose rows stand. */
+let isStanding: bool = false;
+
+function prepareAgain(unit: Unit): u32 {
+  isScratch = true;
+  if (relationIndex == unit.relationCount) {
+    scratchStarted = stepCount;
+    clearCandidates();
+    clearVector(fallen);
+    clearVector(seeds);
+    blockRows = 0;
+    isStanding = beginDense(unit, recentRows(unit), true);
+    enter(isStanding ? PHASE_DENSE : PHASE_RESET);
+    return STATUS_DONE;
+  }
+  const relation = unitRelation(unit, relationIndex);
+  if (cursor == 0) {
+    clearVector(relation.recent);
+    clearVector(relation.pending);
+  }
+  const end = min(relation.top as u64, cursor + SLICE_ROWS) as u32;
+  for (let id = cursor as u32; id < end; id++) {
+    const row = rowAddress(relation, id);
+    const meta = load<u32>(row) & ~(ROW_QUEUED | ROW_PENDING | ROW_RECENT);
+    if ((meta & ROW_USED) == 0) continue;
+    store<u32>(row, meta);
+    if (!isHeld(relation, id, meta)) continue;
+    if (!push(relation.recent, (id << 1) | 1)) return STATUS_OUT_OF_MEMORY;
+  }
+  countSteps(end - (cursor as u32));
+  cursor = end;
+  if (end == relation.top) {
+    relationIndex += 1;
+    cursor = 0;
+  }
   return STATUS_DONE;
 }
 

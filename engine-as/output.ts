@@ -119,12 +119,24 @@ export function readOutput(output: Output, to: u32, room: u32, rows: u32): u32 {
   rowsWritten = 0;
   while (sorter.next < sorter.ids.length && rowsWritten < rows) {
     const cells = rowAddress(relation, wordAt(sorter.ids, sorter.next)) + relation.cellsAt;
-    if (nextRowBytes(output) > end - at) break;
-    for (let i: u32 = 0; i < relation.arity; i++) at = writeCell(load<u32>(cells + (i << 2)), at);
+    const behind = writeRow(cells, relation.arity, at, end);
+    if (behind == 0) break;
+    at = behind;
     sorter.next += 1;
     rowsWritten += 1;
   }
   return at - to;
+}
+
+/** The address behind the row, or 0 where it does not fit. */
+function writeRow(cells: u32, arity: u32, to: u32, end: u32): u32 {
+  let at = to;
+  for (let i: u32 = 0; i < arity; i++) {
+    const cell = load<u32>(cells + (i << 2));
+    if (cellBytes(cell) > end - at) return 0;
+    at = writeCell(cell, at);
+  }
+  return at;
 }
 
 export function outputRows(output: Output): u32 {

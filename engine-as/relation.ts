@@ -32,7 +32,7 @@ import {
 } from './id-set';
 import { SEGMENT_COUNT, SEGMENT_SHIFT } from './layout';
 import { allocate, allocateZeroed, release } from './memory';
-import { rankAt, Relation, rowAddress } from './row-store';
+import { rankAt, Relation, rowAddress, setRankAt } from './row-store';
 import { settleRuns } from './run-store';
 import { createVector, destroyVector, push, reserveWords } from './vector';
 import { markCell, marking } from './value-table';
@@ -261,6 +261,35 @@ export function touch(relation: Relation, id: u32, row: u32): bool {
   return true;
 }
 
+/** Keeps the ranks of all rows for a rollback: a row with another one need not be touched. */
+export function saveRanks(relation: Relation): bool {
+  if (relation.formerRanks != 0) return true;
+  const block = allocate(max<u32>(relation.top << 2, 4));
+  if (block == 0 || !noteChange(relation)) return false;
+  relation.formerRanks = block;
+  relation.formerRankCount = relation.top;
+  for (let id: u32 = 0; id < relation.top; id++)
+    store<u32>(block + (id << 2), rankAt(relation, rowAddress(relation, id)));
+  return true;
+}
+
+/** A place without a row has the next free one where a row has its rank. */
+export function restoreRanks(relation: Relation): void {
+  for (let id: u32 = 0; id < relation.formerRankCount; id++) {
+    const row = rowAddress(relation, id);
+    if ((load<u32>(row) & ROW_USED) == 0) continue;
+    setRankAt(relation, row, load<u32>(relation.formerRanks + (id << 2)));
+  }
+  dropRanks(relation);
+}
+
+export function dropRanks(relation: Relation): void {
+  if (relation.formerRanks == 0) return;
+  release(relation.formerRanks, max<u32>(relation.formerRankCount << 2, 4));
+  relation.formerRanks = 0;
+  relation.formerRankCount = 0;
+}
+
 /** True for a row that must stay: readers or the state after the transaction know it. */
 export function isNeeded(meta: u32): bool {
   return (meta & (ROW_LIVE | ROW_OLD | ROW_BASE)) != 0 || meta >> WEIGHT_SHIFT != 0;
@@ -272,6 +301,7 @@ export function rowBytes(relation: Relation): u32 {
 }
 
 export function destroyRelation(relation: Relation): void {
+  dropRanks(relation);
   let rows = relation.capacity;
   let at: u32 = 0;
   while (rows > 0) {

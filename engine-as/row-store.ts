@@ -48,6 +48,8 @@ export class Relation {
   recent: Vector;
   /** Of the first relation of a recursive unit: steps of its last evaluation from scratch. */
   scratchSteps: u64;
+  /** And whether that was over bits. */
+  scratchOverBits: bool;
   /** Made in the running transaction: no undo, no delta, dropped on rollback. */
   fresh: bool;
   /** Rows from here on are in neither the set nor an index yet (listing.ts); NOT_FOUND: none. */
@@ -58,6 +60,9 @@ export class Relation {
   isSearched: bool;
   /** In the list of what the transaction changed (changes.ts). */
   noted: bool;
+  /** Address of the ranks of before, by id, where all may have got others; else 0. */
+  formerRanks: u32;
+  formerRankCount: u32;
   /** Position in the host's list, for error reports. */
   handle: u32;
   maxRank: u32;

@@ -36,7 +36,7 @@ import { beginUnits, stepUnits } from './maintenance';
 import { memoryLow, refillReserve } from './memory';
 import { AggregatePlan, Program, Unit, unitAt } from './program';
 import { decodeProgram, decodeStatus, destroyProgram } from './program-decoder';
-import { isNeeded, removeRow, settleIndexes, touch } from './relation';
+import { dropRanks, isNeeded, removeRow, restoreRanks, settleIndexes, touch } from './relation';
 import { Relation, rowAddress, setRankAt } from './row-store';
 import { forgetCut } from './row-codec';
 import { readRows, rowsRead, rowsReadBytes } from './row-reader';
@@ -242,6 +242,7 @@ function commitRelation(relation: Relation): bool {
       commitRow(relation, wordAt(touched, rowAt), wordAt(touched, rowAt + 1));
     if (rowAt < touched.length) return false;
   }
+  dropRanks(relation);
   clearVector(relation.touched);
   clearVector(relation.delta);
   clearVector(relation.pending);
@@ -332,6 +333,7 @@ function takeBackAggregates(): void {
 }
 
 function rollBackRelation(relation: Relation): bool {
+  restoreRanks(relation);
   const touched = relation.touched;
   const end = min(touched.length, rowAt + SLICE_ROWS * 3);
   for (; rowAt < end; rowAt += 3) {

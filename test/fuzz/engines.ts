@@ -29,8 +29,9 @@ export async function engineKinds(): Promise<EngineKind[]> {
 }
 
 /**
- * The core with bits wherever they can be, however small a table is: to the end, or for one round
- * of each evaluation, which rounds of rows take over.
+ * The core with bits wherever they can be, however small a table is: to the end; for one round of
+ * each evaluation, which rounds of rows take over; or anew at every other update, while the rows
+ * stand.
  */
 export async function bitsKinds(): Promise<EngineKind[]> {
   const bytes = await readFile('build/core.debug.wasm');
@@ -45,7 +46,7 @@ export async function bitsKinds(): Promise<EngineKind[]> {
     lowerQuery,
     prove,
   });
-  return [kindOf('wasm-bits', 2), kindOf('wasm-bits-left', 3)];
+  return [kindOf('wasm-bits', 2), kindOf('wasm-bits-left', 3), kindOf('wasm-bits-again', 4)];
 }
 
 /** The core with proofs in which something is not as the rules have it. */
@@ -65,12 +66,17 @@ export async function wrongProofsKind(
   };
 }
 
-/** The core with one mechanism broken: 1 = rounds as ranks, 2 = no recompute. */
-export async function sabotagedKind(name: string, sabotage: number): Promise<EngineKind> {
+/** The core with one mechanism broken (engine-as/sabotage.ts), in one layout (dense.ts). */
+export async function sabotagedKind(
+  name: string,
+  sabotage: number,
+  layout = 0,
+): Promise<EngineKind> {
   const bytes = await readFile('build/core.wasm');
   const create = async (): Promise<Engine> => {
     const engine = await createWasmEngine(bytes, { yield: async () => undefined });
     engine.core.exports.sabotage(sabotage);
+    engine.core.exports.chooseLayout(layout);
     return engine;
   };
   return { name, create, lower, lowerQuery };

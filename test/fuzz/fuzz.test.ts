@@ -87,6 +87,14 @@ test('the core with rounds as ranks is found', async () => {
   await assert.rejects(failure, FuzzFailure);
 });
 
+test('the core with former ranks where a table is evaluated anew is found', async () => {
+  const failure = compareEngines(await sabotagedKind('former ranks', 7, 4), {
+    seed: 1,
+    batches: CONTROL_BATCHES,
+  });
+  await assert.rejects(failure, FuzzFailure);
+});
+
 test('the core that forgets how many rows have a collected value is found', async () => {
   const failure = compareEngines(await sabotagedKind('collected values', 6), {
     seed: 1,

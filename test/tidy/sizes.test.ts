@@ -13,6 +13,7 @@ const DRAWN_LINE_COLUMNS_MAX = 120;
 const LONG_FILES: Readonly<Record<string, string>> = {
   'engine-as/dense-translate.ts':
     'one translation: its steps share the registers of the version at hand',
+  'engine-as/dense.ts': 'one state machine: its stages share the plan and the place in it',
   'engine-as/maintenance.ts': 'one state machine: its phases share the cursor and the unit at hand',
   'engine-as/program-decoder.ts': 'the only reader of untrusted bytes is read in one piece',
   'host/log/file-log.ts': 'one class: what it promises holds for all of its state',
