@@ -146,7 +146,8 @@ let foundPlace: u32 = 0;
 /** What the set has for a key (cells in the index's column order), or NOT_FOUND. */
 function findEntry(index: ColumnIndex, key: u32, hash: u32): u32 {
   const shard = shardOf(index.set, hash);
-  let number = homeOf(shard, hash);
+  const home = homeOf(shard, hash);
+  let number = home;
   while (true) {
     const bucket = bucketAt(shard, number);
     for (let places = placesOf(bucket, hash); places != 0; places &= places - 1) {
@@ -159,6 +160,7 @@ function findEntry(index: ColumnIndex, key: u32, hash: u32): u32 {
     }
     if (!isPassed(bucket)) return NOT_FOUND;
     number = bucketBehind(shard, number);
+    if (number == home) return NOT_FOUND;
   }
 }
 

@@ -8,9 +8,10 @@
  *   | 14 tags u8 (0: empty) | overflows u8 | 14 ids of 28 bits |
  *
  * An id stands in the first bucket with an empty place from its home on, and each full bucket that
- * it passed counts it, up to 255, which stays: a search ends at a bucket that nothing passed. Hash
- * bits 31..24 choose the shard (once there are several), 23 and below the bucket, 7..0 the tag. A
- * search compares all tags of a bucket at once, and looks at an id's row where one agrees.
+ * it passed counts it, up to 255, which stays: a search ends at a bucket that nothing passed, or
+ * when it has been around. Hash bits 31..24 choose the shard (once there are several), 23 and below
+ * the bucket, 7..0 the tag. A search compares all tags of a bucket at once, and looks at an id's row
+ * where one agrees.
  *
  * The ring's buckets stand in up to 12 pieces of 2^k buckets: so a shard has a size that fits, and
  * memory has blocks of few sizes. The hashes are not kept: growth asks the owner for them, some
@@ -363,6 +364,32 @@ export function reserveIds(set: IdSet, more: u32): bool {
     if (shard.limit < most && !resizeShard(set, shard, bucketsFor(most))) return false;
   }
   return true;
+}
+
+/** Puts an id if the bucket of its hash shows at once that no equal one is there; `reserveId`. */
+export function putIfFirst(set: IdSet, hash: u32, id: u32): bool {
+  const shard = shardOf(set, hash);
+  const bucket = bucketAt(shard, homeOf(shard, hash));
+  const tags = v128.load(bucket);
+  const same = i8x16.bitmask(i8x16.eq(tags, i8x16.splat(tagOf(hash) as i8))) & PLACE_BITS;
+  const empty = i8x16.bitmask(i8x16.eq(tags, i8x16.splat(0))) & PLACE_BITS;
+  if (same != 0 || empty == 0 || isPassed(bucket)) return false;
+  const place = ctz(empty);
+  store<u8>(bucket + place, tagOf(hash));
+  setIdAt(bucket, place, id);
+  shard.used += 1;
+  set.used += 1;
+  return true;
+}
+
+/** Gives an empty set all its shards. */
+export function spreadSet(set: IdSet): bool {
+  return set.shardMask != 0 || split(set, 0);
+}
+
+/** Room for so many ids in an empty shard, and few more. */
+export function reserveShard(set: IdSet, number: u32, ids: u32): bool {
+  return resizeShard(set, shardNumber(set, number), bucketsFor(ids + (ids >> 5)));
 }
 
 /** Puts an id that is not there; `reserveId` made the room. */

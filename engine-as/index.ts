@@ -49,6 +49,7 @@ import {
 } from './query';
 import { indexAt, rowBytes } from './relation';
 import { isCutShort as cutShort } from './row-codec';
+import { initLoads } from './row-load';
 import { setSabotage } from './sabotage';
 import { initSideWeights } from './side-weights';
 import * as transaction from './transaction';
@@ -77,6 +78,7 @@ export function start(pagesMax: u32): u32 {
     initMaintenance() &&
     initBest() &&
     initFitting() &&
+    initLoads() &&
     initQueries();
   return ok ? 0 : STATUS_OUT_OF_MEMORY;
 }

@@ -6,7 +6,13 @@
  * Where a plan has no use for finding rows (a batch whose rows are only read out), they stay
  * unlisted until somebody asks.
  */
-import { RELATION_POSITIONS, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } from './abi';
+import {
+  RELATION_POSITIONS,
+  ROW_USED,
+  STATUS_DONE,
+  STATUS_MORE,
+  STATUS_OUT_OF_MEMORY,
+} from './abi';
 import { addRowsToIndex } from './column-index';
 import { ColumnIndex } from './index-store';
 import { hashCells } from './hash';
@@ -158,6 +164,7 @@ function takeKeys(relation: Relation): u32 {
   countSteps(end - at);
   if (index.columnCount != 1) {
     for (; at < end; at++) {
+      if ((load<u32>(rowAddress(relation, at)) & ROW_USED) == 0) continue;
       store<u32>(oneId, at);
       if (!addRowsToIndex(index, oneId, 1)) return STATUS_OUT_OF_MEMORY;
     }
@@ -167,8 +174,13 @@ function takeKeys(relation: Relation): u32 {
   const column = load<u32>(index.columns) << 2;
   const from = indexedFrom;
   for (; at < end; at++) {
-    const key = addNumber(keys, load<u32>(rowAddress(relation, at) + relation.cellsAt + column));
-    if (key == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+    const row = rowAddress(relation, at);
+    // Of rows that were loaded, those that were there already left holes.
+    let key = NOT_FOUND;
+    if ((load<u32>(row) & ROW_USED) != 0) {
+      key = addNumber(keys, load<u32>(row + relation.cellsAt + column));
+      if (key == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+    }
     store<u32>(rowKeys + ((at - from) << 2), key);
   }
   if (at < relation.top) return STATUS_MORE;
@@ -191,7 +203,9 @@ function countKeys(): u32 {
   ids = allocate(rowCount << 2);
   if (starts == 0 || ids == 0) return STATUS_OUT_OF_MEMORY;
   for (let i: u32 = 0; i < rowCount; i++) {
-    const place = starts + ((load<u32>(rowKeys + (i << 2)) + 2) << 2);
+    const key = load<u32>(rowKeys + (i << 2));
+    if (key == NOT_FOUND) continue;
+    const place = starts + ((key + 2) << 2);
     store<u32>(place, load<u32>(place) + 1);
   }
   let sum: u32 = 0;
@@ -208,7 +222,9 @@ function sortRows(relation: Relation): u32 {
   const end = min(rowCount, at + SLICE_ROWS);
   countSteps(end - at);
   for (; at < end; at++) {
-    const place = starts + ((load<u32>(rowKeys + (at << 2)) + 1) << 2);
+    const key = load<u32>(rowKeys + (at << 2));
+    if (key == NOT_FOUND) continue;
+    const place = starts + ((key + 1) << 2);
     const to = load<u32>(place);
     store<u32>(place, to + 1);
     store<u32>(ids + (to << 2), indexedFrom + at);

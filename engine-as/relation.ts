@@ -114,7 +114,8 @@ function hasCells(relation: Relation, id: u32, cells: u32): bool {
 /** Id of the row with these cells, whatever its state, or NOT_FOUND. */
 export function findRow(relation: Relation, cells: u32, hash: u32): u32 {
   const shard = shardOf(relation.set, hash);
-  let number = homeOf(shard, hash);
+  const home = homeOf(shard, hash);
+  let number = home;
   while (true) {
     const bucket = bucketAt(shard, number);
     let places = placesOf(bucket, hash);
@@ -125,6 +126,7 @@ export function findRow(relation: Relation, cells: u32, hash: u32): u32 {
     }
     if (!isPassed(bucket)) return NOT_FOUND;
     number = bucketBehind(shard, number);
+    if (number == home) return NOT_FOUND;
   }
 }
 
@@ -229,6 +231,31 @@ export function appendRow(relation: Relation, first: u32, second: u32, rank: u32
   return true;
 }
 
+/** Appends `rows` base rows of a table that loads; false without memory. */
+export function appendBase(relation: Relation, cells: u32, rows: u32): bool {
+  const bytes = relation.arity << 2;
+  for (let i: u32 = 0; i < rows; i++, cells += bytes) {
+    const id = relation.top;
+    if (id == relation.capacity && !growRows(relation)) return false;
+    relation.top = id + 1;
+    const row = rowAddress(relation, id);
+    store<u32>(row, ROW_USED | ROW_BASE);
+    if (relation.cellsAt == 8) store<u32>(row, 0, 4);
+    const to = row + relation.cellsAt;
+    for (let at: u32 = 0; at < bytes; at += 4) store<u32>(to + at, load<u32>(cells + at));
+    if (marking) for (let at: u32 = 0; at < bytes; at += 4) markCell(load<u32>(cells + at));
+  }
+  return true;
+}
+
+/** Gives back the place of a row that neither the set nor an index holds. */
+export function freeRow(relation: Relation, id: u32): void {
+  const row = rowAddress(relation, id);
+  store<u32>(row, 0);
+  store<u32>(row, relation.freeHead, 4);
+  relation.freeHead = id;
+}
+
 /** Takes a row out of the set and all indexes and gives its place back. */
 export function removeRow(relation: Relation, id: u32): void {
   const row = rowAddress(relation, id);
@@ -237,9 +264,7 @@ export function removeRow(relation: Relation, id: u32): void {
     removeFromIndex(indexAt(relation, i), id, cells);
   }
   removeId(relation.set, hashCells(cells, relation.arity), id);
-  store<u32>(row, 0);
-  store<u32>(row, relation.freeHead, 4);
-  relation.freeHead = id;
+  freeRow(relation, id);
 }
 
 /** No cursor of the time before is valid. */

@@ -4,7 +4,7 @@
  * for each other: first all of them are hashed and verified, then each kind of memory is touched
  * for all of them, then they are interned (wasm has no prefetch instruction).
  */
-import { STATUS_BAD_ROWS, STATUS_OUT_OF_MEMORY } from './abi';
+import { STATUS_BAD_ROWS, STATUS_OUT_OF_MEMORY, TAG_INT32 } from './abi';
 import { BAD_CELL, readBytes, readValue, TEXT_CELL, textAt, textBytes } from './row-codec';
 import {
   hashString,
@@ -16,6 +16,9 @@ import {
   NO_CELL,
 } from './value-table';
 
+const INT32_BYTES: u32 = 5;
+/** Ints from −2^30 on and below 2^30 are their own cells. */
+const SMALL_INT: i32 = 0x40000000;
 const TEXTS_MAX: u32 = 256;
 /** Per text: address of its cell, address, bytes, hash, id + 1 of what its first slot holds. */
 const TEXT_WORDS_BYTES: u32 = 20;
@@ -59,6 +62,12 @@ let rowStatus: u32 = 0;
 function readRow(at: u32, end: u32, arity: u32, cells: u32): u32 {
   for (let i: u32 = 0; i < arity; i++) {
     const to = cells + (i << 2);
+    const quick = smallIntCell(at, end);
+    if (quick != 0) {
+      store<u32>(to, quick);
+      at += INT32_BYTES;
+      continue;
+    }
     const cell = readValue(at, end);
     at += readBytes;
     if (cell == TEXT_CELL) {
@@ -72,6 +81,13 @@ function readRow(at: u32, end: u32, arity: u32, cells: u32): u32 {
     store<u32>(to, cell);
   }
   return at;
+}
+
+/** The cell of an int that most are like, or 0. */
+function smallIntCell(at: u32, end: u32): u32 {
+  if (end - at < INT32_BYTES || load<u8>(at) != TAG_INT32) return 0;
+  const value = load<i32>(at, 1);
+  return value >= -SMALL_INT && value < SMALL_INT ? ((value << 1) as u32) | 1 : 0;
 }
 
 function addText(to: u32): void {

@@ -52,6 +52,8 @@ export class Relation {
   scratchOverBits: bool;
   /** Made in the running transaction: no undo, no delta, dropped on rollback. */
   fresh: bool;
+  /** Base rows are appended that its set does not know yet (row-load.ts). */
+  loading: bool;
   /** Rows from here on are in neither the set nor an index yet (listing.ts); NOT_FOUND: none. */
   unlistedFrom: u32;
   /** Its indexes are built when all of its first rows are there (listing.ts). */

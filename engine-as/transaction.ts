@@ -29,16 +29,25 @@ import { dropDense } from './dense';
 import { digestRow } from './digest';
 import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { fitLater } from './fitting';
-import { NOT_FOUND, reserveIds } from './id-set';
+import { NOT_FOUND } from './id-set';
 import { countSteps, stepCount } from './steps';
 import { anyUnlisted, listAll } from './listing';
 import { beginUnits, stepUnits } from './maintenance';
 import { memoryLow, refillReserve } from './memory';
 import { AggregatePlan, Program, Unit, unitAt } from './program';
 import { decodeProgram, decodeStatus, destroyProgram } from './program-decoder';
-import { dropRanks, isNeeded, removeRow, restoreRanks, settleIndexes, touch } from './relation';
+import {
+  appendBase,
+  dropRanks,
+  isNeeded,
+  removeRow,
+  restoreRanks,
+  settleIndexes,
+  touch,
+} from './relation';
 import { Relation, rowAddress, setRankAt } from './row-store';
 import { forgetCut } from './row-codec';
+import { beginLoad, dropLoads, endLoads, stepLoads } from './row-load';
 import { readRows, rowsRead, rowsReadBytes } from './row-reader';
 import { isHeld, restoreSideWeights, saveSideWeights } from './side-weights';
 import { clearVector, wordAt } from './vector';
@@ -108,6 +117,7 @@ export function setProgram(pointer: u32, bytes: u32): u32 {
  * Takes the BASE flag off rows of a relation, from row `from` on; answers where to go on, or `top`.
  */
 export function clearBaseRows(relation: Relation, from: u32): u32 {
+  if (relation.loading && !endLoads()) return NOT_FOUND;
   const end = min(relation.top, from + SLICE_ROWS);
   for (let id = from; id < end; id++) {
     const row = rowAddress(relation, id);
@@ -118,10 +128,10 @@ export function clearBaseRows(relation: Relation, from: u32): u32 {
   return end;
 }
 
-/** Before many rows of a relation that is new: the set that finds them need not grow on the way. */
+/** Before many rows of a relation that is new: they are looked for afterwards, all at once. */
 export function expectRows(relation: Relation, rows: u32): u32 {
-  const isNew = state == OPEN && relation.fresh && relation.top == 0;
-  return !isNew || reserveIds(relation.set, rows) ? STATUS_DONE : STATUS_OUT_OF_MEMORY;
+  const isNew = state == OPEN && !unitsBegun && relation.fresh && relation.top == 0;
+  return !isNew || beginLoad(relation, rows) ? STATUS_DONE : STATUS_OUT_OF_MEMORY;
 }
 
 /** Whole rows that the last `changeBaseRows` took, and their bytes. */
@@ -142,6 +152,7 @@ export function changeBaseRows(
 ): u32 {
   const end = pointer + bytes;
   const mode = insert ? MODE_BASE : MODE_NO_BASE;
+  if (!insert && relation.loading && !endLoads()) return STATUS_OUT_OF_MEMORY;
   forgetCut();
   rowsTaken = 0;
   bytesTaken = 0;
@@ -152,6 +163,11 @@ export function changeBaseRows(
     const read = readRows(pointer + bytesTaken, end, arity, count, nextCells(arity));
     rowsTaken += rowsRead;
     bytesTaken += rowsReadBytes;
+    if (relation.loading) {
+      const ok = appendBase(relation, nextCells(arity), rowsRead) && !memoryLow;
+      status = ok ? read : (STATUS_OUT_OF_MEMORY as u32);
+      continue;
+    }
     for (let i: u32 = 0; i < rowsRead && status == 0; i++) status = emit(mode, relation, 1, 0);
     if (status == 0) status = flushBlock(mode, relation);
     if (status == 0) status = read;
@@ -163,6 +179,7 @@ export function changeBaseRows(
  * Copies the base rows of a relation that goes to the one that takes its place; from row `from` on.
  */
 export function copyBaseRows(from: Relation, to: Relation, start: u32): u32 {
+  if ((from.loading || to.loading) && !endLoads()) return NOT_FOUND;
   const end = min(from.top, start + SLICE_ROWS);
   for (let id = start; id < end; id++) {
     const row = rowAddress(from, id);
@@ -191,6 +208,8 @@ function buildIndexes(program: Program): u32 {
  */
 export function step(budget: u64): u32 {
   if (state != OPEN) return STATUS_BAD_CALL;
+  const loaded = stepLoads();
+  if (loaded != STATUS_DONE) return loaded;
   const program = changetype<usize>(next) != 0 ? next : current;
   if (changetype<usize>(program) == 0) {
     state = COMPUTED;
@@ -377,6 +396,7 @@ export function rollBack(): u32 {
     takeBackAggregates();
     dropCandidates();
     dropDense();
+    dropLoads();
     dropEntries();
     if (changetype<usize>(next) != 0) {
       dropBuilds(next);

@@ -20,6 +20,7 @@
  * a row insertion during a collection mark what they touch (`collector.ts`).
  */
 import { allocate, allocateZeroed, release } from './memory';
+import { copyBytes, sameBytes } from './bytes';
 import { compareEncoded } from './encoded-value';
 import { compareIntFloat } from './number-order';
 import { finish, hashBytes64, mix, shortWord } from './hash';
@@ -208,7 +209,8 @@ function cellOfId(id: u32): u32 {
 /** Id of an int or float of the table, or NOT_FOUND. */
 function findWord(kind: u32, bits: u64, hash: u32): u32 {
   const shard = shardOf(set, hash);
-  let number = homeOf(shard, hash);
+  const home = homeOf(shard, hash);
+  let number = home;
   while (true) {
     const bucket = bucketAt(shard, number);
     for (let places = placesOf(bucket, hash); places != 0; places &= places - 1) {
@@ -218,6 +220,7 @@ function findWord(kind: u32, bits: u64, hash: u32): u32 {
     }
     if (!isPassed(bucket)) return NOT_FOUND;
     number = bucketBehind(shard, number);
+    if (number == home) return NOT_FOUND;
   }
 }
 
@@ -249,26 +252,6 @@ export function internInt(value: i64): u32 {
 /** The caller made sure that the float is finite; −0 becomes 0. */
 export function internFloat(value: f64): u32 {
   return internWord(KIND_FLOAT, reinterpret<u64>(value == 0 ? 0 : value));
-}
-
-/** Two strings of one length, which is more than 8 bytes. */
-function sameBytes(a: u32, b: u32, length: u32): bool {
-  const last = length - 8;
-  for (let at: u32 = 0; at < last; at += 8) {
-    if (load<u64>(a + at) != load<u64>(b + at)) return false;
-  }
-  return load<u64>(a + last) == load<u64>(b + last);
-}
-
-/** More than 8 bytes; a call of memory.copy takes longer than the few words that most have. */
-function copyBytes(to: u32, from: u32, length: u32): void {
-  const last = length - 8;
-  if (length > 256) {
-    memory.copy(to, from, length);
-    return;
-  }
-  for (let at: u32 = 0; at < last; at += 8) store<u64>(to + at, load<u64>(from + at));
-  store<u64>(to + last, load<u64>(from + last));
 }
 
 export function hashString(pointer: u32, length: u32): u32 {
@@ -318,7 +301,8 @@ function findBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
   const word: u64 = isLong ? 0 : shortWord(pointer, length);
   const kind = (tag << KIND_SHIFT) | length;
   const shard = shardOf(set, hash);
-  let number = homeOf(shard, hash);
+  const home = homeOf(shard, hash);
+  let number = home;
   while (true) {
     const bucket = bucketAt(shard, number);
     for (let places = placesOf(bucket, hash); places != 0; places &= places - 1) {
@@ -330,6 +314,7 @@ function findBytes(tag: u32, pointer: u32, length: u32, hash: u32): u32 {
     }
     if (!isPassed(bucket)) return NOT_FOUND;
     number = bucketBehind(shard, number);
+    if (number == home) return NOT_FOUND;
   }
 }
 

@@ -102,6 +102,27 @@ test('indexes of a new table that is filled at a stroke are those of one that gr
   }
 });
 
+test('rows come and go in a small table whose buckets are full', async () => {
+  const random = randomFrom(SEED);
+  const engine = await createEngine();
+  const present = new Set<number>();
+  succeeded(await engine.transact({ plan: PLAN, changes: [] }));
+  // About as many rows as two buckets hold, and searches for rows that are not there.
+  for (let round = 0; round < 3000; round++) {
+    const value = random.int(60);
+    const rows = [[BigInt(value)]];
+    const isGoing = present.has(value) ? random.chance(0.5) : present.size >= 25;
+    succeeded(
+      await engine.transact({
+        changes: [isGoing ? deletes('s:n', 1, rows) : inserts('s:n', 1, rows)],
+      }),
+    );
+    if (isGoing) present.delete(value);
+    else present.add(value);
+    assert.equal(engine.count('s:n'), present.size, `round ${round}, seed ${SEED}`);
+  }
+});
+
 test('rows that were promised and do not come, or come broken, leave no trace', async () => {
   const random = randomFrom(SEED);
   const rows = manyRows(random, 20_000);
