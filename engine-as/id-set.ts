@@ -10,8 +10,8 @@
  * An id stands in the first bucket with an empty place from its home on, and each full bucket that
  * it passed counts it, up to 255, which stays: a search ends at a bucket that nothing passed, or
  * when it has been around. Hash bits 31..24 choose the shard (once there are several), 23 and below
- * the bucket, 7..0 the tag. A search compares all tags of a bucket at once, and looks at an id's row
- * where one agrees.
+ * the bucket, 7..0 the tag. A search compares all tags of a bucket at once, and looks at an id's
+ * row where one agrees.
  *
  * The ring's buckets stand in up to 12 pieces of 2^k buckets: so a shard has a size that fits, and
  * memory has blocks of few sizes. The hashes are not kept: growth asks the owner for them, some
