@@ -527,9 +527,17 @@ function isWorthRecomputing(unit: Unit): bool {
   if (rows < RECOMPUTE_ROWS_MIN) return false;
   if (fallen.length >> 1 > rows >> 2) return true;
   const first = unitRelation(unit, 0);
-  // Over bits a row is found, and brought to its place, in about the time of a step.
-  if (first.scratchOverBits) return stepCount - unitStarted > ((rows >> 1) as u64);
+  if (first.scratchOverBits) return stepCount - unitStarted > stepsOverBits(rows);
   return stepCount - unitStarted > max(first.scratchSteps >> 1, rows as u64);
+}
+
+/**
+ * Over bits a row is found, and brought to its place, in about the time of a step. What is left of
+ * a delete that got that far tends to be as much again; rows that come are known by then.
+ */
+function stepsOverBits(rows: u32): u64 {
+  const hasFallen = phase != PHASE_GAINED && phase != PHASE_ROUND && phase != PHASE_TURN;
+  return (hasFallen ? rows >> 1 : rows) as u64;
 }
 
 /** A run of an update stops now and then, to see whether starting again is worth it. */
