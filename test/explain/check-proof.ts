@@ -96,21 +96,31 @@ function problemOfInstance(
   body: readonly ProofLiteral[],
   values = new Map<number, Value>(),
 ): string {
-  const unify = (term: Term, value: Value): boolean => {
-    if (term.kind === 'wildcard') return true;
-    if (term.kind === 'constant') return sameValue(term.value, value);
-    if (values.has(term.index)) return sameValue(values.get(term.index) as Value, value);
-    values.set(term.index, value);
-    return true;
-  };
   const best = bestOf(state.program, rule);
   for (const [at, term] of rule.headTerms.entries()) {
     // Aggregates are not of one instance, but where each gives a value.
     const own = term.kind === 'aggregate' ? (best === undefined ? undefined : term.argument) : term;
-    if (own !== undefined && !unify(own, node.row[at] as Value)) return 'the head does not match';
+    if (own !== undefined && !unify(own, node.row[at] as Value, values))
+      return 'the head does not match';
   }
   if (body.length !== rule.body.length) return 'literals are missing';
+  return problemFrom({ state, proof, rule, node, body }, 0, values);
+}
+
+interface Instance {
+  readonly state: State;
+  readonly proof: Proof;
+  readonly rule: Rule;
+  readonly node: ProofNode;
+  readonly body: readonly ProofLiteral[];
+}
+
+/** The literals from one on; of a list, some item that it does not name. */
+function problemFrom(instance: Instance, from: number, values: Map<number, Value>): string {
+  const { state, proof, rule, node, body } = instance;
+  const best = bestOf(state.program, rule);
   for (const [at, literal] of rule.body.entries()) {
+    if (at < from) continue;
     const shown = body[at] as ProofLiteral;
     if (literal.kind === 'atom' && !literal.negated) {
       const child = shown.kind === 'row' ? proof.nodes[shown.node] : undefined;
@@ -119,7 +129,7 @@ function problemOfInstance(
         return `literal ${at} has no row of its table`;
       }
       const matches = literal.terms.every((term, column) =>
-        unify(term, child.row[column] as Value),
+        unify(term, child.row[column] as Value, values),
       );
       if (!matches) return `the row of literal ${at} does not match`;
       const isRanked = node.rank !== undefined && child.rank !== undefined;
@@ -128,9 +138,34 @@ function problemOfInstance(
       if (together && !isBefore(best, [rule.head, node], [literal.table, child])) {
         return 'a rank is not smaller';
       }
+    } else if (literal.kind === 'each' && shown.kind === 'holds') {
+      return problemOfItems(instance, at, values);
     } else if (!holds(state, literal, values, shown)) return `literal ${at} does not hold`;
   }
   return '';
+}
+
+function problemOfItems(instance: Instance, at: number, values: Map<number, Value>): string {
+  const literal = instance.rule.body[at] as Literal & { kind: 'each' };
+  const { list: term } = literal;
+  const list = term.kind === 'constant' ? term.value : values.get(term.index);
+  let problem = `literal ${at} does not hold`;
+  if (!(list instanceof List)) return problem;
+  for (const item of list.items) {
+    const own = new Map(values);
+    if (!unify(literal.output, item, own)) continue;
+    problem = problemFrom(instance, at + 1, own);
+    if (problem === '') return '';
+  }
+  return problem;
+}
+
+function unify(term: Term, value: Value, values: Map<number, Value>): boolean {
+  if (term.kind === 'wildcard') return true;
+  if (term.kind === 'constant') return sameValue(term.value, value);
+  if (values.has(term.index)) return sameValue(values.get(term.index) as Value, value);
+  values.set(term.index, value);
+  return true;
 }
 
 /** Of a rule that reads its own component. */
@@ -180,27 +215,23 @@ function holds(
     );
   }
   if (shown.kind !== 'holds') return false;
-  if (literal.kind === 'each') {
-    const list = value(literal.list);
-    if (!(list instanceof List)) return false;
-    return list.items.some((item) => bindOrCompare(literal.output, item, values));
-  }
+  if (literal.kind === 'each') return false;
   if (literal.kind === 'call') {
     const inputs = literal.inputs.map(value);
     if (inputs.includes(undefined)) return false;
     const result = callFunction(literal.function, inputs as Value[]);
-    return result !== undefined && bindOrCompare(literal.output, result, values);
+    return result !== undefined && unify(literal.output, result, values);
   }
   const [left, right] = [value(literal.left), value(literal.right)];
   if (literal.kind === 'compute') {
     if (left === undefined || right === undefined) return false;
     const result = compute(literal.operator, left, right);
     if (result === undefined) return false;
-    return bindOrCompare(literal.output, result, values);
+    return unify(literal.output, result, values);
   }
   if (literal.operator === '=') {
-    if (left !== undefined) return bindOrCompare(literal.right, left, values);
-    return right !== undefined && bindOrCompare(literal.left, right, values);
+    if (left !== undefined) return unify(literal.right, left, values);
+    return right !== undefined && unify(literal.left, right, values);
   }
   if (left === undefined || right === undefined) return false;
   const order = compareValues(left, right);
@@ -231,15 +262,6 @@ function isLess(a: Value, b: Value, order: number): boolean {
 
 function isNumber(value: Value): boolean {
   return typeof value === 'bigint' || typeof value === 'number';
-}
-
-function bindOrCompare(term: Term, value: Value, values: Map<number, Value>): boolean {
-  if (term.kind === 'wildcard') return true;
-  if (term.kind === 'constant') return sameValue(term.value, value);
-  const known = values.get(term.index);
-  if (known !== undefined) return sameValue(known, value);
-  values.set(term.index, value);
-  return true;
 }
 
 /** Depth first: a node that is met again below itself. */

@@ -17,7 +17,12 @@ import type {
 import type { Row, Value } from '../../host/value/value.ts';
 import { NaiveEngine } from '../oracle/naive-engine.ts';
 import type { EvaluateTables } from '../oracle/naive-engine.ts';
-import { ERRORS_TABLE, Evaluation } from '../oracle/naive-evaluator.ts';
+import {
+  ERRORS_TABLE,
+  Evaluation,
+  KEY_VIOLATIONS_TABLE,
+  keyViolations,
+} from '../oracle/naive-evaluator.ts';
 import type { Binding, Tables } from '../oracle/naive-evaluator.ts';
 import { rowKey, RowSet } from '../oracle/row-set.ts';
 import { NAIVE } from './engine-kind.ts';
@@ -51,7 +56,10 @@ function rankEvaluator(rankOf: RankOf): EvaluateTables {
   return (program, base, before) => {
     const known = states.get(before);
     const old = known?.program === program ? known : undefined;
-    const tables = new Map<TableKey, RowSet>([[ERRORS_TABLE, new RowSet()]]);
+    const tables = new Map<TableKey, RowSet>([
+      [ERRORS_TABLE, new RowSet()],
+      [KEY_VIOLATIONS_TABLE, new RowSet()],
+    ]);
     for (const table of program.tables) {
       tables.set(tableKey(table), new RowSet(base.get(tableKey(table)) ?? []));
     }
@@ -68,6 +76,8 @@ function rankEvaluator(rankOf: RankOf): EvaluateTables {
     }
     const failures = program.rules.flatMap((rule) => evaluation.failures(rule));
     tables.set(ERRORS_TABLE, new RowSet(failures));
+    const violations = program.tables.flatMap((table) => keyViolations(table, tables));
+    tables.set(KEY_VIOLATIONS_TABLE, new RowSet(violations));
     states.set(tables, { program, base, ranks });
     return tables;
   };

@@ -38,7 +38,7 @@ export type Tables = ReadonlyMap<TableKey, RowSet>;
 export type Binding = (Value | undefined)[];
 
 export const ERRORS_TABLE: TableKey = 'system:errors';
-const KEY_VIOLATIONS_TABLE: TableKey = 'system:key_violations';
+export const KEY_VIOLATIONS_TABLE: TableKey = 'system:key_violations';
 
 /**
  * All tables of the program over these base rows: base rows, derived rows, facts, and what the
@@ -79,7 +79,7 @@ function isSame(a: RowSet, b: RowSet): boolean {
 }
 
 /** Rows of `system:key_violations`: each key that more than one row has. */
-function keyViolations(table: Table, tables: Tables): Row[] {
+export function keyViolations(table: Table, tables: Tables): Row[] {
   const { columns = [] } = table;
   const isKey = columns.map((column) => column.key === true);
   if (!isKey.includes(true)) return [];
