@@ -766,6 +766,16 @@ function runRound(unit: Unit, limit: u64): u32 {
   return STATUS_DONE;
 }
 
+/** Nothing is left of the update that went before: from here on steps count as from scratch. */
+function forgetUpdate(unit: Unit): void {
+  scratchStarted = stepCount;
+  unitRelation(unit, 0).scratchOverBits = false;
+  clearCandidates();
+  clearVector(fallen);
+  clearVector(seeds);
+  blockRows = 0;
+}
+
 /*
  * Again from scratch, over bits: weights are as they should be, so the rows that base rows and exit
  * rules hold are where the rounds begin.
@@ -777,11 +787,7 @@ let isStanding: bool = false;
 function prepareAgain(unit: Unit): u32 {
   isScratch = true;
   if (relationIndex == unit.relationCount) {
-    scratchStarted = stepCount;
-    clearCandidates();
-    clearVector(fallen);
-    clearVector(seeds);
-    blockRows = 0;
+    forgetUpdate(unit);
     isStanding = beginDense(unit, recentRows(unit), true);
     enter(isStanding ? PHASE_DENSE : PHASE_RESET);
     return STATUS_DONE;
@@ -814,11 +820,7 @@ function prepareAgain(unit: Unit): u32 {
 function resetRows(unit: Unit): u32 {
   isScratch = true;
   if (relationIndex == unit.relationCount) {
-    scratchStarted = stepCount;
-    clearCandidates();
-    clearVector(fallen);
-    clearVector(seeds);
-    blockRows = 0;
+    forgetUpdate(unit);
     enter(PHASE_BASE);
     return STATUS_DONE;
   }
