@@ -23,6 +23,8 @@ export class BitMatrix {
   rows: u32;
   /** Rows with a record, in the order in which they came. */
   filled: Vector;
+  /** Rows there are addresses for. */
+  size: u32;
 }
 
 /** Memory ended under a matrix: the evaluation must end. */
@@ -52,10 +54,33 @@ export function openPool(size: u32): bool {
 }
 
 export function dropPool(): void {
-  if (changetype<usize>(chunks) != 0) {
-    for (let i: u32 = 0; i < chunks.length; i++) release(wordAt(chunks, i), POOL_CHUNK_BYTES);
-    destroyVector(chunks);
-  }
+  if (changetype<usize>(chunks) != 0) releaseChunks(chunks);
+  forgetPool();
+}
+
+/** Gives back the memory of a pool that was taken over. */
+export function releaseChunks(taken: Vector): void {
+  for (let i: u32 = 0; i < taken.length; i++) release(wordAt(taken, i), POOL_CHUNK_BYTES);
+  destroyVector(taken);
+}
+
+/** The memory of the pool goes to the caller, with all matrices that stand in it. */
+export function takeOverPool(): Vector {
+  const taken = chunks;
+  forgetPool();
+  return taken;
+}
+
+/** Words of a row's summary, for `openWide` when the pool is no longer the one in use. */
+export function summaryLength(): u32 {
+  return summaryWords;
+}
+
+export function chunkBytes(taken: Vector): u32 {
+  return taken.length * POOL_CHUNK_BYTES;
+}
+
+function forgetPool(): void {
   chunks = changetype<Vector>(0);
   chunkAt = 0;
   chunkEnd = 0;
@@ -110,6 +135,7 @@ export const DOMAIN_MAX: u32 = 1 << 18;
 export function createMatrix(): BitMatrix {
   const matrix = changetype<BitMatrix>(allocate(offsetof<BitMatrix>() as u32) as usize);
   if (changetype<usize>(matrix) == 0) return matrix;
+  matrix.size = domain;
   matrix.rows = allocate(domain << 2);
   matrix.filled = createVector();
   if (matrix.rows != 0) memory.fill(matrix.rows, 0, domain << 2);
@@ -125,7 +151,7 @@ export function isWhole(matrix: BitMatrix): bool {
 /** Its blocks go with the pool. */
 export function destroyMatrix(matrix: BitMatrix): void {
   if (changetype<usize>(matrix) == 0) return;
-  release(matrix.rows, domain << 2);
+  release(matrix.rows, matrix.size << 2);
   if (changetype<usize>(matrix.filled) != 0) destroyVector(matrix.filled);
   release(changetype<usize>(matrix) as u32, offsetof<BitMatrix>() as u32);
 }
@@ -222,10 +248,11 @@ export function addRow(to: BitMatrix, known: BitMatrix, row: u32, source: u32): 
   return work;
 }
 
-/** All bits of a record into row `row` of `to`. */
-export function mergeRow(to: BitMatrix, row: u32, source: u32): void {
+/** All bits of a record, which it does not have, into row `row` of `to`; answers how many. */
+export function mergeRow(to: BitMatrix, row: u32, source: u32): u32 {
   const record = claimRecord(to, row);
-  if (record == 0) return;
+  if (record == 0) return 0;
+  let bits: u32 = 0;
   for (let s: u32 = 0; s < summaryWords; s++) {
     let summary = load<u64>(source + (s << 3));
     while (summary != 0) {
@@ -233,41 +260,94 @@ export function mergeRow(to: BitMatrix, row: u32, source: u32): void {
       summary &= summary - 1;
       const from = blockOf(source, number);
       const block = claimBlock(record, number);
-      if (block == 0) return;
+      if (block == 0) return bits;
       for (let i: u32 = 0; i < BLOCK_BYTES; i += 16) {
         v128.store(block + i, v128.or(v128.load(block + i), v128.load(from + i)));
       }
+      bits += blockBits(from);
     }
   }
+  return bits;
+}
+
+function blockBits(block: u32): u32 {
+  let bits: u64 = 0;
+  for (let i: u32 = 0; i < BLOCK_BYTES; i += 8) bits += popcnt(load<u64>(block + i));
+  return bits as u32;
+}
+
+/** Bits of a record. */
+export function countBits(record: u32): u32 {
+  let bits: u32 = 0;
+  for (let s: u32 = 0; s < summaryWords; s++) {
+    let summary = load<u64>(record + (s << 3));
+    while (summary != 0) {
+      bits += blockBits(blockOf(record, (s << 6) + (ctz(summary) as u32)));
+      summary &= summary - 1;
+    }
+  }
+  return bits;
+}
+
+/** Takes a row out of a matrix; its record belongs to the caller. */
+export function detachRow(matrix: BitMatrix, row: u32): u32 {
+  const at = matrix.rows + (row << 2);
+  const record = load<u32>(at);
+  store<u32>(at, 0);
+  return record;
+}
+
+/** A record, which stands in no matrix, becomes row `row`, which has none. */
+export function attachRow(matrix: BitMatrix, row: u32, record: u32): void {
+  if (push(matrix.filled, row)) store<u32>(matrix.rows + (row << 2), record);
+  else poolEnded = true;
+}
+
+export function clearBit(matrix: BitMatrix, row: u32, column: u32): void {
+  const record = recordOf(matrix, row);
+  const block = record == 0 ? 0 : blockOf(record, column >> BLOCK_SHIFT);
+  if (block == 0) return;
+  const word = block + (((column & BLOCK_MASK) >> 6) << 3);
+  store<u64>(word, load<u64>(word) & ~((<u64>1) << (column & 63)));
 }
 
 /** Takes all bits away; records and blocks go back to the pool. */
 export function clearMatrix(matrix: BitMatrix): void {
   const filled = matrix.filled;
   for (let i: u32 = 0; i < filled.length; i++) {
-    const at = matrix.rows + (wordAt(filled, i) << 2);
-    const record = load<u32>(at);
-    store<u32>(at, 0);
-    for (let s: u32 = 0; s < summaryWords; s++) {
-      let summary = load<u64>(record + (s << 3));
-      while (summary != 0) {
-        const number = (s << 6) + (ctz(summary) as u32);
-        summary &= summary - 1;
-        const block = blockOf(record, number);
-        store<u32>(block, freeBlocks);
-        freeBlocks = block;
-      }
-    }
-    store<u32>(record, freeRecords);
-    freeRecords = record;
+    freeRecord(detachRow(matrix, wordAt(filled, i)));
   }
   clearVector(filled);
 }
 
-/* Walking over the bits of a record. A cursor has 32 bytes:
- *   | word u64 | summary u64 | block u32 | next word of it u32 | number u32 | record u32 | */
+/** A record that stands in no matrix goes back to the pool. */
+export function freeRecord(record: u32): void {
+  for (let s: u32 = 0; s < summaryWords; s++) {
+    let summary = load<u64>(record + (s << 3));
+    while (summary != 0) {
+      const number = (s << 6) + (ctz(summary) as u32);
+      summary &= summary - 1;
+      const block = blockOf(record, number);
+      store<u32>(block, freeBlocks);
+      freeBlocks = block;
+    }
+  }
+  store<u32>(record, freeRecords);
+  freeRecords = record;
+}
+
+/* Walking over the bits of a record. A cursor has 40 bytes:
+ *   | word u64 | summary u64 | block u32 | next word of it u32 | number u32 | record u32 |
+ *   | words of the summary u32 | */
+export const BITS_CURSOR_BYTES: u32 = 40;
 
 export function openBits(cursor: u32, record: u32): void {
+  openWide(cursor, record, summaryWords);
+}
+
+/** Of a record with a summary of so many words, which may stand in a pool that is kept. */
+export function openWide(cursor: u32, record: u32, words: u32): void {
+  store<u32>(cursor, words, 32);
   store<u64>(cursor, 0);
   store<u64>(cursor, record == 0 ? 0 : load<u64>(record), 8);
   store<u32>(cursor, 8, 20);
@@ -300,14 +380,15 @@ function nextBlock(cursor: u32): bool {
   const record = load<u32>(cursor, 28);
   if (record == 0) return false;
   let s = load<u32>(cursor, 24) >> 6;
+  const words = load<u32>(cursor, 32);
   while (summary == 0) {
     s += 1;
-    if (s >= summaryWords) return false;
+    if (s >= words) return false;
     summary = load<u64>(record + (s << 3));
   }
   const number = (s << 6) + (ctz(summary) as u32);
   store<u64>(cursor, summary & (summary - 1), 8);
   store<u32>(cursor, number, 24);
-  store<u32>(cursor, blockOf(record, number), 16);
+  store<u32>(cursor, load<u32>(record + (words << 3) + (number << 2)), 16);
   return true;
 }

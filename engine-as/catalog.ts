@@ -13,6 +13,7 @@ import {
 import { noteChange } from './changes';
 import { addToIndex, createIndex, destroyIndex, reserveInIndex } from './column-index';
 import { ColumnIndex, reservePositions } from './index-store';
+import { dropKept } from './kept-bits';
 import { createRelation, destroyRelation, hasMemory, indexAt } from './relation';
 import { Relation, rowAddress } from './row-store';
 import { destroyAggregateState } from './aggregate';
@@ -68,6 +69,7 @@ export function dropRelation(handle: u32): void {
   if (changetype<usize>(relation) == 0) return;
   dropSideWeights(relation);
   destroyAggregateState(relation.aggregateState);
+  dropKept(relation);
   destroyRelation(relation);
   setWordAt(relations, handle, 0);
   firstFree = min(firstFree, handle);

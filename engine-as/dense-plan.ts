@@ -48,6 +48,14 @@ export class DenseTable {
   newFrom: u32;
   /** Of a relation whose rows stand: what was found, pairs of numbers; else null. */
   found: Relation;
+  /** Its rows stay bits (kept-bits.ts). */
+  keeps: bool;
+  /** Rows that the rules gave. */
+  foundRows: u32;
+  /** Rows that wait for their turn, and how far the sweep over them is (dense-sweep.ts). */
+  waiting: u32;
+  driven: u32;
+  sweptTo: u32;
 }
 
 /** Rows outside the component by one column: values of another one, in one array. */
@@ -98,6 +106,7 @@ export class DenseOp {
   bits2: u64;
   bits3: u64;
   bits4: u64;
+  bits5: u64;
 }
 
 @unmanaged
@@ -108,6 +117,8 @@ export class DenseVersion {
   constantCount: u32;
   constants: u32;
   source: DenseTable;
+  /** Leads from a driving row to the rows that it is added to as a whole; null for none. */
+  flow: DenseList;
 }
 
 @unmanaged

@@ -38,6 +38,7 @@ import {
   REGISTERS,
   ROW_ZERO,
 } from './dense-plan';
+import { isSweeping, letWait } from './dense-sweep';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
 import { countSteps, stepCount } from './steps';
@@ -52,9 +53,18 @@ let pausedAt: u32 = 0;
 let forwards: bool = false;
 /** The driving row as a whole. */
 let tailRecord: u32 = 0;
+/** Where rows go one by one (dense-sweep.ts): the one whose turn it is. */
+let drivingRow: u32 = 0;
+let drivingRecord: u32 = 0;
 
 const registers: u32 = memory.data(REGISTERS * 4, 8) as u32;
 const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
+
+/** The row that the next runs are driven by, where rows go one by one. */
+export function driveBy(row: u32, record: u32): void {
+  drivingRow = row;
+  drivingRecord = record;
+}
 
 /** Begins a run: go on with `runVersion`. */
 export function startVersion(version: DenseVersion, domain: Numbering): void {
@@ -109,7 +119,7 @@ function open(op: DenseOp): void {
   op.place = 0;
   switch (op.kind as i32) {
     case DENSE_PAIRS:
-      openBits(bitsOf(op), 0);
+      openBits(bitsOf(op), isSweeping ? drivingRecord : 0);
       break;
     case DENSE_BITS: {
       const table = op.table;
@@ -131,6 +141,7 @@ function open(op: DenseOp): void {
 function advance(op: DenseOp): bool {
   switch (op.kind as i32) {
     case DENSE_PAIRS: {
+      if (isSweeping) return nextPair(op);
       const matrix = op.table.recent0;
       while (true) {
         const column = nextBit(bitsOf(op));
@@ -146,6 +157,13 @@ function advance(op: DenseOp): bool {
       }
     }
     case DENSE_ROWS: {
+      if (isSweeping) {
+        if (op.place != 0) return false;
+        op.place = 1;
+        setRegister(op.output, drivingRow);
+        tailRecord = drivingRecord;
+        return true;
+      }
       const table = op.table;
       const matrix = matrixOf(table.recent0, table.recent1, op.index);
       if (op.place == matrix.filled.length) return false;
@@ -167,6 +185,16 @@ function advance(op: DenseOp): bool {
       op.place += 4;
       return true;
   }
+}
+
+/** The next pair of the driving row, which stands by the table's main column. */
+function nextPair(op: DenseOp): bool {
+  const column = nextBit(bitsOf(op));
+  if (column == NO_BIT) return false;
+  const isByFirst = op.table.main == 0;
+  setRegister(op.key, isByFirst ? drivingRow : column);
+  setRegister(op.output, isByFirst ? column : drivingRow);
+  return true;
 }
 
 function test(op: DenseOp): bool {
@@ -233,11 +261,16 @@ function add(op: DenseOp): void {
   if (record == 0) return;
   const next = matrixOf(head.next0, head.next1, op.headIndex);
   const all = matrixOf(head.all0, head.all1, op.headIndex);
-  countSteps(addRow(next, all, register(op.headRow), record) >> 1);
+  const row = register(op.headRow);
+  countSteps(addRow(next, all, row, record) >> 1);
+  if (isSweeping && recordOf(next, row) != 0) letWait(head, row);
 }
 
 function addBit(head: DenseTable, row: u32, column: u32): void {
-  if (head.main == 0) {
-    if (!hasBit(head.all0, row, column)) setBit(head.next0, row, column);
-  } else if (!hasBit(head.all1, column, row)) setBit(head.next1, column, row);
+  const isByFirst = head.main == 0;
+  const at = isByFirst ? row : column;
+  const bit = isByFirst ? column : row;
+  if (hasBit(matrixOf(head.all0, head.all1, head.main), at, bit)) return;
+  setBit(matrixOf(head.next0, head.next1, head.main), at, bit);
+  if (isSweeping) letWait(head, at);
 }

@@ -11,6 +11,10 @@
  * All rounds are in step, so the round in which a row comes is 1 + the largest rank in the body
  * that gives it (row-store.ts).
  *
+ * Where rows need no ranks, one row of bits after another goes through the rules instead, in an
+ * order in which most come once (dense-sweep.ts), and what nobody needs as rows stays bits
+ * (dense-end.ts).
+ *
  * Between two rounds it can be left for the general one, where bits lie too sparse.
  */
 import {
@@ -23,11 +27,16 @@ import {
 } from './abi';
 import { Arena, releaseArena } from './arena';
 import {
+  attachRow,
   BitMatrix,
+  BITS_CURSOR_BYTES,
   clearMatrix,
+  countBits,
   createMatrix,
   destroyMatrix,
+  detachRow,
   dropPool,
+  freeRecord,
   isWhole,
   mergeRow,
   nextBit,
@@ -39,6 +48,7 @@ import {
   recordOf,
   setBit,
 } from './bit-matrix';
+import { KEPT_FAILED, KEPT_NOTHING, keepTables, makeRows } from './dense-end';
 import {
   beginLists,
   collectValues,
@@ -48,11 +58,23 @@ import {
   takeNumber,
 } from './dense-list';
 import { beginMerge, createFound, dropMerge, stepMerge } from './dense-merge';
-import { DensePlan, denseVersionAt, matrixOf, needBit, tableAt } from './dense-plan';
-import { runVersion, startVersion } from './dense-run';
+import { DensePlan, DenseTable, denseVersionAt, matrixOf, needBit, tableAt } from './dense-plan';
+import { driveBy, runVersion, startVersion } from './dense-run';
+import {
+  beginSweep,
+  endSweep,
+  isSweeping,
+  letWait,
+  maySweep,
+  noteDriven,
+  takeWaiting,
+  waitingRows,
+  wasDriven,
+} from './dense-sweep';
 import { planDense } from './dense-translate';
 import { countAppended, placeNew } from './emit';
 import { NOT_FOUND } from './id-set';
+import { mayKeep } from './kept-bits';
 import { countSteps, stepCount } from './steps';
 import {
   beginListing,
@@ -85,6 +107,8 @@ const LAYOUT_ROWS: u32 = 1;
 const LAYOUT_BITS: u32 = 2;
 const LAYOUT_LEAVE: u32 = 3;
 const LAYOUT_AGAIN: u32 = 4;
+/** Rows that had their turn before an evaluation row by row is left. */
+const LEAVE_TURNS: u32 = 3;
 let layout: u32 = LAYOUT_AUTO;
 
 export function setLayout(choice: u32): void {
@@ -109,6 +133,7 @@ const STAGE_TURN: u32 = 6;
 const STAGE_NEXT: u32 = 7;
 const STAGE_LIST: u32 = 8;
 const STAGE_STANDING: u32 = 9;
+const STAGE_SWEEP: u32 = 10;
 
 let plan: DensePlan = changetype<DensePlan>(0);
 let arena: Arena = changetype<Arena>(0);
@@ -121,7 +146,7 @@ let hasNew: bool = false;
 let running: bool = false;
 
 const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
-const walk: u32 = memory.data(32, 8) as u32;
+const walk: u32 = memory.data(BITS_CURSOR_BYTES, 8) as u32;
 
 /** Rows stand: they are compared with what is found. */
 let isAgain: bool = false;
@@ -175,6 +200,7 @@ export function dropDense(): void {
       destroyMatrix(table.next1);
       if (changetype<usize>(table.found) != 0) destroyRelation(table.found);
     }
+    endSweep();
     dropLists(plan);
     dropMerge();
   }
@@ -220,6 +246,9 @@ export function stepDense(limit: u64): u32 {
       case STAGE_RUN:
         status = runRound(limit);
         break;
+      case STAGE_SWEEP:
+        status = sweep(limit);
+        break;
       case STAGE_MERGE:
         mergeTables();
         break;
@@ -229,6 +258,7 @@ export function stepDense(limit: u64): u32 {
       case STAGE_NEXT:
         if (!hasNew || isToBeLeft()) {
           if (hasNew && isAgain) return leave();
+          if (hasNew && !makeRows(plan, numbering)) return STATUS_OUT_OF_MEMORY;
           stage = isAgain ? STAGE_STANDING : STAGE_LIST;
           at = 0;
           rowAt = 0;
@@ -254,6 +284,9 @@ export function stepDense(limit: u64): u32 {
 }
 
 function finish(): u32 {
+  const kept = keepTables(plan, numbering);
+  if (kept != KEPT_NOTHING) numbering = changetype<Numbering>(0);
+  if (kept == KEPT_FAILED) return STATUS_OUT_OF_MEMORY;
   denseUnits += 1;
   dropDense();
   denseFinished = true;
@@ -356,10 +389,12 @@ function collectRows(): bool {
 
 /* The component's rows as bits. */
 
-function makeMatrices(): bool {
+function makeMatrices(goesByRow: bool): bool {
   if (!openPool(numbering.length)) return false;
   for (let i: u32 = 0; i < plan.tableCount; i++) {
     const table = tableAt(plan, i);
+    table.keeps = !isAgain && mayKeep(table.relation);
+    if (goesByRow) table.needsRecent = 0;
     if ((table.needsAll & 1) != 0) table.all0 = createMatrix();
     if ((table.needsAll & 2) != 0) table.all1 = createMatrix();
     if ((table.needsRecent & 1) != 0) table.recent0 = createMatrix();
@@ -382,12 +417,15 @@ function startLoad(): u32 {
   stage = STAGE_LOAD;
   at = 0;
   rowAt = 0;
-  return makeMatrices() ? STATUS_DONE : STATUS_OUT_OF_MEMORY;
+  const goesByRow = !isAgain && maySweep(plan);
+  if (!makeMatrices(goesByRow)) return STATUS_OUT_OF_MEMORY;
+  return !goesByRow || beginSweep(plan, numbering.length) ? STATUS_DONE : STATUS_OUT_OF_MEMORY;
 }
 
 function loadRows(): u32 {
   if (at == plan.tableCount) {
-    beginRound();
+    if (!isSweeping) beginRound();
+    else beginTurns();
     return STATUS_DONE;
   }
   const table = tableAt(plan, at);
@@ -402,6 +440,7 @@ function loadRows(): u32 {
     const isPair = relation.arity == 2;
     const left = isPair ? numberOf(numbering, load<u32>(from)) : 0;
     const right = numberOf(numbering, load<u32>(from + (isPair ? 4 : 0)));
+    if (isSweeping) letWait(table, table.main == 0 ? left : right);
     if ((table.needsAll & 1) != 0) setBit(table.all0, left, right);
     if ((table.needsAll & 2) != 0) setBit(table.all1, right, left);
     if ((table.needsRecent & 1) != 0) setBit(table.recent0, left, right);
@@ -484,7 +523,6 @@ function turnTable(): u32 {
   }
   const table = tableAt(plan, at);
   const main = table.main;
-  const other = 1 - main;
   const next = matrixOf(table.next0, table.next1, main);
   const all = matrixOf(table.all0, table.all1, main);
   if (rowAt == 0) {
@@ -492,49 +530,15 @@ function turnTable(): u32 {
     if ((table.needsRecent & 1) != 0) clearMatrix(table.recent0);
     if ((table.needsRecent & 2) != 0) clearMatrix(table.recent1);
   }
-  const hasOtherAll = (table.needsAll & needBit(other)) != 0;
-  const hasOtherRecent = (table.needsRecent & needBit(other)) != 0;
-  const otherAll = matrixOf(table.all0, table.all1, other);
-  const otherRecent = matrixOf(table.recent0, table.recent1, other);
-  const relation = table.relation;
-  // In a new relation nothing stands but what is LIVE, so what is new here is new there.
-  const appends = relation.fresh;
-  const to = isAgain ? table.found : relation;
-  const isUnary = relation.arity == 1;
-  if (appends) leaveUnlisted(relation);
   let work: u32 = 0;
   while (rowAt < next.filled.length && work < SLICE_ROWS) {
     const row = wordAt(next.filled, rowAt);
     const record = recordOf(next, row);
-    mergeRow(all, row, record);
-    const rowCell = cellAt(numbering, row);
-    openBits(walk, record);
-    for (let column = nextBit(walk); column != NO_BIT; column = nextBit(walk)) {
-      if (hasOtherAll) setBit(otherAll, column, row);
-      if (hasOtherRecent) setBit(otherRecent, column, row);
-      work += 1;
-      if (isAgain) {
-        const first = main == 0 ? row : column;
-        if (!appendRow(to, first, main == 0 ? column : row, round)) return STATUS_OUT_OF_MEMORY;
-        continue;
-      }
-      const columnCell = cellAt(numbering, column);
-      const firstCell = isUnary || main != 0 ? columnCell : rowCell;
-      const secondCell = main != 0 ? rowCell : columnCell;
-      if (appends) {
-        if (!appendRow(relation, firstCell, secondCell, round)) return STATUS_OUT_OF_MEMORY;
-      } else {
-        store<u32>(cellBuffer, firstCell);
-        store<u32>(cellBuffer, secondCell, 4);
-        const status = placeNew(relation, cellBuffer, round);
-        if (status != 0) return status;
-      }
-    }
-    rowAt += 1;
-  }
-  if (appends || isAgain) {
-    const status = countAppended(to, work, round);
+    const found = mergeRow(all, row, record);
+    const status = takeFound(table, row, record, found);
     if (status != 0) return status;
+    work += found;
+    rowAt += 1;
   }
   countSteps(work);
   if (work != 0) hasNew = true;
@@ -552,4 +556,133 @@ function turnTable(): u32 {
   at += 1;
   rowAt = 0;
   return STATUS_DONE;
+}
+
+/** The `found` new bits of a row come into the matrices by the other column, and become rows. */
+function takeFound(table: DenseTable, row: u32, record: u32, found: u32): u32 {
+  const main = table.main;
+  const other = needBit(1 - main);
+  const otherAll = matrixOf(table.all0, table.all1, 1 - main);
+  const otherRecent = matrixOf(table.recent0, table.recent1, 1 - main);
+  const hasOtherAll = (table.needsAll & other) != 0;
+  const hasOtherRecent = (table.needsRecent & other) != 0;
+  const relation = table.relation;
+  const to = isAgain ? table.found : relation;
+  const rank = isSweeping ? 0 : round;
+  // In a new relation nothing stands but what is LIVE, so what is new here is new there.
+  const appends = relation.fresh && !table.keeps;
+  const isUnary = relation.arity == 1;
+  const rowCell = cellAt(numbering, row);
+  if (appends) leaveUnlisted(relation);
+  const isWalked = hasOtherAll || hasOtherRecent || !table.keeps;
+  table.foundRows += found;
+  openBits(walk, isWalked ? record : 0);
+  for (let column = nextBit(walk); column != NO_BIT; column = nextBit(walk)) {
+    if (hasOtherAll) setBit(otherAll, column, row);
+    if (hasOtherRecent) setBit(otherRecent, column, row);
+    if (table.keeps) continue;
+    if (isAgain) {
+      const first = main == 0 ? row : column;
+      if (!appendRow(to, first, main == 0 ? column : row, rank)) return STATUS_OUT_OF_MEMORY;
+      continue;
+    }
+    const columnCell = cellAt(numbering, column);
+    const firstCell = isUnary || main != 0 ? columnCell : rowCell;
+    const secondCell = main != 0 ? rowCell : columnCell;
+    if (appends) {
+      if (!appendRow(relation, firstCell, secondCell, rank)) return STATUS_OUT_OF_MEMORY;
+    } else {
+      store<u32>(cellBuffer, firstCell);
+      store<u32>(cellBuffer, secondCell, 4);
+      const status = placeNew(relation, cellBuffer, rank);
+      if (status != 0) return status;
+    }
+  }
+  return relation.fresh || isAgain ? countAppended(to, found, rank) : 0;
+}
+
+/* Row by row (dense-sweep.ts), instead of rounds. */
+
+/** The row whose turn it is, which is to be given back behind it; else 0. */
+let ownRecord: u32 = 0;
+
+function beginTurns(): void {
+  stage = STAGE_SWEEP;
+  at = 0;
+  round = 0;
+  running = false;
+  versionAt = plan.versionCount;
+  ownRecord = 0;
+}
+
+/** Rules of the row at hand: the next one of them. */
+let versionAt: u32 = 0;
+
+function sweep(limit: u64): u32 {
+  while (true) {
+    while (versionAt < plan.versionCount) {
+      const version = denseVersionAt(plan, versionAt);
+      if (changetype<usize>(version.source) == changetype<usize>(tableAt(plan, at))) {
+        if (!running) {
+          startVersion(version, numbering);
+          running = true;
+        }
+        const status = runVersion(version, limit);
+        if (status != STATUS_DONE || poolEnded) return status;
+        running = false;
+      }
+      versionAt += 1;
+    }
+    if (ownRecord != 0) freeRecord(ownRecord);
+    ownRecord = 0;
+    if (waitingRows == 0 || isSweepToBeLeft()) {
+      hasNew = waitingRows != 0;
+      if (hasNew && !makeRows(plan, numbering)) return STATUS_OUT_OF_MEMORY;
+      stage = STAGE_LIST;
+      at = 0;
+      rowAt = 0;
+      return STATUS_DONE;
+    }
+    if (stepCount >= limit) return STATUS_MORE;
+    const status = takeTurn();
+    if (status != 0) return status;
+  }
+}
+
+/** The next row that waits becomes known, and drives the rules; tables take turns. */
+function takeTurn(): u32 {
+  let row = takeWaiting(tableAt(plan, at));
+  while (row == NO_BIT) {
+    at = at + 1 == plan.tableCount ? 0 : at + 1;
+    row = takeWaiting(tableAt(plan, at));
+  }
+  round += 1;
+  const table = tableAt(plan, at);
+  const next = matrixOf(table.next0, table.next1, table.main);
+  const all = matrixOf(table.all0, table.all1, table.main);
+  const added = detachRow(next, row);
+  const isFirst = !wasDriven(table, row);
+  noteDriven(table, row);
+  versionAt = 0;
+  countSteps(1);
+  let status: u32 = 0;
+  if (added == 0) driveBy(row, recordOf(all, row));
+  else if (recordOf(all, row) == 0) {
+    attachRow(all, row, added);
+    driveBy(row, added);
+    status = takeFound(table, row, added, countBits(added));
+  } else {
+    status = takeFound(table, row, added, mergeRow(all, row, added));
+    // What stood from the start has not gone through the rules before.
+    driveBy(row, isFirst ? recordOf(all, row) : added);
+    ownRecord = added;
+  }
+  if (next.filled.length > numbering.length) clearVector(next.filled);
+  return status;
+}
+
+/** Where bits lie too sparse. */
+function isSweepToBeLeft(): bool {
+  if (layout == LAYOUT_LEAVE) return round >= LEAVE_TURNS;
+  return (round & 255) == 0 && isToBeLeft();
 }

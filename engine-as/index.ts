@@ -21,10 +21,12 @@ import { initCandidates } from './candidates';
 import { collect, collections } from './collector';
 import { indexBytes } from './index-store';
 import { denseUnits, setLayout } from './dense';
+import { sweeps } from './dense-sweep';
 import { digestAnew } from './digest';
 import { derivations, limitRelation, resultRank } from './emit';
 import { fit, initFitting } from './fitting';
 import { idSetBytes } from './id-set';
+import { appendAllKept, keptBytes, keptTables } from './kept-bits';
 import { stepCount } from './steps';
 import { currentUnit, initMaintenance, rounds, touchedRows } from './maintenance';
 import { allocate, bytesInUse, initMemory, memoryLow, refillReserve, release } from './memory';
@@ -132,7 +134,7 @@ export function liveRows(handle: u32): u32 {
 export function relationBytes(handle: u32): u32 {
   const relation = relationOf(handle);
   if (changetype<usize>(relation) == 0) return 0;
-  let bytes = rowBytes(relation) + idSetBytes(relation.set);
+  let bytes = rowBytes(relation) + idSetBytes(relation.set) + keptBytes(relation);
   for (let i: u32 = 0; i < relation.indexCount; i++) bytes += indexBytes(indexAt(relation, i));
   return bytes;
 }
@@ -152,6 +154,7 @@ export function digestLane(handle: u32, lane: u32): u64 {
 export function setDigest(handle: u32, flags: u32): void {
   const relation = relationOf(handle);
   if (changetype<usize>(relation) == 0 || transaction.isOpen()) return;
+  appendAllKept(relation);
   digestAnew(relation, flags & (RELATION_DIGEST_BASE | RELATION_DIGEST_ALL));
 }
 
@@ -400,6 +403,15 @@ export function chooseLayout(choice: u32): void {
 /** Recursive units that were evaluated over bits. */
 export function denseUnitCount(): u32 {
   return denseUnits;
+}
+
+/** Those of them that went row by row (dense-sweep.ts), and tables left as bits (kept-bits.ts). */
+export function sweepCount(): u32 {
+  return sweeps;
+}
+
+export function keptTableCount(): u32 {
+  return keptTables;
 }
 
 /** Breaks a mechanism on purpose (maintenance.ts): for tests that show what it is for. */

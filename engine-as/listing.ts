@@ -20,6 +20,7 @@ import { NOT_FOUND, putId, reserveId, reserveIds } from './id-set';
 import { countSteps } from './steps';
 import { allocate, allocateZeroed, memoryLow, release } from './memory';
 import { addNumber, createNumbering, destroyNumbering, Numbering } from './numbering';
+import { appendAllKept } from './kept-bits';
 import { indexAt } from './relation';
 import { Relation, rowAddress } from './row-store';
 
@@ -56,7 +57,7 @@ export function leaveUnlisted(relation: Relation): void {
 
 /** Rows are not in the set, or in no index yet. */
 export function isUnlisted(relation: Relation): bool {
-  return relation.unlistedFrom != NOT_FOUND || relation.indexesWait;
+  return relation.unlistedFrom != NOT_FOUND || relation.indexesWait || relation.kept != 0;
 }
 
 /** True when rows wait, and anything may look for them. */
@@ -115,6 +116,7 @@ export function stepListing(): u32 {
 /** All at once, for who cannot wait. */
 export function listAll(relation: Relation): bool {
   if (!isUnlisted(relation)) return true;
+  if (!appendAllKept(relation)) return false;
   beginListing(relation);
   let status = STATUS_MORE as u32;
   while (status == STATUS_MORE) status = stepListing();

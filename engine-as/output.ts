@@ -23,7 +23,8 @@ import {
 } from './abi';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
-import { allocateZeroed, release } from './memory';
+import { appendKept, keptRows } from './kept-bits';
+import { allocateZeroed, memoryLow, release } from './memory';
 import { findRow } from './relation';
 import { Relation, rowAddress } from './row-store';
 import { cellBytes, writeCell } from './row-codec';
@@ -53,7 +54,7 @@ export function createOutput(request: u32, relation: Relation, other: Relation):
   output.relation = relation;
   output.other = other;
   const isDelta = kind == OUTPUT_ADDED || kind == OUTPUT_REMOVED;
-  output.end = isDelta ? relation.delta.length : relation.top;
+  output.end = isDelta ? relation.delta.length : relation.top + keptRows(relation);
   return output;
 }
 
@@ -91,6 +92,10 @@ export function prepareOutput(output: Output): u32 {
   const relation = output.relation;
   const isDelta = output.kind == OUTPUT_ADDED || output.kind == OUTPUT_REMOVED;
   const total = output.end;
+  if (relation.kept != 0) {
+    const ok = appendKept(relation, SLICE_ROWS) && !memoryLow;
+    return ok ? STATUS_MORE : STATUS_OUT_OF_MEMORY;
+  }
   if (output.cursor < total) {
     const end = min(total, output.cursor + SLICE_ROWS);
     for (; output.cursor < end; output.cursor++) {

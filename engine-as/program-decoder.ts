@@ -297,15 +297,16 @@ function takeRelation(offset: u32): Relation {
 
 /**
  * Rounds of the unit that a relation belongs to may go over bits (dense.ts); whoever else looks for
- * its rows needs them listed.
+ * its rows needs them listed, and who goes through all of them needs them as rows.
  */
-function noteSearch(version: Version, target: Relation): void {
+function noteSearch(version: Version, target: Relation, isSearch: bool): void {
   if (version.purpose == VERSION_ROUND) {
     for (let i: u32 = 0; i < unit.relationCount; i++) {
       if (changetype<usize>(unitRelation(unit, i)) == changetype<usize>(target)) return;
     }
   }
-  target.isSearched = true;
+  if (isSearch) target.isSearched = true;
+  else target.isRead = true;
 }
 
 /** SCAN and LOOKUP up to their pairs. */
@@ -315,7 +316,7 @@ function takeIterator(version: Version, isLookup: bool): u32 {
   const number = codeWord(3);
   const target = takeRelation(3);
   if (problem != 0) return 0;
-  if (isLookup) noteSearch(version, target);
+  noteSearch(version, target, isLookup);
   check(codeWord(4) < (VIEWS as u32));
   check(codeWord(5) <= (MATCH_ABSENT as u32));
   bindRank(6);
@@ -354,7 +355,7 @@ function takeStep(version: Version): u32 {
       takeBack();
       const target = takeRelation(2);
       if (problem != 0) return 0;
-      noteSearch(version, target);
+      noteSearch(version, target, true);
       check(codeWord(3) < (VIEWS as u32));
       check(codeWord(4) <= 1);
       bindRank(5);
@@ -510,6 +511,7 @@ function decodeAggregate(unit: Unit): void {
   if (problem != 0) return;
   const inputNumber = word();
   plan.input = relationNumber(inputNumber);
+  plan.input.isRead = true;
   plan.output = relation();
   plan.errors = optionalRelation();
   if (problem != 0) return;

@@ -215,20 +215,30 @@ export function insertRow(relation: Relation, cells: u32, hash: u32): u32 {
  * set and the indexes; false without memory. The caller counts it.
  */
 export function appendRow(relation: Relation, first: u32, second: u32, rank: u32): bool {
-  const id = relation.top;
-  if (id == relation.capacity && !growRows(relation)) return false;
-  relation.top = id + 1;
-  const row = rowAddress(relation, id);
-  store<u32>(row, ROW_USED | ROW_LIVE);
-  const to = row + relation.cellsAt;
+  if (!hasRoom(relation)) return false;
+  const row = appendFound(relation, first, second, ROW_LIVE);
   if (relation.cellsAt == 8) store<u32>(row, rank, 4);
+  return true;
+}
+
+/** True when one more row can be appended. */
+export function hasRoom(relation: Relation): bool {
+  return relation.top != relation.capacity || growRows(relation);
+}
+
+/** Appends a row, for which there is room, under some flags; answers its address. */
+export function appendFound(relation: Relation, first: u32, second: u32, flags: u32): u32 {
+  const row = rowAddress(relation, relation.top);
+  relation.top += 1;
+  store<u32>(row, ROW_USED | flags);
+  const to = row + relation.cellsAt;
   store<u32>(to, first);
   if (relation.arity == 2) store<u32>(to, second, 4);
   if (marking) {
     markCell(first);
     markCell(second);
   }
-  return true;
+  return row;
 }
 
 /** Appends `rows` base rows of a table that loads; false without memory. */

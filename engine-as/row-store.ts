@@ -60,6 +60,10 @@ export class Relation {
   indexesWait: bool;
   /** A program finds rows by their cells or by an index, besides what evaluates the relation. */
   isSearched: bool;
+  /** And it goes through all of them. */
+  isRead: bool;
+  /** Address of the bits that stand for the rest of its rows (kept-bits.ts), else 0. */
+  kept: u32;
   /** In the list of what the transaction changed (changes.ts). */
   noted: bool;
   /** Address of the ranks of before, by id, where all may have got others; else 0. */

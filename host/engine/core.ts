@@ -106,6 +106,8 @@ export interface CoreExports {
   /** 0 auto, 1 rows, 2 bits, 3 bits for one round, then rows. */
   chooseLayout(choice: number): void;
   denseUnitCount(): number;
+  sweepCount(): number;
+  keptTableCount(): number;
   sabotage(kind: number): void;
 }
 

@@ -203,7 +203,11 @@ class CaseRun {
     const key = `${kind.name} ${batchOnly}`;
     let plan = this.#plans.get(key);
     if (plan === undefined) {
-      const options = batchOnly ? { ...this.#options, batchOnly } : this.#options;
+      // Without a digest, rows that nothing reads may stay bits.
+      const { digest: _, ...others } = this.#options;
+      const options = batchOnly
+        ? { ...others, watched: new Set<string>(), batchOnly }
+        : this.#options;
       plan = kind.lower(this.#compiled(), options);
       this.#plans.set(key, plan);
     }
@@ -222,12 +226,13 @@ class CaseRun {
     await emptyEngine(this.#kind, scratch);
     // Both ways to evaluate from scratch, in turns.
     this.#scratchCount++;
-    const plan = this.#plan(this.#kind, this.#scratchCount % 2 === 0);
+    const batchOnly = this.#scratchCount % 2 === 0;
+    const plan = this.#plan(this.#kind, batchOnly);
     expectSuccess(await scratch.transact({ plan, changes }), 'from scratch');
     for (const [table, arity] of this.#arities) {
       await this.#sameTable(table, arity, scratch, ' from scratch');
     }
-    same('digest from scratch', scratch.digest(), this.#engine.digest());
+    if (!batchOnly) same('digest from scratch', scratch.digest(), this.#engine.digest());
   }
 
   async #sameTable(table: TableKey, arity: number, engine: Engine, where: string): Promise<void> {
