@@ -30,6 +30,7 @@ import {
 } from './abi';
 import { Arena, arenaAllocate } from './arena';
 import { ColumnIndex } from './index-store';
+import { linearize } from './dense-linear';
 import {
   DENSE_BIT,
   DENSE_BITS,
@@ -125,6 +126,7 @@ export function planDense(unit: Unit, arena: Arena): DensePlan {
     plan.versionCount += 1;
     if (!translate()) return none;
   }
+  linearize(plan);
   for (let i: u32 = 0; i < plan.tableCount; i++) {
     const table = tableAt(plan, i);
     if (table.main == NONE) table.main = 0;

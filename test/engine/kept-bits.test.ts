@@ -44,6 +44,21 @@ const PROGRAMS: Readonly<
     kept: 1,
     text: 'p(x, y) :- s:e(x, y). p(x, z) :- s:f(x, y), p(y, z). p(x, z) :- p(x, y), s:e(y, z).',
   },
+  'two of its own': {
+    sweeps: 1,
+    kept: 1,
+    text: 'p(x, y) :- s:e(x, y). p(x, z) :- p(x, y), p(y, z).',
+  },
+  'two of its own, turned round': {
+    sweeps: 0,
+    kept: 1,
+    text: 'p(x, y) :- s:e(x, y). p(z, x) :- p(x, y), p(y, z).',
+  },
+  'two of its own, and others': {
+    sweeps: 0,
+    kept: 1,
+    text: 'p(x, y) :- s:e(x, y). p(x, z) :- p(x, y), p(y, z). p(x, z) :- p(x, y), s:f(y, z).',
+  },
   'same generation': {
     sweeps: 1,
     kept: 1,
