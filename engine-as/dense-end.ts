@@ -62,8 +62,11 @@ function allOf(table: DenseTable): BitMatrix {
   return matrixOf(table.all0, table.all1, table.main);
 }
 
-/** Where rounds of rows follow: bits become rows, last those that the rules have not seen. */
-export function makeRows(plan: DensePlan, numbering: Numbering): bool {
+/**
+ * Where rounds of rows follow: bits become rows, last those that the rules have not seen, with the
+ * rank of a turn that is next.
+ */
+export function makeRows(plan: DensePlan, numbering: Numbering, rank: u32): bool {
   const none = changetype<BitMatrix>(0);
   for (let i: u32 = 0; i < plan.tableCount; i++) {
     const table = tableAt(plan, i);
@@ -73,15 +76,15 @@ export function makeRows(plan: DensePlan, numbering: Numbering): bool {
     if (table.keeps) clearPresent(relation, numbering, all, table.main);
     if (isSweeping) {
       const last = matrixOf(table.next0, table.next1, table.main);
-      if (table.keeps && !appendBits(table, numbering, all, none)) return false;
+      if (table.keeps && !appendBits(table, numbering, all, none, 0)) return false;
       table.newFrom = relation.top;
-      if (!appendBits(table, numbering, last, none)) return false;
-      if (countAppended(relation, relation.top - table.newFrom, 0) != 0) return false;
+      if (!appendBits(table, numbering, last, none, rank)) return false;
+      if (countAppended(relation, relation.top - table.newFrom, rank) != 0) return false;
     } else if (table.keeps) {
       const last = matrixOf(table.recent0, table.recent1, table.main);
-      if (!appendBits(table, numbering, all, last)) return false;
+      if (!appendBits(table, numbering, all, last, 0)) return false;
       table.newFrom = relation.top;
-      if (!appendBits(table, numbering, last, none)) return false;
+      if (!appendBits(table, numbering, last, none, 0)) return false;
     }
   }
   return true;
@@ -107,6 +110,7 @@ function appendBits(
   numbering: Numbering,
   matrix: BitMatrix,
   without: BitMatrix,
+  rank: u32,
 ): bool {
   const relation = table.relation;
   const isUnary = relation.arity == 1;
@@ -121,7 +125,7 @@ function appendBits(
       const rowCell = cellAt(numbering, row);
       const columnCell = cellAt(numbering, column);
       const first = isUnary || !isByFirst ? columnCell : rowCell;
-      if (!appendRow(relation, first, isByFirst ? columnCell : rowCell, 0)) return false;
+      if (!appendRow(relation, first, isByFirst ? columnCell : rowCell, rank)) return false;
     }
   }
   return true;

@@ -5,7 +5,6 @@
  * the reverse postorder of a depth-first search (cf. Kam and Ullman, "Global data flow analysis and
  * iterative algorithms", JACM 1976), so that without circles each row comes once, when it is whole.
  */
-import { RELATION_RANKED } from './abi';
 import { NO_BIT } from './bit-matrix';
 import { valuesFrom } from './dense-list';
 import {
@@ -46,11 +45,10 @@ export let sweeps: u32 = 0;
 export let isSweeping: bool = false;
 
 /** True when the rules of a plan can be driven by one row of bits at a time. */
-export function maySweep(dense: DensePlan): bool {
+export function maySweep(dense: DensePlan, isAgain: bool): bool {
   for (let i: u32 = 0; i < dense.tableCount; i++) {
     const table = tableAt(dense, i);
-    const relation = table.relation;
-    if (!relation.fresh || (relation.flags & RELATION_RANKED) != 0) return false;
+    if (!table.relation.fresh && !isAgain) return false;
     if (table.needsNext != needBit(table.main)) return false;
   }
   for (let i: u32 = 0; i < dense.versionCount; i++) {

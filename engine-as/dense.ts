@@ -258,7 +258,7 @@ export function stepDense(limit: u64): u32 {
       case STAGE_NEXT:
         if (!hasNew || isToBeLeft()) {
           if (hasNew && isAgain) return leave();
-          if (hasNew && !makeRows(plan, numbering)) return STATUS_OUT_OF_MEMORY;
+          if (hasNew && !makeRows(plan, numbering, round + 1)) return STATUS_OUT_OF_MEMORY;
           stage = isAgain ? STAGE_STANDING : STAGE_LIST;
           at = 0;
           rowAt = 0;
@@ -417,7 +417,7 @@ function startLoad(): u32 {
   stage = STAGE_LOAD;
   at = 0;
   rowAt = 0;
-  const goesByRow = !isAgain && maySweep(plan);
+  const goesByRow = maySweep(plan, isAgain);
   if (!makeMatrices(goesByRow)) return STATUS_OUT_OF_MEMORY;
   return !goesByRow || beginSweep(plan, numbering.length) ? STATUS_DONE : STATUS_OUT_OF_MEMORY;
 }
@@ -568,7 +568,6 @@ function takeFound(table: DenseTable, row: u32, record: u32, found: u32): u32 {
   const hasOtherRecent = (table.needsRecent & other) != 0;
   const relation = table.relation;
   const to = isAgain ? table.found : relation;
-  const rank = isSweeping ? 0 : round;
   // In a new relation nothing stands but what is LIVE, so what is new here is new there.
   const appends = relation.fresh && !table.keeps;
   const isUnary = relation.arity == 1;
@@ -583,22 +582,22 @@ function takeFound(table: DenseTable, row: u32, record: u32, found: u32): u32 {
     if (table.keeps) continue;
     if (isAgain) {
       const first = main == 0 ? row : column;
-      if (!appendRow(to, first, main == 0 ? column : row, rank)) return STATUS_OUT_OF_MEMORY;
+      if (!appendRow(to, first, main == 0 ? column : row, round)) return STATUS_OUT_OF_MEMORY;
       continue;
     }
     const columnCell = cellAt(numbering, column);
     const firstCell = isUnary || main != 0 ? columnCell : rowCell;
     const secondCell = main != 0 ? rowCell : columnCell;
     if (appends) {
-      if (!appendRow(relation, firstCell, secondCell, rank)) return STATUS_OUT_OF_MEMORY;
+      if (!appendRow(relation, firstCell, secondCell, round)) return STATUS_OUT_OF_MEMORY;
     } else {
       store<u32>(cellBuffer, firstCell);
       store<u32>(cellBuffer, secondCell, 4);
-      const status = placeNew(relation, cellBuffer, rank);
+      const status = placeNew(relation, cellBuffer, round);
       if (status != 0) return status;
     }
   }
-  return relation.fresh || isAgain ? countAppended(to, found, rank) : 0;
+  return relation.fresh || isAgain ? countAppended(to, found, round) : 0;
 }
 
 /* Row by row (dense-sweep.ts), instead of rounds. */
@@ -637,10 +636,7 @@ function sweep(limit: u64): u32 {
     ownRecord = 0;
     if (waitingRows == 0 || isSweepToBeLeft()) {
       hasNew = waitingRows != 0;
-      if (hasNew && !makeRows(plan, numbering)) return STATUS_OUT_OF_MEMORY;
-      stage = STAGE_LIST;
-      at = 0;
-      rowAt = 0;
+      stage = STAGE_NEXT;
       return STATUS_DONE;
     }
     if (stepCount >= limit) return STATUS_MORE;
