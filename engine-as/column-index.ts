@@ -16,6 +16,7 @@ import {
   bucketCount,
   createIdSet,
   destroyIdSet,
+  homeBucket,
   homeOf,
   idAt,
   isPassed,
@@ -137,6 +138,11 @@ function hasKey(index: ColumnIndex, entry: u32, key: u32): bool {
     if (load<u32>(cells + (column << 2)) != load<u32>(key + (i << 2))) return false;
   }
   return true;
+}
+
+/** Address of the bucket where the search for a row's key begins. */
+export function keyBucket(index: ColumnIndex, cells: u32): u32 {
+  return homeBucket(index.set, hashKey(index, cells));
 }
 
 /** Where the last search found its key. */

@@ -18,11 +18,13 @@ import {
 import { streamRow } from './aggregate-stream';
 import { doubtRow, offerRow } from './best-rows';
 import { hashCells } from './hash';
-import { firstFound, NOT_FOUND } from './id-set';
+import { CACHED_IDS, firstIn, homeBucket, NOT_FOUND } from './id-set';
 import { memoryLow } from './memory';
+import { nearAddresses } from './near';
 import { queueCandidate } from './candidates';
-import { findRow, insertRow, touch } from './relation';
+import { findRow, freeRowAfter, hasCells, insertRow, touch } from './relation';
 import { rankAt, Relation, rowAddress, setRankAt } from './row-store';
+import { sabotage, SABOTAGE_FIRST_FOUND } from './sabotage';
 import { push } from './vector';
 import { addToSideWeight } from './side-weights';
 
@@ -242,11 +244,13 @@ function place(mode: u32, relation: Relation, cells: u32, hash: u32, sign: i32, 
  */
 export const BLOCK_ROWS: u32 = 64;
 const blockCells: u32 = memory.data(BLOCK_ROWS * ARITY_MAX * 4, 8) as u32;
-/** Per row: hash, rank, sign, one more than the id that its hash finds first. */
-const blockRows: u32 = memory.data(BLOCK_ROWS * 16, 8) as u32;
+/**
+ * Per row: hash, rank, sign, the address that is brought near next (its bucket, then a row), the id
+ * that its hash finds first.
+ */
+const RECORD_BYTES: u32 = 20;
+const blockRows: u32 = memory.data(64 * 20, 8) as u32;
 let blockLength: u32 = 0;
-/** Keeps the touching loads alive. */
-let touchSum: u32 = 0;
 
 /** Where the cells of the next head row go. */
 export function nextCells(arity: u32): u32 {
@@ -263,44 +267,60 @@ export function emit(mode: u32, relation: Relation, sign: i32, rank: u32): u32 {
     supportRank = rank;
     return 0;
   }
-  const at = blockRows + (blockLength << 4);
+  const at = blockRows + blockLength * RECORD_BYTES;
   store<u32>(at, rank, 4);
   store<i32>(at, sign, 8);
   blockLength += 1;
   return blockLength == BLOCK_ROWS ? flushBlock(mode, relation) : 0;
 }
 
-/** Ids of a set whose buckets and rows are in the cache anyway. */
-const CACHED_IDS: u32 = 0x4000;
-
 /** Hashes the block's rows and, for a large set, brings their buckets and then their rows near. */
 function hashBlock(relation: Relation): void {
   const arity = relation.arity;
-  const end = blockRows + (blockLength << 4);
+  const set = relation.set;
+  const end = blockRows + blockLength * RECORD_BYTES;
+  const isNear = set.used < CACHED_IDS;
   let cells = blockCells;
-  for (let at = blockRows; at < end; at += 16) {
-    store<u32>(at, hashCells(cells, arity));
+  for (let at = blockRows; at < end; at += RECORD_BYTES) {
+    const hash = hashCells(cells, arity);
+    store<u32>(at, hash);
+    if (!isNear) store<u32>(at, homeBucket(set, hash), 12);
+    store<u32>(at, NOT_FOUND, 16);
     cells += arity << 2;
   }
-  if (relation.set.used < CACHED_IDS) return;
-  for (let at = blockRows; at < end; at += 16) {
-    store<u32>(at, firstFound(relation.set, load<u32>(at)), 12);
+  if (isNear) return;
+  nearAddresses(blockRows, end, RECORD_BYTES, 12);
+  let missing: u32 = 0;
+  for (let at = blockRows; at < end; at += RECORD_BYTES) {
+    const found = firstIn(load<u32>(at, 12), load<u32>(at));
+    if (found == 0) {
+      // A row to be inserted, most likely: its place is the next one that is free.
+      store<u32>(at, freeRowAfter(relation, missing), 12);
+      missing += 1;
+      continue;
+    }
+    store<u32>(at, rowAddress(relation, found - 1), 12);
+    store<u32>(at, found - 1, 16);
   }
-  let sum: u32 = 0;
-  for (let at = blockRows; at < end; at += 16) {
-    const entry = load<u32>(at, 12);
-    if (entry != 0) sum += load<u32>(rowAddress(relation, entry - 1));
+  nearAddresses(blockRows, end, RECORD_BYTES, 12);
+}
+
+/** The id of a row of the block: what its hash found first, or after another search. */
+function findOfBlock(relation: Relation, cells: u32, at: u32): u32 {
+  const first = load<u32>(at, 16);
+  if (first != NOT_FOUND) {
+    if (hasCells(relation, first, cells) || sabotage == SABOTAGE_FIRST_FOUND) return first;
   }
-  touchSum = sum;
+  return findRow(relation, cells, load<u32>(at));
 }
 
 /** Most head rows of recursive rules are known: these are dropped here, the others are inserted. */
 function insertBlock(relation: Relation): u32 {
   const bytes = relation.arity << 2;
   let cells = blockCells;
-  const end = blockRows + (blockLength << 4);
-  for (let at = blockRows; at < end; at += 16) {
-    const id = findRow(relation, cells, load<u32>(at));
+  const end = blockRows + blockLength * RECORD_BYTES;
+  for (let at = blockRows; at < end; at += RECORD_BYTES) {
+    const id = findOfBlock(relation, cells, at);
     if (id == NOT_FOUND || (load<u32>(rowAddress(relation, id)) & ROW_LIVE) == 0) {
       const status = emitInsert(relation, cells, load<u32>(at), load<u32>(at, 4));
       if (status != 0) return status;
@@ -315,10 +335,10 @@ function insertBlock(relation: Relation): u32 {
 function countBlock(relation: Relation): u32 {
   const bytes = relation.arity << 2;
   let cells = blockCells;
-  const end = blockRows + (blockLength << 4);
-  for (let at = blockRows; at < end; at += 16, cells += bytes) {
+  const end = blockRows + blockLength * RECORD_BYTES;
+  for (let at = blockRows; at < end; at += RECORD_BYTES, cells += bytes) {
     const hash = load<u32>(at);
-    let id = findRow(relation, cells, hash);
+    let id = findOfBlock(relation, cells, at);
     if (id == NOT_FOUND) {
       id = insertRow(relation, cells, hash);
       if (id == NOT_FOUND || memoryLow) return STATUS_OUT_OF_MEMORY;
@@ -339,10 +359,27 @@ function countBlock(relation: Relation): u32 {
   return checkRows(relation);
 }
 
+/** The same for changes: each row's weight by its sign. */
+function changeBlock(relation: Relation): u32 {
+  const bytes = relation.arity << 2;
+  let cells = blockCells;
+  const end = blockRows + blockLength * RECORD_BYTES;
+  for (let at = blockRows; at < end; at += RECORD_BYTES, cells += bytes) {
+    let id = findOfBlock(relation, cells, at);
+    if (id == NOT_FOUND) id = insertNew(relation, cells, load<u32>(at));
+    if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+    const row = rowAddress(relation, id);
+    if (!touch(relation, id, row) || !addWeight(relation, id, row, load<i32>(at, 8)))
+      return STATUS_OUT_OF_MEMORY;
+    if (memoryLow) return STATUS_OUT_OF_MEMORY;
+  }
+  return 0;
+}
+
 function aggregateBlock(relation: Relation): u32 {
   const bytes = relation.arity << 2;
   for (let i: u32 = 0; i < blockLength; i++) {
-    const status = streamRow(blockCells + i * bytes, load<i32>(blockRows + (i << 4), 8));
+    const status = streamRow(blockCells + i * bytes, load<i32>(blockRows + i * RECORD_BYTES, 8));
     if (status != 0) return status;
     if (memoryLow) return STATUS_OUT_OF_MEMORY;
   }
@@ -352,7 +389,7 @@ function aggregateBlock(relation: Relation): u32 {
 function placeBlock(mode: u32, relation: Relation): u32 {
   const bytes = relation.arity << 2;
   for (let i: u32 = 0; i < blockLength; i++) {
-    const at = blockRows + (i << 4);
+    const at = blockRows + i * RECORD_BYTES;
     const cells = blockCells + i * bytes;
     const status = place(mode, relation, cells, load<u32>(at), load<i32>(at, 8), load<u32>(at, 4));
     if (status != 0) return status;
@@ -377,6 +414,7 @@ export function flushBlock(mode: u32, relation: Relation): u32 {
   }
   hashBlock(relation);
   if (mode == MODE_INSERT) status = insertBlock(relation);
+  else if (mode == MODE_COUNT) status = changeBlock(relation);
   else if (mode == MODE_COUNT_FRESH && relation.fresh) status = countBlock(relation);
   else status = placeBlock(mode, relation);
   blockLength = 0;

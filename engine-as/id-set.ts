@@ -328,12 +328,17 @@ export function createIdSet(owner: u32, hashIds: HashIds): IdSet {
   return changetype<IdSet>(0);
 }
 
-/**
- * One more than the id that a hash finds first, going by the tag, else 0. Brings the bucket near.
- */
-export function firstFound(set: IdSet, hash: u32): u32 {
+/** Ids of a set whose buckets and rows are in the cache anyway. */
+export const CACHED_IDS: u32 = 0x4000;
+
+/** Address of the bucket where the search for a hash begins. */
+export function homeBucket(set: IdSet, hash: u32): u32 {
   const shard = shardOf(set, hash);
-  const bucket = bucketAt(shard, homeOf(shard, hash));
+  return bucketAt(shard, homeOf(shard, hash));
+}
+
+/** One more than the id that a hash finds first in a bucket, going by the tag, else 0. */
+export function firstIn(bucket: u32, hash: u32): u32 {
   const places = placesOf(bucket, hash);
   return places == 0 ? 0 : idAt(bucket, ctz(places)) + 1;
 }

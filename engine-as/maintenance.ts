@@ -90,6 +90,7 @@ import {
 } from './interpreter';
 import { beginListing, isUnlisted, mustBeListed, stepListing } from './listing';
 import { allocateZeroed, memoryLow } from './memory';
+import { NEAR_ROWS, nearRows } from './near';
 import {
   AggregatePlan,
   forgetWaiting,
@@ -883,7 +884,12 @@ function settle(unit: Unit): u32 {
 
 function settleRelation(relation: Relation, counting: bool): u32 {
   const end = min(relation.touched.length as u64, cursor + SLICE_ROWS * 3) as u32;
-  for (let i = cursor as u32; i < end; i += 3) {
+  let near = cursor as u32;
+  for (let i = near; i < end; i += 3) {
+    if (i == near) {
+      near = min(end, i + NEAR_ROWS * 3);
+      nearRows(relation, relation.touched, i, near, 3, 0);
+    }
     const id = wordAt(relation.touched, i);
     const row = rowAddress(relation, id);
     let meta = load<u32>(row);

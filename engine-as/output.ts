@@ -25,6 +25,7 @@ import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
 import { appendKept, keptRows } from './kept-bits';
 import { allocateZeroed, memoryLow, release } from './memory';
+import { NEAR_ROWS, nearRows } from './near';
 import { findRow } from './relation';
 import { Relation, rowAddress } from './row-store';
 import { cellBytes, writeCell } from './row-codec';
@@ -122,7 +123,12 @@ export function readOutput(output: Output, to: u32, room: u32, rows: u32): u32 {
   const end = to + room;
   let at = to;
   rowsWritten = 0;
+  let near = sorter.next;
   while (sorter.next < sorter.ids.length && rowsWritten < rows) {
+    if (sorter.next == near) {
+      near = min(sorter.ids.length, near + NEAR_ROWS);
+      nearRows(relation, sorter.ids, sorter.next, near, 1, 0);
+    }
     const cells = rowAddress(relation, wordAt(sorter.ids, sorter.next)) + relation.cellsAt;
     const behind = writeRow(cells, relation.arity, at, end);
     if (behind == 0) break;

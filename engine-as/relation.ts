@@ -31,10 +31,10 @@ import {
   shardOf,
 } from './id-set';
 import { SEGMENT_COUNT, SEGMENT_SHIFT } from './layout';
-import { allocate, allocateZeroed, release } from './memory';
+import { allocate, allocateZeroed, memoryLow, release } from './memory';
 import { rankAt, Relation, rowAddress, setRankAt } from './row-store';
 import { settleRuns } from './run-store';
-import { createVector, destroyVector, push, reserveWords } from './vector';
+import { createVector, destroyVector, push, reserveWords, wordAt } from './vector';
 import { markCell, marking } from './value-table';
 
 const FIRST_ROWS: u32 = 8;
@@ -63,6 +63,7 @@ export function createRelation(
   relation.indexesWait = true;
   relation.set = createIdSet(changetype<usize>(relation) as u32, hashRows);
   relation.indexes = allocateZeroed(INDEX_SLOTS << 2);
+  relation.free = createVector();
   relation.touched = createVector();
   relation.delta = createVector();
   relation.pending = createVector();
@@ -102,7 +103,7 @@ function hashRows(owner: u32, ids: u32, count: u32, hashes: u32): void {
     store<u32>(hashes + i, hashCells(load<u32>(hashes + i), arity));
 }
 
-function hasCells(relation: Relation, id: u32, cells: u32): bool {
+export function hasCells(relation: Relation, id: u32, cells: u32): bool {
   const row = rowAddress(relation, id) + relation.cellsAt;
   const arity = relation.arity;
   if (arity == 2) return load<u64>(row) == load<u64>(cells);
@@ -174,6 +175,30 @@ function reserveAllPositions(relation: Relation, rows: u32): bool {
 }
 
 /**
+ * A list of free ids, and not links alone: the next one is known without waiting for the row of the
+ * one before.
+ */
+const FREE_IDS_MAX: u32 = 0x10000;
+
+function takeFree(relation: Relation): u32 {
+  const free = relation.free;
+  if (free.length != 0) {
+    free.length -= 1;
+    return wordAt(free, free.length);
+  }
+  const id = relation.freeHead;
+  if (id != NOT_FOUND) relation.freeHead = load<u32>(rowAddress(relation, id), 4);
+  return id;
+}
+
+/** Address of the row that an insert takes after `later` others; 0 where that is not known. */
+export function freeRowAfter(relation: Relation, later: u32): u32 {
+  const free = relation.free;
+  if (later >= free.length) return 0;
+  return rowAddress(relation, wordAt(free, free.length - 1 - later));
+}
+
+/**
  * Adds a row that `findRow` did not find, with meta 0 flags but USED, and puts it into the
  * set and every index. NOT_FOUND, and nothing changed, without memory.
  */
@@ -183,12 +208,10 @@ export function insertRow(relation: Relation, cells: u32, hash: u32): u32 {
   for (let i: u32 = 0; i < indexCount; i++) {
     if (!reserveInIndex(indexAt(relation, i), cells)) return NOT_FOUND;
   }
-  let id = relation.freeHead;
+  let id = takeFree(relation);
   let row: u32;
-  if (id != NOT_FOUND) {
-    row = rowAddress(relation, id);
-    relation.freeHead = load<u32>(row, 4);
-  } else {
+  if (id != NOT_FOUND) row = rowAddress(relation, id);
+  else {
     id = relation.top;
     if (id == relation.capacity && !growRows(relation)) return NOT_FOUND;
     relation.top = id + 1;
@@ -262,14 +285,14 @@ export function appendBase(relation: Relation, cells: u32, rows: u32): bool {
 export function freeRow(relation: Relation, id: u32): void {
   const row = rowAddress(relation, id);
   store<u32>(row, 0);
+  if (relation.free.length < FREE_IDS_MAX && !memoryLow && push(relation.free, id)) return;
   store<u32>(row, relation.freeHead, 4);
   relation.freeHead = id;
 }
 
 /** Takes a row out of the set and all indexes and gives its place back. */
 export function removeRow(relation: Relation, id: u32): void {
-  const row = rowAddress(relation, id);
-  const cells = row + relation.cellsAt;
+  const cells = rowAddress(relation, id) + relation.cellsAt;
   for (let i: u32 = 0; !relation.indexesWait && i < relation.indexCount; i++) {
     removeFromIndex(indexAt(relation, i), id, cells);
   }
@@ -349,6 +372,7 @@ export function destroyRelation(relation: Relation): void {
   destroyIdSet(relation.set);
   for (let i: u32 = 0; i < relation.indexCount; i++) destroyIndex(indexAt(relation, i));
   release(relation.indexes, INDEX_SLOTS << 2);
+  destroyVector(relation.free);
   destroyVector(relation.touched);
   destroyVector(relation.delta);
   destroyVector(relation.pending);

@@ -32,6 +32,8 @@ export class Relation {
   capacity: u32;
   /** Ids below are in use or in the free list. */
   top: u32;
+  /** Ids that are free; those beyond FREE_IDS_MAX are linked, from row to row. */
+  free: Vector;
   freeHead: u32;
   /** Rows that readers see (committed) and rows after the running transaction. */
   live: u32;

@@ -3,7 +3,7 @@
  * 2 = evaluation from scratch in place of maintenance, 3 = the collection of values, 4 = candidates
  * beside the best row of a group (min, max, argmin, argmax), 5 = ranks between equal values of a
  * best table, 6 = how many rows of a group have a collected value, 7 = ranks of rows that stand
- * when a table is evaluated anew over bits.
+ * when a table is evaluated anew over bits, 8 = a second look at what a hash finds first.
  */
 export const SABOTAGE_RANKS: u32 = 1;
 export const SABOTAGE_RECOMPUTE: u32 = 2;
@@ -12,6 +12,7 @@ export const SABOTAGE_CANDIDATES: u32 = 4;
 export const SABOTAGE_TIES: u32 = 5;
 export const SABOTAGE_COLLECTED: u32 = 6;
 export const SABOTAGE_STANDING: u32 = 7;
+export const SABOTAGE_FIRST_FOUND: u32 = 8;
 
 /** SABOTAGE_…, or 0 for none. */
 export let sabotage: u32 = 0;

@@ -5,12 +5,6 @@
  */
 import {
   ROW_BASE,
-  ROW_LIVE,
-  ROW_OLD,
-  ROW_PENDING,
-  ROW_QUEUED,
-  ROW_RECENT,
-  ROW_TOUCHED,
   ROW_USED,
   STATUS_BAD_CALL,
   STATUS_DONE,
@@ -24,9 +18,9 @@ import { dropEntries } from './best-rows';
 import { dropCandidates } from './candidates';
 import { buildIndex, dropIndex, keepIndexes, sharedRelationOf } from './catalog';
 import { changedCount, changedHandle, keepChanges, setChangedHandle } from './changes';
+import { commitFresh, commitTouched } from './commit-rows';
 import { ColumnIndex } from './index-store';
 import { dropDense } from './dense';
-import { digestRow } from './digest';
 import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { fitLater } from './fitting';
 import { NOT_FOUND } from './id-set';
@@ -49,7 +43,7 @@ import { Relation, rowAddress, setRankAt } from './row-store';
 import { forgetCut } from './row-codec';
 import { beginLoad, dropLoads, endLoads, stepLoads } from './row-load';
 import { readRows, rowsRead, rowsReadBytes } from './row-reader';
-import { isHeld, restoreSideWeights, saveSideWeights } from './side-weights';
+import { restoreSideWeights, saveSideWeights } from './side-weights';
 import { clearVector, wordAt } from './vector';
 import { showNew, showOld } from './views';
 
@@ -60,7 +54,6 @@ const COMMITTING: u32 = 3;
 const ROLLING_BACK: u32 = 4;
 
 const SLICE_ROWS: u32 = 4096;
-const PASSING_FLAGS: u32 = ROW_TOUCHED | ROW_PENDING | ROW_RECENT | ROW_QUEUED;
 
 let state: u32 = IDLE;
 let current: Program = changetype<Program>(0);
@@ -228,28 +221,13 @@ export function step(budget: u64): u32 {
 
 /* Commit. */
 
-function commitRow(relation: Relation, id: u32, before: u32): void {
-  const row = rowAddress(relation, id);
-  const meta = load<u32>(row);
-  digestRow(relation, row + relation.cellsAt, before, meta);
-  if ((meta & ROW_LIVE) != 0) store<u32>(row, (meta & ~PASSING_FLAGS) | ROW_OLD);
-  // Of a best table rows stay that are the next best when the best one goes.
-  else if (relation.bestColumn != 0 && isHeld(relation, id, meta))
-    store<u32>(row, meta & ~(PASSING_FLAGS | ROW_OLD));
-  else takeOut(relation, id);
-}
-
-function takeOut(relation: Relation, id: u32): void {
-  removeRow(relation, id);
-  commits += 1;
-}
-
 /** The next slice of a relation; true when all of it is committed. */
 function commitRelation(relation: Relation): bool {
   if (relation.fresh) {
     const end = min(relation.top, rowAt + SLICE_ROWS);
     for (; rowAt < end; rowAt++) {
-      if ((load<u32>(rowAddress(relation, rowAt)) & ROW_USED) != 0) commitRow(relation, rowAt, 0);
+      if ((load<u32>(rowAddress(relation, rowAt)) & ROW_USED) != 0)
+        commits += commitFresh(relation, rowAt);
     }
     if (rowAt < relation.top) return false;
     relation.fresh = false;
@@ -257,8 +235,8 @@ function commitRelation(relation: Relation): bool {
   } else {
     const touched = relation.touched;
     const end = min(touched.length, rowAt + SLICE_ROWS * 3);
-    for (; rowAt < end; rowAt += 3)
-      commitRow(relation, wordAt(touched, rowAt), wordAt(touched, rowAt + 1));
+    commits += commitTouched(relation, rowAt, end);
+    rowAt = end;
     if (rowAt < touched.length) return false;
   }
   dropRanks(relation);
@@ -362,7 +340,10 @@ function rollBackRelation(relation: Relation): bool {
       const row = rowAddress(relation, id);
       store<u32>(row, before);
       setRankAt(relation, row, wordAt(touched, rowAt + 2));
-    } else takeOut(relation, id);
+    } else {
+      removeRow(relation, id);
+      commits += 1;
+    }
   }
   if (rowAt < touched.length) return false;
   clearVector(relation.touched);

@@ -28,7 +28,8 @@ import {
   bucketAt,
   bucketBehind,
   createIdSet,
-  firstFound,
+  firstIn,
+  homeBucket,
   homeOf,
   idAt,
   IdSet,
@@ -264,7 +265,7 @@ export function hashString(pointer: u32, length: u32): u32 {
  * is called for all of them before the next.
  */
 export function nearBucket(hash: u32): u32 {
-  return firstFound(set, hash);
+  return firstIn(homeBucket(set, hash), hash);
 }
 
 export function nearEntry(found: u32): u32 {
