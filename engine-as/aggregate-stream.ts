@@ -4,7 +4,7 @@
  * logged, unless all of the aggregate is new, and taken back at a rollback.
  */
 import { STATUS_OUT_OF_MEMORY } from './abi';
-import { aggregateRow, AggregateState } from './aggregate';
+import { aggregateRow, AggregateState, countRows } from './aggregate';
 import { AggregatePlan } from './program';
 import { push, reserveWords, wordAt } from './vector';
 
@@ -30,6 +30,11 @@ export function streamRow(cells: u32, sign: i32): u32 {
   push(log, sign as u32);
   for (let i: u32 = 0; i < arity; i++) push(log, load<u32>(cells + (i << 2)));
   return 0;
+}
+
+/** Takes in as many solutions of a new aggregate that only counts. */
+export function streamRows(cells: u32, count: u32): u32 {
+  return countRows(streamPlan, streamState, cells, count);
 }
 
 /** Gives back what the running transaction took in, in front of `restoreGroups`. */

@@ -312,6 +312,17 @@ export function aggregateRow(
   return 0;
 }
 
+/** Takes `count` rows at once of which nothing but their number matters. */
+export function countRows(plan: AggregatePlan, state: AggregateState, cells: u32, count: u32): u32 {
+  const id = groupOf(plan, state, cells);
+  if (id == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
+  state.lastGroup = id + 1;
+  const group = wordAt(state.states, id);
+  if (!touchGroup(state, id, group)) return STATUS_OUT_OF_MEMORY;
+  store<u32>(group, load<u32>(group) + count);
+  return 0;
+}
+
 /** The list of a group's values, or FAILED; NO_CELL without memory. */
 function collectedCell(plan: AggregatePlan, aggregate: u32, key: u32, slot: u32): u32 {
   if (load<u32>(slot, 12) == 0) {

@@ -42,12 +42,18 @@ let domain: u32 = 0;
 let summaryWords: u32 = 0;
 let recordBytes: u32 = 0;
 
+/** Bytes of the record of a row over a domain of `size` values. */
+export function recordBytesOf(size: u32): u32 {
+  const blocks = (size + BLOCK_MASK) >> BLOCK_SHIFT;
+  return (((blocks + 63) >> 6) << 3) + ((blocks + 1) & ~1) * 4;
+}
+
 /** Begins a pool of matrices over a domain of `size` values; false without memory. */
 export function openPool(size: u32): bool {
   const blocks = (size + BLOCK_MASK) >> BLOCK_SHIFT;
   domain = size;
   summaryWords = (blocks + 63) >> 6;
-  recordBytes = (summaryWords << 3) + ((blocks + 1) & ~1) * 4;
+  recordBytes = recordBytesOf(size);
   poolEnded = false;
   chunks = createVector();
   return changetype<usize>(chunks) != 0;
@@ -87,6 +93,7 @@ function forgetPool(): void {
   freeBlocks = 0;
   freeRecords = 0;
   poolBytes = 0;
+  poolEnded = false;
 }
 
 function take(bytes: u32): u32 {
@@ -204,6 +211,58 @@ export function setBit(matrix: BitMatrix, row: u32, column: u32): void {
   if (block == 0) return;
   const word = block + (((column & BLOCK_MASK) >> 6) << 3);
   store<u64>(word, load<u64>(word) | ((<u64>1) << (column & 63)));
+}
+
+/** Adds to row `row` of `to` the numbers from `from` on that row `row` of `known` does not have. */
+export function addNumbers(to: BitMatrix, known: BitMatrix, row: u32, from: u32, end: u32): void {
+  if (from == end) return;
+  const knownRecord = recordOf(known, row);
+  let record = recordOf(to, row);
+  for (; from < end; from += 4) {
+    const column = load<u32>(from);
+    const number = column >> BLOCK_SHIFT;
+    const word = ((column & BLOCK_MASK) >> 6) << 3;
+    const bit = (<u64>1) << (column & 63);
+    const not = knownRecord == 0 ? 0 : blockOf(knownRecord, number);
+    if (not != 0 && (load<u64>(not + word) & bit) != 0) continue;
+    if (record == 0) {
+      record = claimRecord(to, row);
+      if (record == 0) return;
+    }
+    const block = claimBlock(record, number);
+    if (block == 0) return;
+    store<u64>(block + word, load<u64>(block + word) | bit);
+  }
+}
+
+/** Takes out of a record the bits that another one (0: none at all) has, or does not have. */
+export function maskRow(record: u32, other: u32, has: bool): void {
+  if (other == 0 && has) return;
+  for (let s: u32 = 0; s < summaryWords; s++) {
+    let summary = load<u64>(record + (s << 3));
+    while (summary != 0) {
+      const number = (s << 6) + (ctz(summary) as u32);
+      summary &= summary - 1;
+      const block = blockOf(record, number);
+      const from = other == 0 ? 0 : blockOf(other, number);
+      if (from == 0) {
+        if (!has) memory.fill(block, 0, BLOCK_BYTES);
+        continue;
+      }
+      for (let i: u32 = 0; i < BLOCK_BYTES; i += 16) {
+        const bits = v128.load(block + i);
+        const mask = v128.load(from + i);
+        v128.store(block + i, has ? v128.andnot(bits, mask) : v128.and(bits, mask));
+      }
+    }
+  }
+}
+
+export function clearInRow(record: u32, column: u32): void {
+  const block = blockOf(record, column >> BLOCK_SHIFT);
+  if (block == 0) return;
+  const word = block + (((column & BLOCK_MASK) >> 6) << 3);
+  store<u64>(word, load<u64>(word) & ~((<u64>1) << (column & 63)));
 }
 
 /**

@@ -4,8 +4,8 @@
  * key's next value goes; in the end, where the next key's values begin.
  */
 import { ROW_LIVE, STATUS_DONE, STATUS_OUT_OF_MEMORY } from './abi';
-import { DenseList, DensePlan, listAt, NONE } from './dense-plan';
-import { DOMAIN_MAX } from './bit-matrix';
+import { createMatrix, destroyMatrix, DOMAIN_MAX, isWhole, poolEnded, setBit } from './bit-matrix';
+import { DenseList, DensePlan, FORM_IMAGE, FORM_LIST, FORM_SCAN, listAt, NONE } from './dense-plan';
 import { NOT_FOUND } from './id-set';
 import { countSteps } from './steps';
 import { allocate, allocateZeroed, release } from './memory';
@@ -36,8 +36,9 @@ export function takeNumber(domain: Numbering, cell: u32): bool {
 export function dropLists(dense: DensePlan): void {
   for (let i: u32 = 0; i < dense.listCount; i++) {
     const list = listAt(dense, i);
-    release(list.starts, startBytes(list));
+    if (list.starts != 0) release(list.starts, startBytes(list));
     release(list.values, list.valueBytes);
+    destroyMatrix(list.matrix);
   }
 }
 
@@ -46,7 +47,7 @@ function startBytes(list: DenseList): u32 {
 }
 
 /** True for a row that the list holds. */
-function isListed(list: DenseList, row: u32): bool {
+export function isListed(list: DenseList, row: u32): bool {
   if ((load<u32>(row) & ROW_LIVE) == 0) return false;
   const from = row + list.relation.cellsAt;
   for (let i: u32 = 0; i < list.filterCount; i++) {
@@ -69,15 +70,24 @@ export function collectValues(): bool {
   }
   const list = listAt(plan, at);
   const relation = list.relation;
-  const end = list.valueColumn == NONE ? rowAt : min(relation.top, rowAt + SLICE_ROWS);
+  const isScan = list.form == FORM_SCAN;
+  const isSkipped = isScan
+    ? list.pairCount == 0
+    : list.form == FORM_IMAGE || list.valueColumn == NONE;
+  const end = isSkipped ? rowAt : min(relation.top, rowAt + SLICE_ROWS);
   countSteps(end - rowAt);
   for (; rowAt < end; rowAt++) {
     const row = rowAddress(relation, rowAt);
     if (!isListed(list, row)) continue;
-    if (!takeNumber(numbering, load<u32>(row + relation.cellsAt + (list.valueColumn << 2))))
-      return false;
+    const cells = row + relation.cellsAt;
+    if (isScan) {
+      for (let i: u32 = 0; i < list.pairCount; i++) {
+        const column = load<u32>(list.pairs + (i << 3)) << 2;
+        if (!takeNumber(numbering, load<u32>(cells + column))) return false;
+      }
+    } else if (!takeNumber(numbering, load<u32>(cells + (list.valueColumn << 2)))) return false;
   }
-  if (list.valueColumn == NONE || rowAt >= relation.top) {
+  if (isSkipped || rowAt >= relation.top) {
     at += 1;
     rowAt = 0;
   }
@@ -94,6 +104,11 @@ export function makeLists(): u32 {
   listsEnded = at == plan.listCount;
   if (listsEnded) return STATUS_DONE;
   const list = listAt(plan, at);
+  if (list.form == FORM_IMAGE) return fillImage(list);
+  if (list.form == FORM_SCAN) {
+    at += 1;
+    return STATUS_DONE;
+  }
   if (list.values != 0) {
     fillList(list);
     return STATUS_DONE;
@@ -120,9 +135,39 @@ export function makeLists(): u32 {
     sum += load<u32>(place);
     store<u32>(place, sum);
   }
+  rowAt = 0;
+  if (list.valueColumn == NONE) {
+    // How many there are is all: each key's place is where its last one ends.
+    memory.copy(list.starts, list.starts + 4, startBytes(list) - 4);
+    at += 1;
+    return STATUS_DONE;
+  }
   list.valueBytes = max<u32>(sum << 2, 4);
   list.values = allocate(list.valueBytes);
-  if (list.values == 0) return STATUS_OUT_OF_MEMORY;
+  return list.values == 0 ? (STATUS_OUT_OF_MEMORY as u32) : (STATUS_DONE as u32);
+}
+
+/** The rows whose cells have numbers as bits. */
+function fillImage(list: DenseList): u32 {
+  if (changetype<usize>(list.matrix) == 0) {
+    list.matrix = createMatrix();
+    if (!isWhole(list.matrix)) return STATUS_OUT_OF_MEMORY;
+  }
+  const relation = list.relation;
+  const column = list.valueColumn << 2;
+  const end = min(relation.top, rowAt + SLICE_ROWS);
+  countSteps(end - rowAt);
+  for (; rowAt < end; rowAt++) {
+    const row = rowAddress(relation, rowAt);
+    if (!isListed(list, row)) continue;
+    const key = keyOf(list, row);
+    if (key == NOT_FOUND) continue;
+    const value = numberOf(numbering, load<u32>(row + relation.cellsAt + column));
+    if (value != NOT_FOUND) setBit(list.matrix, key, value);
+  }
+  if (poolEnded) return STATUS_OUT_OF_MEMORY;
+  if (rowAt < relation.top) return STATUS_DONE;
+  at += 1;
   rowAt = 0;
   return STATUS_DONE;
 }
@@ -139,10 +184,8 @@ function fillList(list: DenseList): void {
     const place = list.starts + ((key + 1) << 2);
     const to = load<u32>(place);
     store<u32>(place, to + 1);
-    const value =
-      list.valueColumn == NONE
-        ? 0
-        : numberOf(numbering, load<u32>(row + relation.cellsAt + (list.valueColumn << 2)));
+    const cell = load<u32>(row + relation.cellsAt + (list.valueColumn << 2));
+    const value = numberOf(numbering, cell);
     store<u32>(list.values + (to << 2), value);
   }
   if (rowAt < relation.top) return;

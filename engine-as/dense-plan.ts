@@ -1,4 +1,7 @@
-/* What an evaluation over bits (dense.ts) goes by; made by dense-translate.ts. */
+/*
+ * What an evaluation over bits (dense.ts, dense-once.ts) goes by; made by dense-translate.ts and
+ * dense-once-translate.ts.
+ */
 import { Arena } from './arena';
 import { BitMatrix } from './bit-matrix';
 import { Relation } from './row-store';
@@ -8,18 +11,28 @@ export const DENSE_PAIRS: u32 = 0;
 export const DENSE_ROWS: u32 = 1;
 export const DENSE_BITS: u32 = 2;
 export const DENSE_LIST: u32 = 3;
+export const DENSE_SCAN: u32 = 4;
 /* Tests. */
-export const DENSE_SAME: u32 = 4;
-export const DENSE_COMPARE: u32 = 5;
-export const DENSE_BIT: u32 = 6;
-export const DENSE_FILLED: u32 = 7;
-export const DENSE_LISTED: u32 = 8;
-export const DENSE_PROBE: u32 = 9;
-export const DENSE_MOVE: u32 = 10;
+export const DENSE_SAME: u32 = 5;
+export const DENSE_COMPARE: u32 = 6;
+export const DENSE_BIT: u32 = 7;
+export const DENSE_FILLED: u32 = 8;
+export const DENSE_LISTED: u32 = 9;
+export const DENSE_IMAGE: u32 = 10;
+export const DENSE_PROBE: u32 = 11;
+export const DENSE_MOVE: u32 = 12;
 /* Ends. */
-export const DENSE_EMIT_BIT: u32 = 11;
-export const DENSE_EMIT_ROW: u32 = 12;
-export const DENSE_EMIT_LIST: u32 = 13;
+export const DENSE_EMIT_BIT: u32 = 13;
+export const DENSE_EMIT_ROW: u32 = 14;
+export const DENSE_EMIT_LIST: u32 = 15;
+/* Those of an aggregate's rule: one solution, or as many as a list has values. */
+export const DENSE_EMIT_SOLUTION: u32 = 16;
+export const DENSE_EMIT_COUNT: u32 = 17;
+
+/* What becomes of rows outside: lists of values, nothing (they are scanned), a matrix. */
+export const FORM_LIST: u32 = 0;
+export const FORM_SCAN: u32 = 1;
+export const FORM_IMAGE: u32 = 2;
 
 export const NO_OP: u32 = 0xffffffff;
 /** No column, no register, no index. */
@@ -62,6 +75,8 @@ export class DenseTable {
 @unmanaged
 export class DenseList {
   relation: Relation;
+  /** FORM_… */
+  form: u32;
   /** NONE: one list of all. */
   keyColumn: u32;
   /** NONE: only the number of rows is asked for. */
@@ -73,6 +88,11 @@ export class DenseList {
   starts: u32;
   values: u32;
   valueBytes: u32;
+  /** FORM_SCAN: pairs column, register. */
+  pairCount: u32;
+  pairs: u32;
+  /** FORM_IMAGE: bits by the key column, in row 0 without one. */
+  matrix: BitMatrix;
 }
 
 @unmanaged
@@ -93,6 +113,8 @@ export class DenseOp {
   /** DENSE_PROBE: the relation and its registers, one a word. */
   relation: Relation;
   registers: u32;
+  /** DENSE_EMIT_SOLUTION, DENSE_EMIT_COUNT: registers; NONE where no one asks. */
+  solutionArity: u32;
   /** DENSE_EMIT_ROW: where the row goes. */
   head: DenseTable;
   headIndex: u32;
@@ -119,6 +141,12 @@ export class DenseVersion {
   source: DenseTable;
   /** Leads from a driving row to the rows that it is added to as a whole; null for none. */
   flow: DenseList;
+  /** Of a rule outside recursion: tests of the head's columns that wait for finished rows. */
+  filterFrom: u32;
+  filterCount: u32;
+  /** Registers of the head's columns. */
+  headRow: u32;
+  headColumn: u32;
 }
 
 @unmanaged
@@ -131,7 +159,10 @@ export class DensePlan {
   /** Addresses of the lists, linked by nothing: one after another. */
   lists: u32;
   listCount: u32;
+  /** About how many heads rows would derive one by one. */
+  derivations: f64;
 }
+
 export function tableAt(dense: DensePlan, index: u32): DenseTable {
   return changetype<DenseTable>((dense.tables + index * (offsetof<DenseTable>() as u32)) as usize);
 }

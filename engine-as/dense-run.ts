@@ -3,7 +3,9 @@
  * of steps and go on later.
  */
 import { ROW_LIVE, STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } from './abi';
+import { streamRow, streamRows } from './aggregate-stream';
 import {
+  addNumbers,
   addRow,
   hasBit,
   nextBit,
@@ -14,20 +16,24 @@ import {
   setBit,
 } from './bit-matrix';
 import { compare } from './compute';
-import { valuesFrom } from './dense-list';
+import { isListed, valuesFrom } from './dense-list';
 import {
   DENSE_BIT,
   DENSE_BITS,
   DENSE_COMPARE,
   DENSE_EMIT_BIT,
+  DENSE_EMIT_COUNT,
   DENSE_EMIT_LIST,
+  DENSE_EMIT_SOLUTION,
   DENSE_FILLED,
+  DENSE_IMAGE,
   DENSE_LIST,
   DENSE_LISTED,
   DENSE_PAIRS,
   DENSE_PROBE,
   DENSE_ROWS,
   DENSE_SAME,
+  DENSE_SCAN,
   DenseOp,
   DenseTable,
   DenseVersion,
@@ -56,6 +62,9 @@ let tailRecord: u32 = 0;
 /** Where rows go one by one (dense-sweep.ts): the one whose turn it is. */
 let drivingRow: u32 = 0;
 let drivingRecord: u32 = 0;
+/** A scan stopped behind many rows without one to take. */
+let scanPaused: bool = false;
+const SCAN_ROWS: u32 = 4096;
 
 const registers: u32 = memory.data(REGISTERS * 4, 8) as u32;
 const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
@@ -78,8 +87,12 @@ export function startVersion(version: DenseVersion, domain: Numbering): void {
   }
 }
 
-function setRegister(register: u32, number: u32): void {
+export function setRegister(register: u32, number: u32): void {
   store<u32>(registers + (register << 2), number);
+}
+
+export function registerAt(number: u32): u32 {
+  return register(number);
 }
 
 function register(number: u32): u32 {
@@ -92,7 +105,7 @@ export function runVersion(version: DenseVersion, limit: u64): u32 {
   while (place != NO_OP) {
     const op = operationAt(version, place);
     let ok: bool = false;
-    if (op.kind <= DENSE_LIST) {
+    if (op.kind <= DENSE_SCAN) {
       if (stepCount >= limit) {
         pausedAt = place;
         return STATUS_MORE;
@@ -100,8 +113,16 @@ export function runVersion(version: DenseVersion, limit: u64): u32 {
       countSteps(1);
       if (forwards) open(op);
       ok = advance(op);
+      if (scanPaused) {
+        scanPaused = false;
+        forwards = false;
+        continue;
+      }
     } else if (op.kind < DENSE_EMIT_BIT) ok = test(op);
-    else {
+    else if (op.kind >= DENSE_EMIT_SOLUTION) {
+      const status = solve(op);
+      if (status != 0) return status;
+    } else {
       add(op);
       if (poolEnded) return STATUS_OUT_OF_MEMORY;
     }
@@ -133,6 +154,9 @@ function open(op: DenseOp): void {
       op.end = valuesFrom(op.list, key + 1);
       break;
     }
+    case DENSE_SCAN:
+      op.end = op.list.relation.top;
+      break;
     default:
       break;
   }
@@ -179,6 +203,8 @@ function advance(op: DenseOp): bool {
       setRegister(op.output, column);
       return true;
     }
+    case DENSE_SCAN:
+      return advanceScan(op);
     default:
       if (op.place == op.end) return false;
       setRegister(op.output, load<u32>(op.place));
@@ -197,7 +223,31 @@ function nextPair(op: DenseOp): bool {
   return true;
 }
 
-function test(op: DenseOp): bool {
+function advanceScan(op: DenseOp): bool {
+  const list = op.list;
+  const relation = list.relation;
+  const from = op.place;
+  const end = min(op.end, from + SCAN_ROWS);
+  for (let place = from; place < end; place++) {
+    const row = rowAddress(relation, place);
+    if (!isListed(list, row)) continue;
+    const cells = row + relation.cellsAt;
+    const pairsEnd = list.pairs + (list.pairCount << 3);
+    for (let pair = list.pairs; pair < pairsEnd; pair += 8) {
+      const cell = load<u32>(cells + (load<u32>(pair) << 2));
+      setRegister(load<u32>(pair, 4), numberOf(numbering, cell));
+    }
+    op.place = place + 1;
+    countSteps(place - from);
+    return true;
+  }
+  op.place = end;
+  countSteps(end - from);
+  scanPaused = end < op.end;
+  return false;
+}
+
+export function test(op: DenseOp): bool {
   switch (op.kind as i32) {
     case DENSE_SAME:
       return register(op.key) == register(op.output);
@@ -218,6 +268,8 @@ function test(op: DenseOp): bool {
       const starts = op.list.starts + (key << 2);
       return (load<u32>(starts) == load<u32>(starts, 4)) == op.isAbsent;
     }
+    case DENSE_IMAGE:
+      return hasBit(op.list.matrix, register(op.key), register(op.output)) != op.isAbsent;
     case DENSE_PROBE:
       return probe(op) != op.isAbsent;
     default:
@@ -236,6 +288,19 @@ function probe(op: DenseOp): bool {
   return id != NOT_FOUND && (load<u32>(rowAddress(relation, id)) & ROW_LIVE) != 0;
 }
 
+/** The end of an aggregate's rule: one solution more, or as many as a list has values. */
+function solve(op: DenseOp): u32 {
+  const arity = op.solutionArity;
+  for (let i: u32 = 0; i < arity; i++) {
+    const from = load<u32>(op.registers + (i << 2));
+    store<u32>(cellBuffer + (i << 2), from == NONE ? 0 : cellAt(numbering, register(from)));
+  }
+  if (op.kind == DENSE_EMIT_SOLUTION) return streamRow(cellBuffer, 1);
+  const key = op.key == NONE ? 0 : register(op.key);
+  const count = (valuesFrom(op.list, key + 1) - valuesFrom(op.list, key)) >> 2;
+  return count == 0 ? 0 : streamRows(cellBuffer, count);
+}
+
 /** The end of a rule: what it found goes to what is next. */
 function add(op: DenseOp): void {
   const head = op.head;
@@ -249,7 +314,12 @@ function add(op: DenseOp): void {
     const row = register(op.headRow);
     let value = valuesFrom(op.list, key);
     countSteps((end - value) >> 2);
-    if (op.headIndex == 0) for (; value < end; value += 4) addBit(head, row, load<u32>(value));
+    if (op.headIndex == 0 && head.main == 0) {
+      if (value == end) return;
+      addNumbers(head.next0, head.all0, row, value, end);
+      if (isSweeping && recordOf(head.next0, row) != 0) letWait(head, row);
+    } else if (op.headIndex == 0)
+      for (; value < end; value += 4) addBit(head, row, load<u32>(value));
     else for (; value < end; value += 4) addBit(head, load<u32>(value), row);
     return;
   }

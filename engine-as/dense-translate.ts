@@ -29,6 +29,9 @@ import {
   VIEW_NEW,
 } from './abi';
 import { Arena, arenaAllocate } from './arena';
+import { isForcedToBits } from './bits-choice';
+import { keptRows } from './kept-bits';
+import { hasUnlistedRows } from './listing';
 import { ColumnIndex } from './index-store';
 import { linearize } from './dense-linear';
 import {
@@ -39,6 +42,7 @@ import {
   DENSE_EMIT_LIST,
   DENSE_EMIT_ROW,
   DENSE_FILLED,
+  DENSE_IMAGE,
   DENSE_LIST,
   DENSE_LISTED,
   DENSE_MOVE,
@@ -46,12 +50,15 @@ import {
   DENSE_PROBE,
   DENSE_ROWS,
   DENSE_SAME,
+  DENSE_SCAN,
   DenseList,
   DenseOp,
   DensePlan,
   DenseTable,
   DenseVersion,
   denseVersionAt,
+  FORM_IMAGE,
+  FORM_SCAN,
   listAt,
   needBit,
   NO_OP,
@@ -74,7 +81,13 @@ let failed: bool = false;
 
 /* The version under way. */
 let version: Version = changetype<Version>(0);
-let target: DenseVersion = changetype<DenseVersion>(0);
+export let target: DenseVersion = changetype<DenseVersion>(0);
+/** It belongs to no recursion: it starts from a scan, and what it reads is outside. */
+let isOnce: bool = false;
+/** Columns of the head that matter, a bit each. */
+let headColumns: u64 = 0;
+/** Rows that nested loops up to here would find. */
+let found: f64 = 1;
 const bound: u32 = memory.data(REGISTERS, 8) as u32;
 const uses: u32 = memory.data(REGISTERS * 4, 8) as u32;
 /** Code address of the step of each operation. */
@@ -96,6 +109,29 @@ function tableOf(relation: Relation): DenseTable {
   return changetype<DenseTable>(0);
 }
 
+/** A plan of the unit's first `tables` relations without a version; null without memory. */
+export function openPlan(unit: Unit, arena: Arena, tables: u32): DensePlan {
+  const none = changetype<DensePlan>(0);
+  failed = false;
+  isOnce = false;
+  headColumns = ~(<u64>0);
+  plan = changetype<DensePlan>(arenaAllocate(arena, offsetof<DensePlan>() as u32) as usize);
+  if (changetype<usize>(plan) == 0) return none;
+  plan.arena = arena;
+  plan.tableCount = tables;
+  plan.tables = claim(max<u32>(tables, 1) * (offsetof<DenseTable>() as u32));
+  plan.lists = claim(LISTS_MAX * (offsetof<DenseList>() as u32));
+  plan.versions = claim(max<u32>(unit.versionCount, 1) * (offsetof<DenseVersion>() as u32));
+  if (failed) return none;
+  for (let i: u32 = 0; i < tables; i++) {
+    const table = tableAt(plan, i);
+    table.relation = unitRelation(unit, i);
+    table.main = NONE;
+    table.newFrom = table.relation.top;
+  }
+  return plan;
+}
+
 /** Rounds of the unit over bit matrices; null where its rules or its relations do not allow it. */
 export function planDense(unit: Unit, arena: Arena): DensePlan {
   const none = changetype<DensePlan>(0);
@@ -104,21 +140,7 @@ export function planDense(unit: Unit, arena: Arena): DensePlan {
     const arity = unitRelation(unit, i).arity;
     if (arity == 0 || arity > 2) return none;
   }
-  failed = false;
-  plan = changetype<DensePlan>(arenaAllocate(arena, offsetof<DensePlan>() as u32) as usize);
-  if (changetype<usize>(plan) == 0) return none;
-  plan.arena = arena;
-  plan.tableCount = unit.relationCount;
-  plan.tables = claim(unit.relationCount * (offsetof<DenseTable>() as u32));
-  plan.lists = claim(LISTS_MAX * (offsetof<DenseList>() as u32));
-  plan.versions = claim(max<u32>(unit.versionCount, 1) * (offsetof<DenseVersion>() as u32));
-  if (failed) return none;
-  for (let i: u32 = 0; i < unit.relationCount; i++) {
-    const table = tableAt(plan, i);
-    table.relation = unitRelation(unit, i);
-    table.main = NONE;
-    table.newFrom = table.relation.top;
-  }
+  if (changetype<usize>(openPlan(unit, arena, unit.relationCount)) == 0) return none;
   for (let i: u32 = 0; i < unit.versionCount; i++) {
     version = versionAt(unit, i);
     if (version.purpose != VERSION_ROUND) continue;
@@ -208,7 +230,9 @@ function countUses(): bool {
         break;
       case OP_EMIT: {
         const from = pc + 16 + (load<u32>(pc, 8) << 2);
-        for (let i: u32 = 0; i < load<u32>(pc, 12); i++) countUse(load<u32>(from + (i << 2)));
+        for (let i: u32 = 0; i < load<u32>(pc, 12); i++) {
+          if (isHeadColumn(i)) countUse(load<u32>(from + (i << 2)));
+        }
         return !failed;
       }
       default:
@@ -216,6 +240,14 @@ function countUses(): bool {
     }
     pc += bytes;
   }
+}
+
+export function isHeadColumn(column: u32): bool {
+  return ((headColumns >> (column as u64)) & 1) != 0;
+}
+
+export function isUsed(register: u32): bool {
+  return load<u32>(uses + (register << 2)) != 0;
 }
 
 function countPairs(pairs: u32, count: u32): void {
@@ -232,7 +264,7 @@ function isOnlyInHead(register: u32, emitPc: u32): bool {
   return false;
 }
 
-function addOp(kind: u32, pc: u32): DenseOp {
+export function addOp(kind: u32, pc: u32): DenseOp {
   if (target.count == OPS_MAX) {
     failed = true;
     return operationAt(target, 0);
@@ -253,7 +285,7 @@ function numberOf(address: u32): u32 {
   for (let i: u32 = 0; i < target.count; i++) {
     if (load<u32>(addresses + (i << 2)) != address) continue;
     const op = operationAt(target, i);
-    return op.kind <= DENSE_LIST ? i : op.back;
+    return op.kind <= DENSE_SCAN ? i : op.back;
   }
   return NO_OP;
 }
@@ -277,7 +309,7 @@ function temporary(): u32 {
 }
 
 /** A register to read; a constant of the rule is noted with its cell. */
-function readable(word: u32): u32 {
+export function readable(word: u32): u32 {
   const register = registerOf(word);
   if (load<u8>(bound + register) != 0) return register;
   const pair = target.constants + (target.constantCount << 3);
@@ -289,7 +321,10 @@ function readable(word: u32): u32 {
 
 function isConstant(word: u32): bool {
   const register = registerOf(word);
-  if (load<u8>(bound + register) == 0) return true;
+  return load<u8>(bound + register) == 0 || isConstantRegister(register);
+}
+
+export function isConstantRegister(register: u32): bool {
   for (let i: u32 = 0; i < target.constantCount; i++) {
     if (load<u32>(target.constants + (i << 3)) == register) return true;
   }
@@ -297,24 +332,61 @@ function isConstant(word: u32): bool {
 }
 
 function translate(): bool {
+  const source = tableOf(version.source);
+  if (version.polarity == POLARITY_NEGATIVE || changetype<usize>(source) == 0) return false;
+  if (!openVersion()) return false;
+  target.source = source;
+  const emitPc = takeSteps();
+  return emitPc != 0 && takeEmit(emitPc) && !failed;
+}
+
+function openVersion(): bool {
   memory.fill(bound, 0, REGISTERS);
   memory.fill(uses, 0, REGISTERS * 4);
   store<u8>(bound + ROW_ZERO, 1);
   temporaries = TEMPORARY_FROM;
   tail = NONE;
+  found = 1;
   target.operations = claim(OPS_MAX * (offsetof<DenseOp>() as u32));
   target.constants = claim(REGISTERS << 3);
-  target.source = tableOf(version.source);
-  if (version.polarity == POLARITY_NEGATIVE || changetype<usize>(target.source) == 0) return false;
-  if (failed || !countUses()) return false;
+  return !failed && countUses();
+}
+
+/** All steps but EMIT, whose address is the answer; 0 where one has no place here. */
+function takeSteps(): u32 {
   let emitPc = version.code;
   while (load<u32>(emitPc) != OP_EMIT) emitPc += stepBytes(emitPc);
   let pc = version.code;
   while (pc != emitPc && !failed) {
-    if (!takeStep(pc, emitPc)) return false;
+    if (!takeStep(pc, emitPc)) return 0;
     pc += stepBytes(pc);
   }
-  return !failed && takeEmit(emitPc) && !failed;
+  return failed ? 0 : emitPc;
+}
+
+/**
+ * A rule outside recursion up to EMIT, whose address is the answer; 0 where it cannot be. Of the
+ * head's columns those of the bits `columns` matter.
+ */
+export function translateOnce(rule: Version, columns: u64): u32 {
+  version = rule;
+  target = denseVersionAt(plan, plan.versionCount);
+  plan.versionCount += 1;
+  isOnce = true;
+  headColumns = columns;
+  const emitPc = openVersion() ? takeSteps() : 0;
+  plan.derivations += found;
+  return emitPc;
+}
+
+/** False where something that was taken so far has no place. */
+export function isTranslated(): bool {
+  return !failed;
+}
+
+/** Of the step that the last operation was made from. */
+export function lastAddress(index: u32): u32 {
+  return load<u32>(addresses + (index << 2));
 }
 
 function takeStep(pc: u32, emitPc: u32): bool {
@@ -421,6 +493,7 @@ function takeLookup(pc: u32): bool {
   const table = tableOf(relation);
   if (changetype<usize>(table) != 0) return takeOwnLookup(pc, table);
   if (load<u32>(pc, 16) != VIEW_NEW) return false;
+  if (isOnce && isScanned(pc)) return takeScan(pc, relation);
   const list = addList(relation);
   if (failed) return false;
   const binds = load<u32>(pc, 32);
@@ -453,7 +526,10 @@ function takeLookup(pc: u32): bool {
   }
   const match = load<u32>(pc, 20);
   if (binds > 1) return false;
+  found *= fanOut(pc, relation);
   if (binds == 0 && checkWord == NONE) {
+    // A solution counts as often as it is derived.
+    if (isOnce && plan.tableCount == 0 && match == MATCH_EACH) return false;
     const op = addOp(DENSE_LISTED, pc);
     op.list = list;
     op.key = key;
@@ -472,6 +548,79 @@ function takeLookup(pc: u32): bool {
     op.output = bind(registerOf(load<u32>(pairs, 4)));
   }
   return true;
+}
+
+/** True for a step that goes through rows as they stand: the first one, or one of many columns. */
+function isScanned(pc: u32): bool {
+  const binds = load<u32>(pc, 32);
+  if (load<u32>(pc, 20) != MATCH_EACH || binds == 0) return false;
+  const isScan = load<u32>(pc) == OP_SCAN;
+  if (target.count != 0) return isScan && binds > 1;
+  if (isScan) return true;
+  const keys = pc + 40 + ((binds + load<u32>(pc, 36)) << 3);
+  for (let i: u32 = 0; i < load<u32>(keys, 4); i++) {
+    if (!isConstant(load<u32>(keys + 8 + (i << 2)))) return false;
+  }
+  return true;
+}
+
+function takeScan(pc: u32, relation: Relation): bool {
+  const list = addList(relation);
+  list.form = FORM_SCAN;
+  const binds = load<u32>(pc, 32);
+  const checks = load<u32>(pc, 36);
+  list.pairs = claim((binds + checks) << 3);
+  if (failed) return false;
+  const pairs = pc + 40;
+  if (load<u32>(pc) == OP_LOOKUP) {
+    const keys = pairs + ((binds + checks) << 3);
+    const index = changetype<ColumnIndex>(load<u32>(keys) as usize);
+    for (let i: u32 = 0; i < index.columnCount; i++)
+      addFilter(list, load<u32>(index.columns + (i << 2)), load<u32>(keys + 8 + (i << 2)));
+  }
+  const op = addOp(DENSE_SCAN, pc);
+  op.list = list;
+  for (let i: u32 = 0; i < binds; i++) {
+    const pair = pairs + (i << 3);
+    const register = bind(registerOf(load<u32>(pair, 4)));
+    if (isUsed(register)) addPair(list, load<u32>(pair) >> 2, register);
+  }
+  for (let i: u32 = 0; i < checks; i++) {
+    const pair = pairs + ((binds + i) << 3);
+    const word = load<u32>(pair, 4);
+    if (isConstant(word)) {
+      addFilter(list, load<u32>(pair) >> 2, word);
+      continue;
+    }
+    const register = temporary();
+    addPair(list, load<u32>(pair) >> 2, register);
+    addSame(pc, register, word);
+  }
+  found *= fanOut(pc, relation);
+  return !failed;
+}
+
+function addPair(list: DenseList, column: u32, register: u32): void {
+  const pair = list.pairs + (list.pairCount << 3);
+  store<u32>(pair, column);
+  store<u32>(pair, register, 4);
+  list.pairCount += 1;
+}
+
+/** Rows, whether they stand as such or as bits. */
+export function rowsOf(relation: Relation): f64 {
+  return (relation.top + keptRows(relation)) as f64;
+}
+
+/** About how many rows a step finds each time. */
+function fanOut(pc: u32, relation: Relation): f64 {
+  const rows = rowsOf(relation);
+  if (load<u32>(pc, 20) != MATCH_EACH) return 1;
+  if (load<u32>(pc) == OP_SCAN) return rows;
+  const keys = pc + 40 + ((load<u32>(pc, 32) + load<u32>(pc, 36)) << 3);
+  const index = changetype<ColumnIndex>(load<u32>(keys) as usize);
+  const groups = index.set.used;
+  return groups == 0 ? sqrt(rows) : rows / (groups as f64);
 }
 
 function addList(relation: Relation): DenseList {
@@ -536,6 +685,8 @@ function takeProbe(pc: u32): bool {
   const isAbsent = load<u32>(pc, 16) != 0;
   if (changetype<usize>(table) == 0) {
     if (load<u32>(pc, 12) != VIEW_NEW) return false;
+    if (isOnce && isImage(relation)) return takeImage(pc, relation, isAbsent);
+    if (isOnce && hasUnlistedRows(relation)) return false;
     const registers = claim(max<u32>(arity << 2, 4));
     if (failed) return false;
     for (let i: u32 = 0; i < arity; i++) {
@@ -555,6 +706,34 @@ function takeProbe(pc: u32): bool {
   op.key = row;
   op.output = last;
   table.needsAll |= needBit(0);
+  return true;
+}
+
+/**
+ * True for a relation whose rows become bits to be tested: when they are not many more than the
+ * tests, or are in no set to be found by.
+ */
+function isImage(relation: Relation): bool {
+  if (relation.arity == 0 || relation.arity > 2) return false;
+  if (hasUnlistedRows(relation)) return true;
+  if (isForcedToBits()) return (relation.handle & 1) == 0;
+  return rowsOf(relation) < found * 4;
+}
+
+function takeImage(pc: u32, relation: Relation, isAbsent: bool): bool {
+  const list = addList(relation);
+  if (failed) return false;
+  list.form = FORM_IMAGE;
+  const isPair = relation.arity == 2;
+  if (isPair) list.keyColumn = 0;
+  list.valueColumn = isPair ? 1 : 0;
+  const row = isPair ? readable(load<u32>(pc, 32)) : ROW_ZERO;
+  const column = readable(load<u32>(pc + (isPair ? 36 : 32)));
+  const op = addOp(DENSE_IMAGE, pc);
+  op.list = list;
+  op.key = row;
+  op.output = column;
+  op.isAbsent = isAbsent;
   return true;
 }
 

@@ -50,6 +50,15 @@ import {
 } from './bit-matrix';
 import { KEPT_FAILED, KEPT_NOTHING, keepTables, makeRows } from './dense-end';
 import {
+  countDenseUnit,
+  LAYOUT_AGAIN,
+  LAYOUT_AUTO,
+  LAYOUT_BITS,
+  LAYOUT_LEAVE,
+  LAYOUT_ROWS,
+  layout,
+} from './bits-choice';
+import {
   beginLists,
   collectValues,
   dropLists,
@@ -98,30 +107,8 @@ const ROWS_MIN: u32 = 64;
 const POOL_BYTES_MIN: u32 = 32 << 20;
 const POOL_BYTES_ROW: u32 = 64;
 
-/**
- * For tests and measurements: choose, never, always, always but left after one round, always and
- * anew at every other update.
- */
-const LAYOUT_AUTO: u32 = 0;
-const LAYOUT_ROWS: u32 = 1;
-const LAYOUT_BITS: u32 = 2;
-const LAYOUT_LEAVE: u32 = 3;
-const LAYOUT_AGAIN: u32 = 4;
 /** Rows that had their turn before an evaluation row by row is left. */
 const LEAVE_TURNS: u32 = 3;
-let layout: u32 = LAYOUT_AUTO;
-
-export function setLayout(choice: u32): void {
-  layout = choice;
-}
-
-/** True when every other update is to begin anew. */
-export function isAgainByTurns(): bool {
-  return layout == LAYOUT_AGAIN;
-}
-
-/** Units evaluated over bits to the end, since the engine started. */
-export let denseUnits: u32 = 0;
 
 const STAGE_COLLECT: u32 = 0;
 const STAGE_VALUES: u32 = 1;
@@ -287,7 +274,7 @@ function finish(): u32 {
   const kept = keepTables(plan, numbering);
   if (kept != KEPT_NOTHING) numbering = changetype<Numbering>(0);
   if (kept == KEPT_FAILED) return STATUS_OUT_OF_MEMORY;
-  denseUnits += 1;
+  countDenseUnit();
   dropDense();
   denseFinished = true;
   return STATUS_DONE;

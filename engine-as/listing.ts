@@ -60,6 +60,11 @@ export function isUnlisted(relation: Relation): bool {
   return relation.unlistedFrom != NOT_FOUND || relation.indexesWait || relation.kept != 0;
 }
 
+/** Rows were appended that the set does not know. */
+export function hasUnlistedRows(relation: Relation): bool {
+  return relation.unlistedFrom != NOT_FOUND;
+}
+
 /** True when rows wait, and anything may look for them. */
 export function mustBeListed(relation: Relation): bool {
   if (!isUnlisted(relation)) return false;

@@ -47,6 +47,7 @@ import { aggregateRow, aggregateStateOf, touchedGroups } from './aggregate';
 import { updateGroup } from './aggregate-output';
 import { openStream } from './aggregate-stream';
 import { bestRounds, startBest, stepBest, takeTouched } from './best';
+import { isAgainByTurns } from './bits-choice';
 import {
   candidateCount,
   clearCandidates,
@@ -56,16 +57,11 @@ import {
   firstRelation,
   queueCandidate,
 } from './candidates';
+import { buildIndex } from './catalog';
 import { changedCount, changedHandle, noteChange } from './changes';
-import {
-  beginDense,
-  denseFinished,
-  denseLoaded,
-  dropDense,
-  isAgainByTurns,
-  stepDense,
-} from './dense';
+import { beginDense, denseFinished, denseLoaded, dropDense, stepDense } from './dense';
 import { mergedRows } from './dense-merge';
+import { beginOnce, dropOnce, onceFinished, stepOnce } from './dense-once';
 import {
   checkRows,
   countNew,
@@ -80,6 +76,7 @@ import {
   supportRank,
 } from './emit';
 import { NOT_FOUND } from './id-set';
+import { ColumnIndex } from './index-store';
 import {
   Machine,
   runMachine,
@@ -88,12 +85,15 @@ import {
   TAKE_ALL,
   TAKE_REMOVED,
 } from './interpreter';
-import { beginListing, isUnlisted, mustBeListed, stepListing } from './listing';
+import { beginListing, hasUnlistedRows, isUnlisted, mustBeListed, stepListing } from './listing';
+import { appendKept } from './kept-bits';
 import { allocateZeroed, memoryLow } from './memory';
 import { NEAR_ROWS, nearRows } from './near';
 import {
   AggregatePlan,
   forgetWaiting,
+  NEED_ROWS,
+  NEED_SET,
   ownerOf,
   Program,
   takeWaiting,
@@ -134,7 +134,9 @@ const PHASE_DENSE: u32 = 18;
 const PHASE_LIST: u32 = 19;
 const PHASE_BEST: u32 = 20;
 const PHASE_STANDING: u32 = 21;
-const PHASE_END: u32 = 22;
+const PHASE_ONCE: u32 = 22;
+const PHASE_NEEDS: u32 = 23;
+const PHASE_END: u32 = 24;
 
 /** Rows of the small work between two looks at the budget. */
 const SLICE_ROWS: u32 = 4096;
@@ -202,6 +204,7 @@ export function beginUnits(next: Program, isNew: bool): void {
   fromScratch = false;
   isStanding = false;
   dropDense();
+  dropOnce();
   clearCandidates();
   clearVector(fallen);
   clearVector(seeds);
@@ -311,6 +314,10 @@ function stepPhase(unit: Unit, limit: u64): u32 {
       return writeOutputs(unit);
     case PHASE_BEST:
       return runBest(unit, limit);
+    case PHASE_NEEDS:
+      return stepNeeds(unit);
+    case PHASE_ONCE:
+      return runOnce(unit, limit);
     default:
       return STATUS_DONE;
   }
@@ -338,13 +345,15 @@ function startUnit(unit: Unit): u32 {
     // Its groups change, even if no row of the output does.
     if (!noteChange(plan.output)) return STATUS_OUT_OF_MEMORY;
     if (unit.versionCount != 0) {
-      if (unit.fresh) enter(PHASE_FULL);
+      if (unit.fresh) enterScratch(unit);
       else enter(hasWork(unit) ? PHASE_DELTA : PHASE_END);
-    } else enter(unit.fresh || plan.input.delta.length != 0 ? PHASE_AGGREGATE : PHASE_END);
+    } else if (unit.fresh) meetNeeds(unit, PHASE_AGGREGATE);
+    else enter(plan.input.delta.length != 0 ? PHASE_AGGREGATE : PHASE_END);
   } else if (unit.kind == UNIT_BEST) {
     const isDue = unit.fresh || hasWork(unit);
     if (isDue) startBest(unit);
-    enter(isDue ? PHASE_BEST : PHASE_END);
+    if (unit.fresh) meetNeeds(unit, PHASE_BEST);
+    else enter(isDue ? PHASE_BEST : PHASE_END);
   } else if (unit.fresh) enter(PHASE_BASE);
   else enter(hasWork(unit) ? PHASE_DELTA : PHASE_END);
   return STATUS_DONE;
@@ -352,10 +361,66 @@ function startUnit(unit: Unit): u32 {
 
 /* From scratch. */
 
+function enterScratch(unit: Unit): void {
+  if (beginOnce(unit)) enter(PHASE_ONCE);
+  else meetNeeds(unit, PHASE_FULL);
+}
+
+let afterNeeds: u32 = 0;
+/** What is looked at in the chain, and whether its relation is being listed. */
+let need: u32 = 0;
+let isListing: bool = false;
+
+/** What a unit finds rows by may wait for the first one to need it. */
+function meetNeeds(unit: Unit, next: u32): void {
+  enter(PHASE_NEEDS);
+  afterNeeds = next;
+  need = unit.needs;
+  isListing = false;
+}
+
+function stepNeeds(unit: Unit): u32 {
+  if (need == 0) {
+    // Of rows over bits that were left half-way.
+    if (unit.relationCount != 0 && hasUnlistedRows(unitRelation(unit, 0))) listBefore(afterNeeds);
+    else enter(afterNeeds);
+    return STATUS_DONE;
+  }
+  const relation = changetype<Relation>(load<u32>(need, 4) as usize);
+  if (relation.kept != 0) {
+    countSteps(SLICE_ROWS);
+    const isDone = appendKept(relation, SLICE_ROWS) && !memoryLow;
+    return isDone ? (STATUS_DONE as u32) : (STATUS_OUT_OF_MEMORY as u32);
+  }
+  const how = load<u32>(need, 8);
+  if (how == NEED_ROWS) {
+    need = load<u32>(need);
+    return STATUS_DONE;
+  }
+  const index = changetype<ColumnIndex>((how == NEED_SET ? 0 : how) as usize);
+  if (!isListing && isUnlisted(relation)) {
+    beginListing(relation);
+    isListing = true;
+  }
+  if (isListing) {
+    const status = stepListing();
+    if (status == STATUS_MORE) return STATUS_DONE;
+    isListing = false;
+    return status;
+  }
+  if (changetype<usize>(index) != 0 && !index.ready) {
+    countSteps(SLICE_ROWS);
+    buildIndex(relation, index, SLICE_ROWS);
+    return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
+  }
+  need = load<u32>(need);
+  return STATUS_DONE;
+}
+
 /** Base rows of a fresh (or emptied) unit stand by themselves, in a recursive one at rank 0. */
 function takeBaseRows(unit: Unit): u32 {
   if (relationIndex == unit.relationCount) {
-    enter(PHASE_FULL);
+    enterScratch(unit);
     return STATUS_DONE;
   }
   const relation = unitRelation(unit, relationIndex);
@@ -396,6 +461,18 @@ function runFull(unit: Unit, limit: u64): u32 {
   if (unit.kind == UNIT_AGGREGATE) enter(PHASE_OUTPUT);
   else if (unit.kind == UNIT_COUNTING) listBefore(PHASE_END);
   else enter(PHASE_TURN);
+  return STATUS_DONE;
+}
+
+/** Each rule once over bits (dense-once.ts); what it leaves is done over rows, from the start. */
+function runOnce(unit: Unit, limit: u64): u32 {
+  if (!openInput(unit)) return STATUS_OUT_OF_MEMORY;
+  const status = stepOnce(limit);
+  if (status != STATUS_DONE) return status;
+  if (!onceFinished) {
+    meetNeeds(unit, PHASE_FULL);
+  } else if (unit.kind == UNIT_AGGREGATE) enter(PHASE_OUTPUT);
+  else listBefore(PHASE_END);
   return STATUS_DONE;
 }
 
@@ -730,7 +807,7 @@ function listRelations(unit: Unit): u32 {
   }
   const relation = unitRelation(unit, relationIndex);
   if (cursor == 0) {
-    const isDue = afterList == PHASE_ROUND ? isUnlisted(relation) : mustBeListed(relation);
+    const isDue = afterList == PHASE_END ? mustBeListed(relation) : isUnlisted(relation);
     if (!isDue) {
       relationIndex += 1;
       return STATUS_DONE;

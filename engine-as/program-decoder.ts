@@ -48,6 +48,7 @@ import {
   REGISTERS_MAX,
   RELATIONS_MAX,
   RELATION_LOCAL,
+  RELATION_POSITIONS,
   STATUS_BAD_PROGRAM,
   STATUS_OUT_OF_MEMORY,
   STEPS_PER_VERSION_MAX,
@@ -71,6 +72,8 @@ import { allocateZeroed, release } from './memory';
 import {
   AggregatePlan,
   BestPlan,
+  NEED_ROWS,
+  NEED_SET,
   ownerOf,
   Program,
   Unit,
@@ -297,16 +300,28 @@ function takeRelation(offset: u32): Relation {
 
 /**
  * Rounds of the unit that a relation belongs to may go over bits (dense.ts); whoever else looks for
- * its rows needs them listed, and who goes through all of them needs them as rows.
+ * its rows needs them as rows and, unless it goes through all of them, listed, and by an index, if
+ * one is given, that is built.
  */
-function noteSearch(version: Version, target: Relation, isSearch: bool): void {
+function noteRead(version: Version, target: Relation, how: u32): void {
   if (version.purpose == VERSION_ROUND) {
     for (let i: u32 = 0; i < unit.relationCount; i++) {
       if (changetype<usize>(unitRelation(unit, i)) == changetype<usize>(target)) return;
     }
   }
-  if (isSearch) target.isSearched = true;
-  else target.isRead = true;
+  noteNeed(target, how);
+}
+
+function noteNeed(target: Relation, how: u32): void {
+  const relation = changetype<usize>(target) as u32;
+  for (let need = unit.needs; need != 0; need = load<u32>(need))
+    if (load<u32>(need, 4) == relation && load<u32>(need, 8) == how) return;
+  const need = claim(12);
+  if (problem != 0) return;
+  store<u32>(need, unit.needs);
+  store<u32>(need, relation, 4);
+  store<u32>(need, how, 8);
+  unit.needs = need;
 }
 
 /** SCAN and LOOKUP up to their pairs. */
@@ -316,7 +331,7 @@ function takeIterator(version: Version, isLookup: bool): u32 {
   const number = codeWord(3);
   const target = takeRelation(3);
   if (problem != 0) return 0;
-  noteSearch(version, target, isLookup);
+  if (!isLookup) noteRead(version, target, NEED_ROWS);
   check(codeWord(4) < (VIEWS as u32));
   check(codeWord(5) <= (MATCH_ABSENT as u32));
   bindRank(6);
@@ -329,6 +344,7 @@ function takeIterator(version: Version, isLookup: bool): u32 {
     load<u32>(load<u32>(indexLists + (number << 2)) + (place << 2)) as usize,
   );
   setCodeWord(words, changetype<usize>(index) as u32);
+  noteRead(version, target, changetype<usize>(index) as u32);
   if (!check(codeWord(words + 1) == index.columnCount)) return 0;
   return takeRegisters(words + 2, index.columnCount);
 }
@@ -355,7 +371,7 @@ function takeStep(version: Version): u32 {
       takeBack();
       const target = takeRelation(2);
       if (problem != 0) return 0;
-      noteSearch(version, target, true);
+      noteRead(version, target, NEED_SET);
       check(codeWord(3) < (VIEWS as u32));
       check(codeWord(4) <= 1);
       bindRank(5);
@@ -511,7 +527,7 @@ function decodeAggregate(unit: Unit): void {
   if (problem != 0) return;
   const inputNumber = word();
   plan.input = relationNumber(inputNumber);
-  plan.input.isRead = true;
+  noteNeed(plan.input, NEED_ROWS);
   plan.output = relation();
   plan.errors = optionalRelation();
   if (problem != 0) return;
@@ -520,6 +536,7 @@ function decodeAggregate(unit: Unit): void {
     if (!check(indexPlace < load<u32>(indexCounts + (inputNumber << 2)))) return;
     const list = load<u32>(indexLists + (inputNumber << 2));
     plan.index = changetype<ColumnIndex>(load<u32>(list + (indexPlace << 2)) as usize);
+    noteNeed(plan.input, changetype<usize>(plan.index) as u32);
   }
   plan.groupCount = count(plan.input.arity);
   plan.groupColumns = claim(max<u32>(plan.groupCount << 2, 4));
@@ -680,7 +697,33 @@ function decodeAll(pointer: u32, bytes: u32, isQuery: bool): void {
     decodeUnit(changetype<Unit>((program.units + i * (offsetof<Unit>() as u32)) as usize), isQuery);
   }
   check(at == end);
-  if (!isQuery && problem == 0) linkUnits();
+  if (isQuery || problem != 0) return;
+  linkUnits();
+  noteBatch();
+}
+
+/** A program of a batch lists rows when a unit needs them, any other one as soon as they stand. */
+function noteBatch(): void {
+  program.isBatch = true;
+  for (let i: u32 = 0; i < program.unitCount; i++) {
+    const unit = unitAt(program, i);
+    for (let j: u32 = 0; j < unit.versionCount; j++) {
+      const purpose = versionAt(unit, j).purpose;
+      if (purpose != VERSION_FULL && purpose != VERSION_ROUND) program.isBatch = false;
+    }
+  }
+  for (let i: u32 = 0; i < program.unitCount && !program.isBatch; i++) {
+    for (let need = unitAt(program, i).needs; need != 0; need = load<u32>(need)) {
+      const target = changetype<Relation>(load<u32>(need, 4) as usize);
+      target.isRead = true;
+      if (load<u32>(need, 8) != NEED_ROWS) target.isSearched = true;
+    }
+  }
+}
+
+/** True for an index that is built when a unit needs it. */
+export function mayWait(program: Program, relation: Relation): bool {
+  return program.isBatch && (relation.flags & RELATION_POSITIONS) == 0;
 }
 
 /** Who has each relation, and whom its delta drives. */

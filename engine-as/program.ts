@@ -91,7 +91,13 @@ export class Unit {
   readers: u32;
   /** While they are collected: the one found last, plus 1. */
   lastReader: u32;
+  /** How it reads rows of other units: a chain of | next | relation | an index or NEED_… |. */
+  needs: u32;
 }
+
+/** A relation whose rows are found by all of their columns; whose rows are gone through. */
+export const NEED_SET: u32 = 0;
+export const NEED_ROWS: u32 = 1;
 
 @unmanaged
 export class Program {
@@ -104,6 +110,8 @@ export class Program {
   relations: u32;
   /** Pairs relation, index: those that must be built before the units run. */
   builds: Vector;
+  /** Nothing is kept up to date: sets and indexes are made when a unit needs them. */
+  isBatch: bool;
   /** By handle: the number of the unit that has the relation, plus 1, or 0. */
   handleCount: u32;
   owners: u32;

@@ -3,7 +3,8 @@
  * 2 = evaluation from scratch in place of maintenance, 3 = the collection of values, 4 = candidates
  * beside the best row of a group (min, max, argmin, argmax), 5 = ranks between equal values of a
  * best table, 6 = how many rows of a group have a collected value, 7 = ranks of rows that stand
- * when a table is evaluated anew over bits, 8 = a second look at what a hash finds first.
+ * when a table is evaluated anew over bits, 8 = a second look at what a hash finds first, 9 = tests
+ * that wait for finished rows of bits.
  */
 export const SABOTAGE_RANKS: u32 = 1;
 export const SABOTAGE_RECOMPUTE: u32 = 2;
@@ -13,6 +14,7 @@ export const SABOTAGE_TIES: u32 = 5;
 export const SABOTAGE_COLLECTED: u32 = 6;
 export const SABOTAGE_STANDING: u32 = 7;
 export const SABOTAGE_FIRST_FOUND: u32 = 8;
+export const SABOTAGE_FILTERS: u32 = 9;
 
 /** SABOTAGE_…, or 0 for none. */
 export let sabotage: u32 = 0;

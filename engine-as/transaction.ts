@@ -21,6 +21,7 @@ import { changedCount, changedHandle, keepChanges, setChangedHandle } from './ch
 import { commitFresh, commitTouched } from './commit-rows';
 import { ColumnIndex } from './index-store';
 import { dropDense } from './dense';
+import { dropOnce } from './dense-once';
 import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { fitLater } from './fitting';
 import { NOT_FOUND } from './id-set';
@@ -29,7 +30,7 @@ import { anyUnlisted, listAll } from './listing';
 import { beginUnits, stepUnits } from './maintenance';
 import { memoryLow, refillReserve } from './memory';
 import { AggregatePlan, Program, Unit, unitAt } from './program';
-import { decodeProgram, decodeStatus, destroyProgram } from './program-decoder';
+import { decodeProgram, decodeStatus, destroyProgram, mayWait } from './program-decoder';
 import {
   appendBase,
   dropRanks,
@@ -186,7 +187,7 @@ function buildIndexes(program: Program): u32 {
   while (buildAt < program.builds.length) {
     const relation = changetype<Relation>(wordAt(program.builds, buildAt) as usize);
     const index = changetype<ColumnIndex>(wordAt(program.builds, buildAt + 1) as usize);
-    if (!index.ready && !buildIndex(relation, index, SLICE_ROWS)) {
+    if (!mayWait(program, relation) && !index.ready && !buildIndex(relation, index, SLICE_ROWS)) {
       countSteps(SLICE_ROWS);
       return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_MORE;
     }
@@ -377,6 +378,7 @@ export function rollBack(): u32 {
     takeBackAggregates();
     dropCandidates();
     dropDense();
+    dropOnce();
     dropLoads();
     dropEntries();
     if (changetype<usize>(next) != 0) {

@@ -95,6 +95,14 @@ test('the core with former ranks where a table is evaluated anew is found', asyn
   await assert.rejects(failure, FuzzFailure);
 });
 
+test('the core over bits without the tests that wait for finished rows is found', async () => {
+  const failure = compareEngines(await sabotagedKind('finished rows', 9, 2), {
+    seed: 1,
+    batches: CONTROL_BATCHES,
+  });
+  await assert.rejects(failure, FuzzFailure);
+});
+
 test('the core that forgets how many rows have a collected value is found', async () => {
   const failure = compareEngines(await sabotagedKind('collected values', 6), {
     seed: 1,
