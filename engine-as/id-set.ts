@@ -21,7 +21,7 @@
  */
 import { allocate, allocateZeroed, memoryLow, release } from './memory';
 
-const SHARD_COUNT: u32 = 256;
+export const SHARD_COUNT: u32 = 256;
 /** A set of more ids has all shards. */
 const SPLIT_AT: u32 = 0x6000;
 const SHARD_SHIFT: u32 = 6;

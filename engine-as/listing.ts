@@ -23,6 +23,7 @@ import { addNumber, createNumbering, destroyNumbering, Numbering } from './numbe
 import { appendAllKept } from './kept-bits';
 import { indexAt } from './relation';
 import { Relation, rowAddress } from './row-store';
+import { createShardOrder, destroyShardOrder, ShardOrder, stepShardOrder } from './shard-order';
 
 const SLICE_ROWS: u32 = 4096;
 
@@ -32,6 +33,11 @@ const STAGE_INDEX: u32 = 2;
 const STAGE_KEYS: u32 = 3;
 const STAGE_SORT: u32 = 4;
 const STAGE_GROUPS: u32 = 5;
+const STAGE_ORDER: u32 = 6;
+const STAGE_SHARDS: u32 = 7;
+
+/** More rows come into the set shard by shard. */
+const ORDERED_ROWS: u32 = 0x8000;
 
 /** Some relation has rows that are not listed. */
 export let anyUnlisted: bool = false;
@@ -40,6 +46,7 @@ let listed: Relation = changetype<Relation>(0);
 let stage: u32 = 0;
 let at: u32 = 0;
 let indexNumber: u32 = 0;
+let order: ShardOrder = changetype<ShardOrder>(0);
 let keys: Numbering = changetype<Numbering>(0);
 /** Rows by key: starts as in dense.ts, then ids; and the key of each row. */
 let starts: u32 = 0;
@@ -81,8 +88,14 @@ export function beginListing(relation: Relation): void {
 
 /** Gives back what a listing under way took; its relation is about to be dropped. */
 export function dropListing(): void {
+  dropOrder();
   dropSort();
   listed = changetype<Relation>(0);
+}
+
+function dropOrder(): void {
+  destroyShardOrder(order);
+  order = changetype<ShardOrder>(0);
 }
 
 function dropSort(): void {
@@ -104,7 +117,14 @@ export function stepListing(): u32 {
       at = min(relation.top, relation.unlistedFrom);
       if (!reserveIds(relation.set, relation.top - at)) return STATUS_OUT_OF_MEMORY;
       stage = STAGE_ROWS;
+      if (relation.top - at < ORDERED_ROWS) return STATUS_MORE;
+      order = createShardOrder(relation, at, relation.top, false);
+      if (changetype<usize>(order) != 0) stage = STAGE_ORDER;
       return STATUS_MORE;
+    case STAGE_ORDER:
+      return orderRows();
+    case STAGE_SHARDS:
+      return listShards(relation);
     case STAGE_ROWS:
       return listRows(relation);
     case STAGE_INDEX:
@@ -138,7 +158,33 @@ function listRows(relation: Relation): u32 {
     if (!reserveId(set, hash)) return STATUS_OUT_OF_MEMORY;
     putId(set, hash, at);
   }
-  if (at < relation.top) return STATUS_MORE;
+  return at < relation.top ? (STATUS_MORE as u32) : startIndexes();
+}
+
+function orderRows(): u32 {
+  const status = stepShardOrder(order);
+  if (status != STATUS_DONE) return status;
+  stage = STAGE_SHARDS;
+  at = 0;
+  return STATUS_MORE;
+}
+
+/** The same as `listRows`, shard by shard. */
+function listShards(relation: Relation): u32 {
+  const set = relation.set;
+  const end = min(order.pairBytes, at + (SLICE_ROWS << 3));
+  countSteps((end - at) >> 3);
+  for (; at < end; at += 8) {
+    const hash = load<u32>(order.pairs + at, 4);
+    if (!reserveId(set, hash)) return STATUS_OUT_OF_MEMORY;
+    putId(set, hash, load<u32>(order.pairs + at));
+  }
+  if (at < order.pairBytes) return STATUS_MORE;
+  dropOrder();
+  return startIndexes();
+}
+
+function startIndexes(): u32 {
   stage = STAGE_INDEX;
   indexNumber = 0;
   return STATUS_MORE;

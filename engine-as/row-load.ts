@@ -8,33 +8,22 @@
  * not know; only this file and `appendBase` touch it then.
  */
 import { STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } from './abi';
-import { hashCells } from './hash';
-import { NOT_FOUND, putId, putIfFirst, reserveShard, spreadSet } from './id-set';
-import { countSteps } from './steps';
-import { allocate, release } from './memory';
+import { NOT_FOUND, putId, putIfFirst, spreadSet } from './id-set';
 import { findRow, freeRow, indexAt } from './relation';
 import { Relation, rowAddress } from './row-store';
+import { createShardOrder, destroyShardOrder, ShardOrder, stepShardOrder } from './shard-order';
 import { clearVector, createVector, push, Vector, wordAt } from './vector';
 
 /** Fewer rows are looked for one by one. */
 const ROWS_MIN: u32 = 0x1000;
 const SLICE_ROWS: u32 = 0x4000;
-const SHARD_COUNT: u32 = 256;
-
-const STAGE_START: u32 = 0;
-const STAGE_COUNT: u32 = 1;
-const STAGE_SORT: u32 = 2;
-const STAGE_FILL: u32 = 3;
 
 /** Tables that load. */
 let loads: Vector = changetype<Vector>(0);
-let stage: u32 = STAGE_START;
+/** The rows of the one under way. */
+let order: ShardOrder = changetype<ShardOrder>(0);
+let isOrdered: bool = false;
 let at: u32 = 0;
-/** Pairs of id and hash, by shard. */
-let pairs: u32 = 0;
-let pairBytes: u32 = 0;
-/** Per shard: first its rows, then the address behind its last pair so far. */
-const shardWords: u32 = memory.data(256 * 4, 4) as u32;
 
 export function initLoads(): bool {
   loads = createVector();
@@ -58,9 +47,8 @@ export function dropLoads(): void {
 }
 
 function dropPairs(): void {
-  release(pairs, pairBytes);
-  pairs = 0;
-  stage = STAGE_START;
+  destroyShardOrder(order);
+  order = changetype<ShardOrder>(0);
 }
 
 /** Before a table is looked at otherwise: ends all loads at once. False without memory. */
@@ -74,74 +62,26 @@ export function endLoads(): bool {
 export function stepLoads(): u32 {
   if (loads.length == 0) return STATUS_DONE;
   const relation = changetype<Relation>(wordAt(loads, loads.length - 1) as usize);
-  switch (stage as i32) {
-    case STAGE_START:
-      return start(relation);
-    case STAGE_COUNT:
-      return countRows(relation);
-    case STAGE_SORT:
-      return sortRows(relation);
-    default:
-      return fillShards(relation);
+  if (changetype<usize>(order) == 0) {
+    order = createShardOrder(relation, 0, relation.top, true);
+    isOrdered = false;
+    at = 0;
+    const isWhole = changetype<usize>(order) != 0 && spreadSet(relation.set);
+    return isWhole ? STATUS_MORE : STATUS_OUT_OF_MEMORY;
   }
-}
-
-function start(relation: Relation): u32 {
-  pairBytes = relation.top << 3;
-  pairs = allocate(pairBytes);
-  if (pairs == 0 || !spreadSet(relation.set)) return STATUS_OUT_OF_MEMORY;
-  memory.fill(shardWords, 0, SHARD_COUNT << 2);
-  stage = STAGE_COUNT;
-  at = 0;
-  return STATUS_MORE;
-}
-
-function countRows(relation: Relation): u32 {
-  const arity = relation.arity;
-  const end = min(relation.top, at + SLICE_ROWS);
-  countSteps(end - at);
-  for (; at < end; at++) {
-    const hash = hashCells(rowAddress(relation, at) + relation.cellsAt, arity);
-    const word = shardWords + ((hash >> 24) << 2);
-    store<u32>(word, load<u32>(word) + 1);
-  }
-  if (at < relation.top) return STATUS_MORE;
-  let first = pairs;
-  for (let i: u32 = 0; i < SHARD_COUNT; i++) {
-    const rows = load<u32>(shardWords + (i << 2));
-    if (!reserveShard(relation.set, i, rows)) return STATUS_OUT_OF_MEMORY;
-    store<u32>(shardWords + (i << 2), first);
-    first += rows << 3;
-  }
-  stage = STAGE_SORT;
-  at = 0;
-  return STATUS_MORE;
-}
-
-function sortRows(relation: Relation): u32 {
-  const arity = relation.arity;
-  const end = min(relation.top, at + SLICE_ROWS);
-  countSteps(end - at);
-  for (; at < end; at++) {
-    const hash = hashCells(rowAddress(relation, at) + relation.cellsAt, arity);
-    const word = shardWords + ((hash >> 24) << 2);
-    const pair = load<u32>(word);
-    store<u32>(pair, at);
-    store<u32>(pair, hash, 4);
-    store<u32>(word, pair + 8);
-  }
-  if (at < relation.top) return STATUS_MORE;
-  stage = STAGE_FILL;
-  at = 0;
-  return STATUS_MORE;
+  if (isOrdered) return fillShards(relation);
+  const status = stepShardOrder(order);
+  isOrdered = status == STATUS_DONE;
+  return isOrdered ? STATUS_MORE : status;
 }
 
 /** Pairs in their order; of equal rows the first one stays. */
 function fillShards(relation: Relation): u32 {
+  const pairBytes = relation.top << 3;
   const end = min(pairBytes, at + (SLICE_ROWS << 3));
   for (; at < end; at += 8) {
-    const id = load<u32>(pairs + at);
-    const hash = load<u32>(pairs + at, 4);
+    const id = load<u32>(order.pairs + at);
+    const hash = load<u32>(order.pairs + at, 4);
     if (putIfFirst(relation.set, hash, id)) continue;
     const cells = rowAddress(relation, id) + relation.cellsAt;
     if (findRow(relation, cells, hash) == NOT_FOUND) putId(relation.set, hash, id);
