@@ -392,9 +392,11 @@ export function spreadSet(set: IdSet): bool {
   return set.shardMask != 0 || split(set, 0);
 }
 
-/** Room for so many ids in an empty shard, and few more. */
-export function reserveShard(set: IdSet, number: u32, ids: u32): bool {
-  return resizeShard(set, shardNumber(set, number), bucketsFor(ids + (ids >> 5)));
+/** Room for so many more ids in a shard, and few others. */
+export function reserveShard(set: IdSet, number: u32, more: u32): bool {
+  const shard = shardNumber(set, number);
+  const ids = shard.used + more;
+  return ids <= shard.limit || resizeShard(set, shard, bucketsFor(ids + (ids >> 5)));
 }
 
 /** Puts an id that is not there; `reserveId` made the room. */

@@ -115,12 +115,7 @@ export function stepListing(): u32 {
   switch (stage as i32) {
     case STAGE_SET:
       at = min(relation.top, relation.unlistedFrom);
-      if (!reserveIds(relation.set, relation.top - at)) return STATUS_OUT_OF_MEMORY;
-      stage = STAGE_ROWS;
-      if (relation.top - at < ORDERED_ROWS) return STATUS_MORE;
-      order = createShardOrder(relation, at, relation.top, false);
-      if (changetype<usize>(order) != 0) stage = STAGE_ORDER;
-      return STATUS_MORE;
+      return startRows(relation);
     case STAGE_ORDER:
       return orderRows();
     case STAGE_SHARDS:
@@ -146,6 +141,16 @@ export function listAll(relation: Relation): bool {
   let status = STATUS_MORE as u32;
   while (status == STATUS_MORE) status = stepListing();
   return status == STATUS_DONE;
+}
+
+function startRows(relation: Relation): u32 {
+  if (relation.top - at >= ORDERED_ROWS) {
+    order = createShardOrder(relation, at, relation.top);
+    stage = STAGE_ORDER;
+    if (changetype<usize>(order) != 0) return STATUS_MORE;
+  }
+  stage = STAGE_ROWS;
+  return reserveIds(relation.set, relation.top - at) ? STATUS_MORE : STATUS_OUT_OF_MEMORY;
 }
 
 function listRows(relation: Relation): u32 {

@@ -8,7 +8,7 @@
  * not know; only this file and `appendBase` touch it then.
  */
 import { STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } from './abi';
-import { NOT_FOUND, putId, putIfFirst, spreadSet } from './id-set';
+import { NOT_FOUND, putId, putIfFirst } from './id-set';
 import { findRow, freeRow, indexAt } from './relation';
 import { Relation, rowAddress } from './row-store';
 import { createShardOrder, destroyShardOrder, ShardOrder, stepShardOrder } from './shard-order';
@@ -63,11 +63,10 @@ export function stepLoads(): u32 {
   if (loads.length == 0) return STATUS_DONE;
   const relation = changetype<Relation>(wordAt(loads, loads.length - 1) as usize);
   if (changetype<usize>(order) == 0) {
-    order = createShardOrder(relation, 0, relation.top, true);
+    order = createShardOrder(relation, 0, relation.top);
     isOrdered = false;
     at = 0;
-    const isWhole = changetype<usize>(order) != 0 && spreadSet(relation.set);
-    return isWhole ? STATUS_MORE : STATUS_OUT_OF_MEMORY;
+    return changetype<usize>(order) != 0 ? STATUS_MORE : STATUS_OUT_OF_MEMORY;
   }
   if (isOrdered) return fillShards(relation);
   const status = stepShardOrder(order);

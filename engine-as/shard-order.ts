@@ -4,7 +4,7 @@
  */
 import { STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } from './abi';
 import { hashCells } from './hash';
-import { reserveShard, SHARD_COUNT } from './id-set';
+import { reserveShard, SHARD_COUNT, spreadSet } from './id-set';
 import { allocate, allocateZeroed, release } from './memory';
 import { Relation, rowAddress } from './row-store';
 import { countSteps } from './steps';
@@ -19,8 +19,6 @@ export class ShardOrder {
   to: u32;
   at: u32;
   isCounted: bool;
-  /** The set is empty: its shards get the size that they need. */
-  fits: bool;
   /** Pairs of id and hash, by shard; in the end all are there. */
   pairs: u32;
   pairBytes: u32;
@@ -28,19 +26,21 @@ export class ShardOrder {
   words: u32;
 }
 
-/** Of the rows `from` … `to` − 1, all of which are in use; null without memory. */
-export function createShardOrder(relation: Relation, from: u32, to: u32, fits: bool): ShardOrder {
+/**
+ * Of the rows `from` … `to` − 1, all of which are in use; the set gets all of its shards. Null
+ * without memory.
+ */
+export function createShardOrder(relation: Relation, from: u32, to: u32): ShardOrder {
   const order = changetype<ShardOrder>(allocateZeroed(offsetof<ShardOrder>() as u32) as usize);
   if (changetype<usize>(order) == 0) return order;
   order.relation = relation;
   order.from = from;
   order.to = to;
   order.at = from;
-  order.fits = fits;
   order.pairBytes = max<u32>((to - from) << 3, 4);
   order.pairs = allocate(order.pairBytes);
   order.words = allocateZeroed(WORDS_BYTES);
-  if (order.pairs != 0 && order.words != 0) return order;
+  if (order.pairs != 0 && order.words != 0 && spreadSet(relation.set)) return order;
   destroyShardOrder(order);
   return changetype<ShardOrder>(0);
 }
@@ -52,7 +52,10 @@ export function destroyShardOrder(order: ShardOrder): void {
   release(changetype<usize>(order) as u32, offsetof<ShardOrder>() as u32);
 }
 
-/** A slice: STATUS_MORE, STATUS_DONE when the pairs are in order, or STATUS_OUT_OF_MEMORY. */
+/**
+ * A slice: STATUS_MORE, STATUS_DONE when the pairs are in order and there is room for them in the
+ * set, or STATUS_OUT_OF_MEMORY.
+ */
 export function stepShardOrder(order: ShardOrder): u32 {
   const relation = order.relation;
   const arity = relation.arity;
@@ -91,7 +94,7 @@ function placeShards(order: ShardOrder): bool {
   for (let i: u32 = 0; i < SHARD_COUNT; i++) {
     const word = order.words + (i << 2);
     const rows = load<u32>(word);
-    if (order.fits && !reserveShard(order.relation.set, i, rows)) return false;
+    if (!reserveShard(order.relation.set, i, rows)) return false;
     store<u32>(word, first);
     first += rows << 3;
   }
