@@ -110,6 +110,8 @@ export const VIEW_ROWS_MAX = 4 * 1024 * 1024;
 export const VIEW_STEPS_MAX = 500_000_000;
 /** Views kept at a time, those without a user included. */
 export const VIEW_COUNT_MAX = 10_000;
+/** Views that enter the engine by one transaction. */
+export const VIEWS_OPENED_TOGETHER_MAX = 200;
 /** Deltas of one view kept for resuming, bytes of rows… */
 export const VIEW_HISTORY_BYTES_MAX = 4 * 1024 * 1024;
 /** …and changes. */
