@@ -11,8 +11,9 @@
 import { fork } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import type { Command } from 'commander';
 import { missingPrograms, missingText } from '../deploy/loopback/components.ts';
+import { scriptCommand } from '../test/support/script-command.ts';
 import { measureCheckpoint } from './checkpoint.ts';
 import { CLUSTER_PARTS, measureCluster } from './cluster/cluster.ts';
 import { closurePlan, openEngine, planOf } from './core.ts';
@@ -159,21 +160,38 @@ function progress(text: string): void {
   else if (text !== '') process.stderr.write(`${text}\n`);
 }
 
-async function main(args: string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      large: { type: 'boolean', default: false },
-      accept: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      peers: { type: 'string' },
-    },
-  });
+interface BenchFlags {
+  readonly large?: boolean;
+  readonly accept?: boolean;
+  readonly json?: boolean;
+  readonly peers?: string;
+}
+
+function benchCommand(): Command {
+  return scriptCommand(
+    'bench',
+    'Runs the benchmarks, each in a process of its own, and shows the results beside the accepted ' +
+      'ones. Without words: everything but `peers` and what needs gigabytes.',
+  )
+    .argument('[words...]', `a suite (${SUITES.join(', ')}) or the beginning of a workload`)
+    .option('--large', 'also what needs gigabytes')
+    .option('--accept', 'keep the results as the accepted ones of this kind of machine')
+    .option('--json', 'print the results as JSON')
+    .option('--peers <folder>', 'where the builds of other engines are')
+    .addHelpText(
+      'after',
+      '\nExamples: `tc`, `tc grid`, `deletes btree`, `cluster restart`, `peers batch`',
+    );
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const command = benchCommand().parse(args, { from: 'user' });
+  const values = command.opts<BenchFlags>();
+  const positionals = command.args;
   if (values.peers !== undefined) process.env[PEERS_VARIABLE] = path.resolve(values.peers);
   const machine = thisMachine();
   const accepted = readAccepted(machine.kind);
-  const jobs = possible(jobsFor(positionals, values.large));
+  const jobs = possible(jobsFor(positionals, values.large === true));
   const entries = new Map<string, Entry[]>();
   for (const [index, job] of jobs.entries()) {
     const name = [job.suite, job.name, job.mode].filter((part) => part !== undefined).join(' ');
@@ -195,7 +213,7 @@ async function main(args: string[]): Promise<void> {
   const suites = [...entries].map(([suite, found]) => ({ suite, entries: found }));
   const results: Results = { machine, suites };
   writeResults(OUTPUT, results);
-  if (values.json) console.log(JSON.stringify(results));
+  if (values.json === true) console.log(JSON.stringify(results));
   else {
     console.log(`${machine.processor}, ${machine.cores} cores, Node ${machine.node}`);
     console.log(accepted === undefined ? 'no accepted results of this kind of machine' : '');
@@ -204,7 +222,8 @@ async function main(args: string[]): Promise<void> {
       console.log(formatSuite(suite, before));
     }
   }
-  if (values.accept && process.exitCode === undefined) console.log(`wrote ${accept(results)}`);
+  if (values.accept === true && process.exitCode === undefined)
+    console.log(`wrote ${accept(results)}`);
 }
 
 const [flag, job] = process.argv.slice(2);

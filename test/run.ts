@@ -12,9 +12,12 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { COMPONENTS, missingComponents, missingText } from '../deploy/loopback/components.ts';
 import { skippedText } from './support/components.ts';
+import { scriptCommand } from './support/script-command.ts';
 import { HANDOVER_VARIABLE, newDirectory, startAndHandOver } from './support/shared-components.ts';
 
-const words = process.argv.slice(2);
+const words = scriptCommand('test', 'Runs the tests. Exit code 1 when one fails.')
+  .argument('[words...]', 'run only the files whose paths contain one of them')
+  .parse().args;
 const sources = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.ts'))
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))

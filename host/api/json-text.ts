@@ -53,15 +53,15 @@ export function errorMembers(error: unknown): Record<string, unknown> {
     };
   }
   const { code, message, remedy, retry, details } = error;
-  return {
-    // First, so that no detail can stand in for what follows.
-    ...details,
+  const members = {
     code,
     message,
     ...(remedy === undefined ? {} : { remedy }),
     retry,
     ...(retry === 'after' ? { afterMs: details['afterMs'] ?? RETRY_AFTER_MS } : {}),
   };
+  // Once more at the end: no detail stands in for them.
+  return { ...members, ...details, ...members };
 }
 
 /** The same error with its diagnostics in the shape of the API. */

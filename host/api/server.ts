@@ -189,9 +189,15 @@ async function send(
     for await (const piece of body) {
       if (response.destroyed) return;
       if (!response.write(piece)) await drained(response);
+      // A reader that keeps up must not keep others waiting until its answer is made.
+      await nextTurn();
     }
   }
   await finish(message, response, undefined);
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function drained(response: ServerResponse): Promise<void> {

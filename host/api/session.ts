@@ -389,7 +389,8 @@ export class Session {
   #sendError(id: string | undefined, error: unknown): void {
     if (!(error instanceof CaucusError)) this.#onDefect(error);
     if (this.#state !== 'open') return;
-    const members = { ...errorMembers(error), type: 'error', ...(id === undefined ? {} : { id }) };
+    const kind = { type: 'error', ...(id === undefined ? {} : { id }) };
+    const members = { ...kind, ...errorMembers(error), ...kind };
     this.#write(encoder.encode(jsonOf(members)));
   }
 

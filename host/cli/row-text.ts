@@ -25,6 +25,10 @@ const FLUSH_BYTES = 1 << 20;
 const TAB = 0x09;
 const LF = 0x0a;
 const BACKSLASH = 0x5c;
+const MINUS = 0x2d;
+const ZERO = 0x30;
+/** `-2147483648`. */
+const INT32_CHARS_MAX = 11;
 /** Letter after the backslash, by byte; 0 where the byte stands for itself. */
 const ESCAPE_LETTERS = escapeLetters();
 
@@ -72,7 +76,7 @@ export class RowText {
         return this.text(view.getBigInt64(at + 1, true).toString());
       case TAG_INT32:
         cursor.offset += 5;
-        return this.text(String(view.getInt32(at + 1, true)));
+        return this.int32(view.getInt32(at + 1, true));
       case TAG_FLOAT:
         cursor.offset += 9;
         return this.text(formatFloat(view.getFloat64(at + 1, true)));
@@ -101,6 +105,23 @@ export class RowText {
         return;
       }
     }
+  }
+
+  /** Digit by digit: most values of large tables are small ints, and a text each is slow. */
+  private int32(value: number): void {
+    this.reserve(INT32_CHARS_MAX);
+    const buffer = this.buffer;
+    if (value < 0) buffer[this.length++] = MINUS;
+    let rest = Math.abs(value);
+    let digits = 1;
+    for (let bound = 10; rest >= bound; bound *= 10) digits++;
+    const end = this.length + digits;
+    for (let index = end - 1; index >= this.length; index--) {
+      const next = Math.floor(rest / 10);
+      buffer[index] = ZERO + (rest - next * 10);
+      rest = next;
+    }
+    this.length = end;
   }
 
   /** The row at `cursor`, without a line's end. */

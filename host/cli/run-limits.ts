@@ -4,7 +4,7 @@
  * a limit of rows, unless `--max-rows` gives one to all.
  */
 import { tableKey } from '../compiler/stratified.ts';
-import type { Rule, StratifiedProgram, TableKey } from '../compiler/stratified.ts';
+import type { Rule, StratifiedProgram, Stratum, Table, TableKey } from '../compiler/stratified.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ROWS_PER_TABLE_MAX } from '../limits.ts';
 import type { Progress } from './terminal.ts';
@@ -15,7 +15,9 @@ export type RowsMaxOf = (table: TableKey) => number | undefined;
 export function rowsMaxOf(program: StratifiedProgram, rowsMax: number | undefined): RowsMaxOf {
   if (rowsMax !== undefined) return () => rowsMax;
   const growing = new Set(
-    program.tables.map(tableKey).filter((key) => growingRule(program, key) !== undefined),
+    program.strata
+      .filter((stratum) => growingRuleOf(program, stratum) !== undefined)
+      .flatMap(({ tables }) => tables.map((table) => tableKey(program.tables[table] as Table))),
   );
   return (table) => (growing.has(table) ? ROWS_PER_TABLE_MAX : undefined);
 }
@@ -26,8 +28,13 @@ export function growingRule(
   key: TableKey | undefined,
 ): Rule | undefined {
   const table = program.tables.findIndex((one) => tableKey(one) === key);
-  const stratum = program.strata.find((one) => one.recursive && one.tables.includes(table));
-  for (const index of stratum?.rules ?? []) {
+  const stratum = program.strata.find((one) => one.tables.includes(table));
+  return stratum === undefined ? undefined : growingRuleOf(program, stratum);
+}
+
+function growingRuleOf(program: StratifiedProgram, stratum: Stratum): Rule | undefined {
+  if (!stratum.recursive) return undefined;
+  for (const index of stratum.rules) {
     const rule = program.rules[index];
     if (rule?.body.some(({ kind }) => kind === 'compute' || kind === 'call') === true) return rule;
   }

@@ -1,5 +1,6 @@
 /** `--stats`: sizes and times of a run, as tables for people and as JSON for machines. */
 import { tableKey } from '../compiler/stratified.ts';
+import type { TableKey } from '../compiler/stratified.ts';
 import type { RunResult } from './run.ts';
 import type { NamedTable, TableNames } from './table-names.ts';
 import { renderTable } from './terminal.ts';
@@ -72,6 +73,8 @@ function statTables(result: RunResult, names: TableNames): NamedTable[] {
   return names.tables.filter((table) => table.kind !== 'system' || rowsOf(result, table) > 0);
 }
 
+type MeasuredStratum = RunResult['stats']['strata'][number];
+
 interface StatStratum {
   readonly tables: readonly NamedTable[];
   readonly ms: number;
@@ -80,10 +83,13 @@ interface StatStratum {
 
 /** All strata of the program; the engine leaves out those that were too quick to measure. */
 function statStrata(result: RunResult, names: TableNames): StatStratum[] {
+  const byTable = new Map<TableKey, Set<MeasuredStratum>>();
+  for (const one of result.stats.strata) {
+    for (const key of one.tables) byTable.set(key, (byTable.get(key) ?? new Set()).add(one));
+  }
   return result.strata.map((stratum) => {
     const tables = stratum.tables.flatMap((index) => names.tables[index] ?? []);
-    const keys = new Set(tables.map((table) => table.key));
-    const measured = result.stats.strata.filter((one) => one.tables.some((key) => keys.has(key)));
+    const measured = [...new Set(tables.flatMap((table) => [...(byTable.get(table.key) ?? [])]))];
     return {
       tables,
       ms: measured.reduce((sum, one) => sum + one.ms, 0),

@@ -22,9 +22,10 @@ import {
   TAG_TRUE,
   valueBytes,
 } from '../value/value-tags.ts';
-import { RowBlockWriter, decodeRows, verifyBlock } from '../value/row-block.ts';
+import { RowBlockWriter, blockRows, decodeRows, verifyBlock } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
 import { formatValue } from '../value/value.ts';
+import type { Row } from '../value/value.ts';
 import { CaucusError } from '../errors.ts';
 import { ARITY_MAX } from '../limits.ts';
 
@@ -159,7 +160,7 @@ function wrongType(
   block: RowBlock,
   misfit: RowMisfit,
 ): CaucusError {
-  const value = decodeRows(block)[misfit.rowIndex]?.[misfit.column] ?? null;
+  const value = rowAt(block, misfit.rowIndex)?.[misfit.column] ?? null;
   const name = shape.columns?.[misfit.column]?.name ?? String(misfit.column);
   const shown = typeof value === 'string' ? formatValue(value.slice(0, 80)) : formatValue(value);
   return new CaucusError(
@@ -170,9 +171,16 @@ function wrongType(
       remedy: misfit.isNull
         ? nullRemedy(shape.columns?.[misfit.column])
         : remedyOf(misfit.expected),
-      details: { table, rowIndex: misfit.rowIndex, column: misfit.column, columnName: name },
+      details: { table, rowIndex: misfit.rowIndex, columnIndex: misfit.column, columnName: name },
     },
   );
+}
+
+/** Not all rows are decoded for one. */
+function rowAt(block: RowBlock, wanted: number): Row | undefined {
+  let index = 0;
+  for (const row of blockRows(block)) if (index++ === wanted) return row;
+  return undefined;
 }
 
 function nullRemedy(column: Column | undefined): string {

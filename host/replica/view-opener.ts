@@ -1,6 +1,6 @@
 /**
- * Opens and closes views. A view enters the engine by a transaction between two cuts, which makes no
- * revision; its rows, the position and the subscription are one moment, because nothing else
+ * Opens and closes views. A view enters the engine by a transaction between two cuts, which makes
+ * no revision; its rows, the position and the subscription are one moment, because nothing else
  * transacts meanwhile. Views that wait together enter together: a new plan costs a walk over the
  * whole program, so that a thousand plans of one view more each would take minutes.
  */

@@ -390,3 +390,33 @@ test('closing: not ready first, running requests finish, then nothing listens', 
 test('no request of this file met a defect', () => {
   assert.deepEqual(defects, []);
 });
+
+test('a large answer is made piece by piece, with turns of the event loop in between', async () => {
+  const pieced = await createApiServer({
+    replica,
+    host: '127.0.0.1',
+    port: 0,
+    limits: { answerPieceBytes: 1_000 },
+  });
+  const count = 50_000;
+  const insert = Array.from({ length: count }, (_, index) => [BigInt(index)]);
+  replica.commit({ 'large:a': { insert } });
+  let turns = 0;
+  let isOver = false;
+  const turn = (): void => {
+    turns++;
+    if (!isOver) setImmediate(turn);
+  };
+  turn();
+  const answer = await sendJson(
+    pieced.address.url,
+    'POST',
+    '/v1/query',
+    '{"query": "large:a(x)", "policy": "large"}',
+  );
+  isOver = true;
+  await pieced.close({ drainMs: 0 });
+  assert.equal((answer.json['rows'] as unknown[]).length, count);
+  // Five bytes a row.
+  assert.ok(turns >= count / 200, `${turns} turns`);
+});

@@ -1,17 +1,13 @@
-/**
- * `npm run test:cluster -- [--seed N] [--minutes N] [--galera] [--ignore-tokens] [--keep DIR]`: a
- * fault run, then its checks. Exit code 1 when one of them finds something. `--history FILE` checks
- * a history that is there already.
- */
+/** `npm run test:cluster -- [flags]`: see `--help`. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { missingPrograms, missingText } from '../../deploy/loopback/components.ts';
 import { checkHistory } from '../simulation/checkers/check-history.ts';
 import type { Violation } from '../simulation/checkers/violation.ts';
 import { parseHistory } from '../support/history.ts';
 import type { History } from '../support/history.ts';
+import { countOption, scriptCommand } from '../support/script-command.ts';
 import { faultRun } from './fault-run.ts';
 import { checkFiles } from './file-source.ts';
 import { checkSessions } from './sessions.ts';
@@ -19,16 +15,28 @@ import { checkSessions } from './sessions.ts';
 const SHOWN_MAX = 20;
 const MESSAGE_MAX = 600;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    minutes: { type: 'string', default: '3' },
-    galera: { type: 'boolean', default: false },
-    'ignore-tokens': { type: 'boolean', default: false },
-    keep: { type: 'string' },
-    history: { type: 'string' },
-  },
-});
+interface FaultFlags {
+  readonly seed?: number;
+  readonly minutes: number;
+  readonly galera?: boolean;
+  readonly ignoreTokens?: boolean;
+  readonly keep?: string;
+  readonly history?: string;
+}
+
+const values = scriptCommand(
+  'test:cluster',
+  'Runs a cluster of real processes under faults, then checks its history. Exit code 1 when a ' +
+    'check finds something.',
+)
+  .addOption(countOption('--seed <n>', 'of the faults; without it by the clock, and printed', 0))
+  .addOption(countOption('--minutes <n>', 'how long').default(3))
+  .option('--galera', 'three nodes of Galera instead of MariaDB')
+  .option('--ignore-tokens', 'control: clients show no tokens, so that a check has to find it')
+  .option('--keep <dir>', 'keep everything in this folder')
+  .option('--history <file>', 'only check a history that is there already')
+  .parse()
+  .opts<FaultFlags>();
 
 function report(history: History, version: number | undefined): void {
   const violations = check(history, version);
@@ -61,11 +69,11 @@ function check(history: History, version: number | undefined): Violation[] {
 }
 
 async function run(): Promise<void> {
-  const { galera: isGalera } = values;
+  const isGalera = values.galera === true;
   const missing = missingPrograms(['kafka', isGalera ? 'galera' : 'mariadb']);
   if (missing.length > 0) throw new Error(missingText(missing));
-  const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
-  const minutes = Number(values.minutes);
+  const seed = values.seed ?? Date.now() % 1_000_000_000;
+  const { minutes } = values;
   const directory = values.keep ?? mkdtempSync(path.join(tmpdir(), 'caucus-faults-'));
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
@@ -74,7 +82,7 @@ async function run(): Promise<void> {
     seed,
     minutes,
     isGalera,
-    ignoresTokens: values['ignore-tokens'],
+    ignoresTokens: values.ignoreTokens === true,
     directory: path.resolve(directory),
     signal: stop.signal,
     onProgress: (line) => console.log(`  ${line}`),

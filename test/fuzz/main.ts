@@ -1,23 +1,32 @@
-/**
- * `npm run fuzz -- --batches N --seed S [--engine NAME] [--large] [--scratch-every N]`: fuzzes for
- * as long as wanted; a difference is printed with its seed, shrunk, and ends the run with exit code
- * 1.
- */
-import { parseArgs } from 'node:util';
+/** `npm run fuzz -- [flags]`: see `--help`. */
+import { countOption, scriptCommand } from '../support/script-command.ts';
 import { compareEngines, FuzzFailure } from './fuzz.ts';
 import { bitsKinds, engineKinds } from './engines.ts';
 
-const { values } = parseArgs({
-  options: {
-    batches: { type: 'string', default: '20000' },
-    seed: { type: 'string' },
-    engine: { type: 'string' },
-    large: { type: 'boolean', default: false },
-    'scratch-every': { type: 'string', default: '1' },
-  },
-});
+interface FuzzFlags {
+  readonly batches: number;
+  readonly seed?: number;
+  readonly engine?: string;
+  readonly large?: boolean;
+  readonly scratchEvery: number;
+}
 
-const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
+const values = scriptCommand(
+  'fuzz',
+  'Compares the engines with each other and with the reference over random programs and updates. ' +
+    'A difference is printed with its seed, shrunk, and ends the run with exit code 1.',
+)
+  .addOption(countOption('--batches <n>', 'how many batches').default(20_000))
+  .addOption(countOption('--seed <n>', 'where to begin; without it by the clock, and printed', 0))
+  .option('--engine <name>', 'only this engine')
+  .option('--large', 'some hundred rows a table, in which other things break')
+  .addOption(
+    countOption('--scratch-every <n>', 'batches between two evaluations from scratch').default(1),
+  )
+  .parse()
+  .opts<FuzzFlags>();
+
+const seed = values.seed ?? Date.now() % 1_000_000_000;
 const kinds = [...(await engineKinds()), ...(await bitsKinds())];
 const chosen = kinds.filter((kind) => values.engine === undefined || kind.name === values.engine);
 if (chosen.length === 0) {
@@ -32,9 +41,9 @@ for (const kind of chosen) {
   try {
     const report = await compareEngines(kind, {
       seed,
-      batches: Number(values.batches),
-      large: values.large,
-      scratchEvery: Number(values['scratch-every']),
+      batches: values.batches,
+      large: values.large === true,
+      scratchEvery: values.scratchEvery,
       onProgress: ({ programs, batches }) => {
         if (performance.now() - shown < 5000) return;
         shown = performance.now();

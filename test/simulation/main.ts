@@ -1,13 +1,7 @@
-/**
- * `npm run simulate -- [--seed N] [--seeds N] [--steps N] [--engine wasm|debug|naive] [--json]`:
- * runs seeds one after another; what a check finds is printed with its seed, and ends the run with
- * exit code 1. With `--json` the history of the seed is printed, one event a line.
- * `--whole-appends`: records of others never come between those of one append. `--loses-records`:
- * the log loses acknowledged records; `--untold`: and does not tell. `--without
- * cuts|fencing|atomicity|tokens|checksums|meaning`: with that mechanism switched off.
- */
-import { parseArgs } from 'node:util';
+/** `npm run simulate -- [flags]`: see `--help`. */
+import { Option } from 'commander';
 import { historyLines } from '../support/history.ts';
+import { countOption, scriptCommand } from '../support/script-command.ts';
 import { checkHistory } from './checkers/check-history.ts';
 import { CONTROLS } from './controls.ts';
 import type { ControlName } from './controls.ts';
@@ -19,23 +13,44 @@ const PROGRESS_MS = 5_000;
 const SHOWN = 3;
 const MESSAGE_CHARS = 600;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    seeds: { type: 'string', default: '1' },
-    steps: { type: 'string', default: '60' },
-    engine: { type: 'string' },
-    'loses-records': { type: 'boolean', default: false },
-    untold: { type: 'boolean', default: false },
-    'whole-appends': { type: 'boolean', default: false },
-    without: { type: 'string' },
-    json: { type: 'boolean', default: false },
-  },
-});
+interface SimulateFlags {
+  readonly seed?: number;
+  readonly seeds: number;
+  readonly steps: number;
+  readonly engine?: EngineName;
+  readonly losesRecords?: boolean;
+  readonly untold?: boolean;
+  readonly wholeAppends?: boolean;
+  readonly without?: ControlName;
+  readonly json?: boolean;
+}
 
-const control = CONTROLS[values.without as ControlName];
-const first = Number(values.seed ?? Date.now() % 1_000_000_000);
-const count = Number(values.seeds);
+const values = scriptCommand(
+  'simulate',
+  'Runs replicas, log, store, drivers and clients with faults, seed by seed. What a check finds is ' +
+    'printed with its seed, and ends the run with exit code 1.',
+)
+  .addOption(countOption('--seed <n>', 'the first seed; without it by the clock, and printed', 0))
+  .addOption(countOption('--seeds <n>', 'how many seeds').default(1))
+  .addOption(countOption('--steps <n>', 'steps of each').default(60))
+  .addOption(
+    new Option('--engine <name>', 'the engine of all replicas').choices(['wasm', 'debug', 'naive']),
+  )
+  .option('--whole-appends', 'records of others never come between those of one append')
+  .option('--loses-records', 'the log loses acknowledged records')
+  .option('--untold', 'the log loses acknowledged records and does not tell')
+  .addOption(
+    new Option('--without <mechanism>', 'with that mechanism switched off').choices(
+      Object.keys(CONTROLS),
+    ),
+  )
+  .option('--json', 'print the histories, one event a line')
+  .parse()
+  .opts<SimulateFlags>();
+
+const control = values.without === undefined ? {} : CONTROLS[values.without];
+const first = values.seed ?? Date.now() % 1_000_000_000;
+const count = values.seeds;
 const started = performance.now();
 let shown = started;
 let failed = 0;
@@ -43,14 +58,14 @@ let events = 0;
 for (let seed = first; seed < first + count; seed++) {
   const run = await simulate({
     seed,
-    steps: Number(values.steps),
-    ...(values.engine === undefined ? {} : { engineName: values.engine as EngineName }),
-    splitsAppends: !values['whole-appends'],
-    losesRecords: values.untold ? 'untold' : values['loses-records'],
+    steps: values.steps,
+    ...(values.engine === undefined ? {} : { engineName: values.engine }),
+    splitsAppends: values.wholeAppends !== true,
+    losesRecords: values.untold === true ? 'untold' : values.losesRecords === true,
     ...control,
   });
   events += run.events;
-  if (values.json) process.stdout.write(historyLines(run.history));
+  if (values.json === true) process.stdout.write(historyLines(run.history));
   const violations = checkHistory(run.history);
   if (violations.length > 0) {
     failed++;

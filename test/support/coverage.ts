@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { COVERAGE_FOLDER, HITS_SUFFIX, STATEMENTS_FILE, type Statement } from './coverage-files.ts';
+import { scriptCommand } from './script-command.ts';
 
 export interface FileCoverage {
   readonly file: string;
@@ -49,6 +50,9 @@ function percent(covered: number, lines: number): string {
 }
 
 function run(): void {
+  const words = scriptCommand('coverage', 'Runs the tests and prints which lines of the core ran.')
+    .argument('[words...]', 'run only the test files whose paths contain one of them')
+    .parse().args;
   const folder = path.resolve(COVERAGE_FOLDER);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -57,7 +61,7 @@ function run(): void {
 
   if (node(['build/js/test/support/coverage-core.js']) !== 0) process.exit(1);
   const hook = pathToFileURL(path.resolve('build/js/test/support/coverage-hook.js'));
-  const status = node(['build/js/test/run.js', ...process.argv.slice(2)], {
+  const status = node(['build/js/test/run.js', ...words], {
     ...process.env,
     NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --import ${hook.href}`,
     CAUCUS_COVERAGE_ROOT: process.cwd(),
