@@ -98,7 +98,7 @@ class ImportReader {
     { targetSpan }: ImportNode,
     code: 'duplicate-name' | 'unknown-import',
     message: string,
-    note: string | undefined,
+    note: string,
   ): void {
     const diagnostics = new DiagnosticList(text);
     diagnostics.error(code, targetSpan, message, note);
@@ -107,7 +107,10 @@ class ImportReader {
   }
 }
 
-function sameName(first: string, second: Pick<PolicyText, 'file' | 'name'>): Problem {
+function sameName(
+  first: string,
+  second: Pick<PolicyText, 'file' | 'name'>,
+): Problem & { readonly note: string } {
   return {
     severity: 'error',
     code: 'duplicate-name',

@@ -107,23 +107,33 @@ export function withPath(file: string): (error: unknown) => never {
   };
 }
 
-const SYSTEM_MEANINGS: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist',
-  EACCES: 'may not be accessed by this user',
-  EPERM: 'may not be accessed by this user',
-  EISDIR: 'is a directory, not a file',
-  ENOTDIR: 'is not a directory',
-  EEXIST: 'exists already',
-  ENOSPC: 'cannot be written: the disk is full',
-  EROFS: 'cannot be written: the file system is read-only',
+interface SystemMeaning {
+  readonly meaning: string;
+  readonly note: string;
+}
+
+const MAY_NOT: SystemMeaning = {
+  meaning: 'may not be accessed by this user',
+  note: 'change its permissions, or run the command as a user who may',
+};
+
+const SYSTEM_MEANINGS: Readonly<Record<string, SystemMeaning>> = {
+  ENOENT: { meaning: 'does not exist', note: 'check the path, and from which folder it is seen' },
+  EACCES: MAY_NOT,
+  EPERM: MAY_NOT,
+  EISDIR: { meaning: 'is a directory, not a file', note: 'name a file' },
+  ENOTDIR: { meaning: 'is not a directory', note: 'name a directory' },
+  EEXIST: { meaning: 'exists already', note: 'remove it, or name another one' },
+  ENOSPC: { meaning: 'cannot be written: the disk is full', note: 'make space, and try again' },
+  EROFS: { meaning: 'cannot be written: the file system is read-only', note: 'name another place' },
 };
 
 function systemProblem(error: NodeJS.ErrnoException): Problem {
-  const meaning = SYSTEM_MEANINGS[error.code ?? ''];
-  const subject = error.path === undefined ? '' : `\`${error.path}\` `;
+  const known = error.path === undefined ? undefined : SYSTEM_MEANINGS[error.code ?? ''];
   return {
     severity: 'error',
     code: (error.code ?? 'io').toLowerCase(),
-    message: meaning === undefined || subject === '' ? error.message : `${subject}${meaning}`,
+    message: known === undefined ? error.message : `\`${error.path}\` ${known.meaning}`,
+    ...(known === undefined ? {} : { note: known.note }),
   };
 }

@@ -23,7 +23,8 @@ export class AtomParser extends ExpressionParser {
     }
     const span = { start, end: this.previousEnd };
     if (args.length > ARITY_MAX) {
-      this.fail('limit-exceeded', name.span, arityMessage(name.name, args.length));
+      const message = arityMessage(name.name, args.length);
+      this.fail('limit-exceeded', name.span, message, ARITY_NOTE);
     }
     this.#checkArguments(args);
     return { name, ...(sign === undefined ? {} : { sign }), arguments: args, span };
@@ -33,7 +34,8 @@ export class AtomParser extends ExpressionParser {
   #sign(place: 'head' | 'body' | 'modal'): '+' | '-' | undefined {
     if (!this.isMark('+') && !this.isMark('-')) return undefined;
     if (place === 'modal') {
-      this.fail('action-policy', this.span(), 'an action has no effect on another one');
+      const message = 'an action has no effect on another one';
+      this.fail('action-policy', this.span(), message, 'leave out the sign');
     }
     if (place === 'body' && !this.signedAtomAt(0)) return undefined;
     return this.advance().text as '+' | '-';
@@ -110,7 +112,10 @@ export class AtomParser extends ExpressionParser {
         this.fail('column-arguments', span, message, 'write the arguments by position first');
       }
       const shown = typeof column === 'number' ? `number ${column}` : `\`${column}\``;
-      if (seen.has(column)) this.fail('column-arguments', span, `column ${shown} is given twice`);
+      if (seen.has(column)) {
+        const message = `column ${shown} is given twice`;
+        this.fail('column-arguments', span, message, 'keep one of them');
+      }
       if (typeof column === 'number' && column < positional) {
         const message = `column ${shown} is already given by position`;
         this.fail('column-arguments', span, message, 'columns are numbered from 0');
@@ -120,12 +125,16 @@ export class AtomParser extends ExpressionParser {
   }
 
   protected tableName(): NameNode {
-    if (this.token.kind !== 'name') this.failExpected('a table');
+    if (this.token.kind !== 'name') {
+      this.failExpected('a table', 'a table is written `name(x, y)`, a comparison `x < y`');
+    }
     const parts = [this.#namePart()];
     const start = parts[0]?.start ?? 0;
     while (this.isMark(':')) {
       this.advance();
-      if (this.token.kind !== 'name') this.failExpected('a table after `:`');
+      if (this.token.kind !== 'name') {
+        this.failExpected('a table after `:`', 'write its name, as in `policy:table(x)`');
+      }
       parts.push(this.#namePart());
     }
     const span = { start, end: this.previousEnd };
@@ -146,12 +155,14 @@ export class AtomParser extends ExpressionParser {
         `\`${this.token.text}\` is a word of the language, not a name`,
         this.token.text === 'execute'
           ? 'actions are written `execute[service:action(…)]`'
-          : undefined,
+          : 'choose another name',
       );
     }
     return this.advance();
   }
 }
+
+export const ARITY_NOTE = 'split it into several tables that share a key';
 
 export function arityMessage(name: string, count: number): string {
   return `\`${name}\` has ${count} columns, at most ${ARITY_MAX} are allowed`;

@@ -34,7 +34,9 @@ export function checkConstant(
     span,
     `${of} holds ${PLURALS[column.type]}, \`${printValue(value).slice(0, 60)}\` is ` +
       ARTICLES[type],
-    whole ? `write \`${printValue(value)}.0\`` : undefined,
+    whole
+      ? `write \`${printValue(value)}.0\``
+      : 'write a value of that type, or change the declaration',
   );
 }
 

@@ -93,7 +93,8 @@ function parsePolicies(catalog: Catalog, memory: CompileMemory): ParsedPolicy[] 
   for (const { name, text } of sorted) {
     const last = parsed.at(-1);
     if (last?.name === name) {
-      last.diagnostics.error('duplicate-name', start, `there are two policies \`${name}\``);
+      const message = `there are two policies \`${name}\``;
+      last.diagnostics.error('duplicate-name', start, message, 'rename one of them');
       continue;
     }
     const diagnostics = new DiagnosticList(text, name);

@@ -137,7 +137,8 @@ function declare(
   const reserved = node.name.owner === undefined && !isTableAtom({ ...node, arguments: [] });
   if (reserved || RESERVED_OWNERS.has(owner)) {
     const shown = reserved ? name : owner;
-    return diagnostics.error('reserved-name', span, `\`${shown}\` is a name of the language`);
+    const message = `\`${shown}\` is a name of the language`;
+    return diagnostics.error('reserved-name', span, message, 'choose another name');
   }
   const columns = declaredColumns(node, diagnostics);
   if (columns === undefined) return;
@@ -203,7 +204,8 @@ function declaredColumns(node: DeclarationNode, diagnostics: DiagnosticList): Co
   const columns = node.columns.map((column): Column => {
     const { name, key, nullable, description, span } = column;
     if (seen.has(name)) {
-      diagnostics.error('duplicate-column', span, `the column \`${name}\` is there twice`);
+      const message = `the column \`${name}\` is there twice`;
+      diagnostics.error('duplicate-column', span, message, 'rename one of them');
     }
     seen.add(name);
     if (key === true && nullable === true) {

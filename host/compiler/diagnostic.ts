@@ -111,12 +111,12 @@ export class DiagnosticList {
     return this.#errorCount;
   }
 
-  error(code: DiagnosticCode, span: Span, message: string, note?: string): void {
+  error(code: DiagnosticCode, span: Span, message: string, note: string): void {
     this.#errorCount++;
     this.#add('error', code, span, message, note);
   }
 
-  warning(code: DiagnosticCode, span: Span, message: string, note?: string): void {
+  warning(code: DiagnosticCode, span: Span, message: string, note: string): void {
     this.#add('warning', code, span, message, note);
   }
 

@@ -43,6 +43,7 @@ export class ExpressionParser extends TokenReader {
         'limit-exceeded',
         { start: token.start, end: token.end },
         `more than ${NESTING_MAX} levels of nesting`,
+        'bind a part to a variable of its own: `y = …`',
       );
     }
   }
@@ -95,6 +96,7 @@ export class ExpressionParser extends TokenReader {
         'limit-exceeded',
         { start: token.start, end: token.end },
         `the expression has more than ${EXPRESSION_OPERATORS_MAX} operators`,
+        'bind a part to a variable of its own: `y = …`',
       );
     }
     const operator = token.text as ComputeOperator;
@@ -142,11 +144,14 @@ export class ExpressionParser extends TokenReader {
     if (token.kind === 'name') return this.#named();
     if (this.isMark('[')) return this.#list();
     if (this.isMark('{')) return this.#document();
-    if (!this.isMark('(')) this.failExpected('a value');
+    if (!this.isMark('(')) {
+      this.failExpected('a value', 'write a variable, a constant or an expression');
+    }
     this.nest(this.advance());
     const inner = this.#sum();
     if (isComparison(this.token)) {
-      this.fail('not-a-value', this.span(), 'a comparison is not a value');
+      const note = 'write it as a literal of its own';
+      this.fail('not-a-value', this.span(), 'a comparison is not a value', note);
     }
     this.expect(')', 'to close the parenthesis');
     this.depth--;
@@ -159,6 +164,7 @@ export class ExpressionParser extends TokenReader {
         'reserved-name',
         this.span(),
         `\`${this.token.text}\` is a word of the language, not a value`,
+        'choose another name; a text is written in quotes',
       );
     }
     const token = this.advance();
@@ -189,11 +195,14 @@ export class ExpressionParser extends TokenReader {
     const { start } = this.token;
     const members: { name: string; value: ExpressionNode }[] = [];
     this.#separated('}', 'between the members of a document', () => {
-      if (this.token.kind !== 'string') this.failExpected('a name in quotes');
+      if (this.token.kind !== 'string') {
+        this.failExpected('a name in quotes', 'a document is written `{"name": value}`');
+      }
       const span = this.span();
       const name = this.advance().text;
       if (members.some((one) => one.name === name)) {
-        this.fail('syntax', span, `the name \`${name}\` stands twice in one document`);
+        const message = `the name \`${name}\` stands twice in one document`;
+        this.fail('syntax', span, message, 'keep one of them');
       }
       this.expect(':', 'behind a name');
       members.push({ name, value: this.#sum() });

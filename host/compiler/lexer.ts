@@ -177,6 +177,7 @@ class Lexer {
         'limit-exceeded',
         { start, end: this.#at },
         `the name is ${name.length} characters long, at most ${IDENTIFIER_CHARS_MAX} are allowed`,
+        'choose a shorter one',
       );
       kept = name.slice(0, IDENTIFIER_CHARS_MAX);
     }
@@ -296,6 +297,7 @@ class Lexer {
         'limit-exceeded',
         { start, end: this.#at },
         `the string is longer than ${STRING_BYTES_MAX} bytes`,
+        'give it as a row of a source, which may be longer, or split it',
       );
       value = '';
     }
@@ -336,7 +338,8 @@ class Lexer {
       const span = { start, end: this.#at };
       const written = this.#text.slice(start, this.#at);
       if (point > 0x10ffff) {
-        this.#diagnostics.error('bad-escape', span, `\`${written}\` is beyond U+10FFFF`);
+        const message = `\`${written}\` is beyond U+10FFFF`;
+        this.#diagnostics.error('bad-escape', span, message, 'write the code point of a character');
       } else {
         this.#diagnostics.error(
           'lone-surrogate',
@@ -366,7 +369,8 @@ class Lexer {
         this.#depth = Math.max(0, this.#depth - 1);
       }
       if (long === '==') {
-        this.#diagnostics.error('syntax', { start, end: this.#at }, '`==` is written `=`');
+        const span = { start, end: this.#at };
+        this.#diagnostics.error('syntax', span, '`==` is written `=`', 'leave out one of the two');
       }
       return this.#push('mark', long === '==' ? '=' : (long ?? char), start);
     }
@@ -381,7 +385,7 @@ class Lexer {
       shown === '\ufffd'
         ? `unexpected character ${code}`
         : `unexpected character \`${shown}\` (${code})`,
-      NOTES[shown],
+      NOTES[shown] ?? 'take it away; a text is written in quotes',
     );
   }
 

@@ -1,6 +1,9 @@
 /** "Did you mean": the candidate that a slip of the fingers would have turned into the name. */
 
-/** Undefined where nothing is near; of equally near ones the first in order. */
+/**
+ * Undefined where nothing is near; of equally near ones the first in order. Of two names of one
+ * letter none is a slip of the other.
+ */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
   let nearest: string | undefined;
   let bound = Math.min(3, Math.max(1, Math.floor(name.length / 3)));
@@ -8,6 +11,7 @@ export function nearestName(name: string, candidates: Iterable<string>): string 
     if (candidate === name || Math.abs(candidate.length - name.length) > bound) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase(), bound);
     if (distance > bound || (distance === bound && nearest !== undefined)) continue;
+    if (distance >= Math.max(name.length, candidate.length)) continue;
     nearest = candidate;
     bound = distance;
   }

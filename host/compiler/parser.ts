@@ -56,6 +56,7 @@ export function parseQuery(text: string, diagnostics: DiagnosticList): QueryTree
 }
 
 const NOTHING_SHARED: SharedStatements = { statements: [], end: 0 };
+const NEGATION_NOTE = 'leave out both, or give the inner one a rule of its own';
 const OPERATORS = new Set(['+', '-', '*', '/', '%']);
 
 class Parser extends StatementParser {
@@ -96,7 +97,7 @@ class Parser extends StatementParser {
         this.fail('syntax', this.span(), 'a query is a body, not a rule', 'leave out the head');
       }
       if (this.token.kind !== 'end') {
-        this.failExpected('`,` or the end of the query');
+        this.failExpected('`,` or the end of the query', 'a query is one body: `p(x), not q(x)`');
       }
       return { body, span };
     } catch (failure) {
@@ -150,7 +151,7 @@ class Parser extends StatementParser {
       this.advance();
       body = this.#body(this.takeComments());
     } else if (this.#isOperator() || isComparison(this.token)) {
-      this.failExpected('`:-`, or `.` at the end of a fact');
+      this.failExpected('`:-`, or `.` at the end of a fact', 'conditions stand behind `:-`');
     }
     const { terminated, ...closing } = this.closing(opening, inner);
     const { sharesLine } = opening;
@@ -160,7 +161,8 @@ class Parser extends StatementParser {
   /** What cannot begin a statement and deserves better than "expected a table". */
   #refuseHead(): void {
     if (this.isNegation()) {
-      this.fail('negated-head', this.span(), 'a head cannot be negated');
+      const note = 'a row is absent where no rule gives it: write when it is there';
+      this.fail('negated-head', this.span(), 'a head cannot be negated', note);
     }
     const word = this.token.text;
     if ((this.isName('insert') || this.isName('delete')) && this.isMark('[', 1)) {
@@ -172,7 +174,8 @@ class Parser extends StatementParser {
       );
     }
     if (this.isMark('.') || this.isMark(';')) {
-      this.fail('syntax', this.span(), `unexpected \`${word}\`: there is no statement before it`);
+      const message = `unexpected \`${word}\`: there is no statement before it`;
+      this.fail('syntax', this.span(), message, 'take it away');
     }
   }
 
@@ -210,7 +213,7 @@ class Parser extends StatementParser {
     if (!this.isNegation()) return this.#plainLiteral(start, false);
     this.advance();
     if (this.isNegation()) {
-      this.fail('double-negation', this.span(), 'a negation cannot be negated');
+      this.fail('double-negation', this.span(), 'a negation cannot be negated', NEGATION_NOTE);
     }
     return this.#plainLiteral(start, true);
   }
@@ -223,7 +226,7 @@ class Parser extends StatementParser {
       this.depth--;
       this.expect(')', 'to close the parenthesis');
       if (negated && inner.negated) {
-        this.fail('double-negation', inner.span, 'a negation cannot be negated');
+        this.fail('double-negation', inner.span, 'a negation cannot be negated', NEGATION_NOTE);
       }
       return {
         ...inner,

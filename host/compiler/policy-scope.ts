@@ -135,7 +135,7 @@ export class PolicyScope implements TableScope {
       'arity',
       atom.span,
       `\`${shown}\` has ${columnCount(table.arity)}, found ${argumentCount(found)}`,
-      notes.length === 0 ? undefined : notes.join('; '),
+      notes.length === 0 ? `give it ${argumentCount(table.arity)}` : notes.join('; '),
     );
   }
 }

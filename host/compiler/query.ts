@@ -54,7 +54,8 @@ export function compileQuery(
   const diagnostics = new DiagnosticList(text);
   if (text.length > QUERY_UNITS_MAX) {
     const message = `the query is longer than ${QUERY_UNITS_MAX} characters`;
-    diagnostics.error('limit-exceeded', { start: 0, end: 0 }, message);
+    const note = 'make a part of it a rule of a policy, and constants its rows';
+    diagnostics.error('limit-exceeded', { start: 0, end: 0 }, message, note);
     return { diagnostics: diagnostics.finish() };
   }
   checkPolicy(catalog, options.policy, diagnostics);
@@ -129,7 +130,9 @@ function checkPolicy(
     'unknown-policy',
     { start: 0, end: 0 },
     `there is no policy \`${name}\``,
-    nearest === undefined ? undefined : `did you mean \`${nearest}\`?`,
+    nearest === undefined
+      ? 'see `caucus status` for those that there are'
+      : `did you mean \`${nearest}\`?`,
   );
 }
 
@@ -251,7 +254,7 @@ class QueryScope implements TableScope {
       `\`${shown}\` has ${columnCount(table.arity)}, found ${argumentCount(found)}`,
       found < table.arity && first !== undefined
         ? `columns are left out by naming the others, as in \`${shown}(${first.name}=…)\``
-        : undefined,
+        : `give it ${argumentCount(table.arity)}`,
     );
   }
 
@@ -336,7 +339,10 @@ class QueryScope implements TableScope {
   #unknown(atom: AtomNode, message: string, suggestion: string | undefined): undefined {
     if (this.#reported.has(message)) return undefined;
     this.#reported.add(message);
-    const note = suggestion === undefined ? undefined : `did you mean \`${suggestion}\`?`;
+    const note =
+      suggestion === undefined
+        ? 'tables of a source are written `source:table(…)`, those of a policy `policy:table(…)`'
+        : `did you mean \`${suggestion}\`?`;
     this.#diagnostics.error('unknown-table', atom.name.span, message, note);
     return undefined;
   }

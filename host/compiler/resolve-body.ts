@@ -116,6 +116,7 @@ export class BodyResolver {
         this.#span,
         `the body has ${this.literals.length} literals with those of its expressions, at most ` +
           `${BODY_LITERALS_MAX} are allowed`,
+        'move some of them into a rule of their own',
       );
     }
   }
@@ -137,6 +138,7 @@ export class BodyResolver {
           'reserved-name',
           atom.span,
           '`null` is a value, not a table',
+          'compare with it: `x = null`',
         );
       }
     }
@@ -248,7 +250,8 @@ export class BodyResolver {
   #truth(atom: AtomNode, holds: boolean): void {
     if (atom.arguments.length > 0) {
       const { name } = atom.name;
-      this.#diagnostics.error('arity', atom.span, `\`${name}\` takes no arguments`);
+      const message = `\`${name}\` takes no arguments`;
+      this.#diagnostics.error('arity', atom.span, message, `write \`${name}\``);
     }
     if (!holds) this.never();
   }
@@ -362,7 +365,9 @@ export class BodyResolver {
       'unknown-builtin',
       atom.name.span,
       `there is no builtin \`${name}\``,
-      nearest === undefined ? undefined : `did you mean \`builtin:${nearest}\`?`,
+      nearest === undefined
+        ? 'the manual lists those that there are (docs/LANGUAGE.md)'
+        : `did you mean \`builtin:${nearest}\`?`,
     );
   }
 

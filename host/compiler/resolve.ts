@@ -78,6 +78,7 @@ export function resolveRules(
         'duplicate-rule',
         node.span,
         `the ${kind} is already on line ${line}`,
+        'leave out one of them',
       );
       continue;
     }
@@ -179,7 +180,8 @@ class RuleResolver {
     const isValue = name === 'true' || name === 'false' || name === 'null';
     if (!isValue && !isBuiltinName(name)) return true;
     const what = isValue ? 'a word of the language' : 'a builtin';
-    diagnostics.error('reserved-name', span, `\`${name}\` is ${what} and cannot be defined`);
+    const message = `\`${name}\` is ${what} and cannot be defined`;
+    diagnostics.error('reserved-name', span, message, 'choose another name');
     return false;
   }
 
@@ -293,7 +295,7 @@ class RuleResolver {
         'aggregate-arguments',
         call.span,
         `\`${name}\` takes ${shape.takes}, found ${count}`,
-        shape.note,
+        shape.note ?? `write \`${name}\` with ${shape.takes}`,
       );
     }
     if (argument === undefined) return { kind: 'aggregate', function: name };

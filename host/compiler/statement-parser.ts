@@ -3,7 +3,7 @@
  * that begin with a word: declarations, imports, the kind of the policy.
  */
 import { ANNOTATIONS_MAX, ARITY_MAX, IDENTIFIER_CHARS_MAX } from '../limits.ts';
-import { arityMessage, AtomParser } from './atom-parser.ts';
+import { ARITY_NOTE, arityMessage, AtomParser } from './atom-parser.ts';
 import { isKeyword } from './expression-parser.ts';
 import { policyNameOfPath } from './import-path.ts';
 import type { Comment, Token } from './lexer.ts';
@@ -48,7 +48,7 @@ export class StatementParser extends AtomParser {
       if (annotations.length > ANNOTATIONS_MAX) {
         const { span } = annotations[ANNOTATIONS_MAX] as AnnotationNode;
         const message = `the statement has more than ${ANNOTATIONS_MAX} annotations`;
-        this.fail('limit-exceeded', span, message);
+        this.fail('limit-exceeded', span, message, 'leave some of them out');
       }
     }
     return { leading, annotations, blankLineBefore, detached, sharesLine: !firstOnLine, start };
@@ -96,11 +96,15 @@ export class StatementParser extends AtomParser {
 
   #annotation(): AnnotationNode {
     const { start } = this.advance();
-    if (!this.isKind('name')) this.failExpected('the name of an annotation after `@`');
+    if (!this.isKind('name')) {
+      const note = 'an annotation is written `@name("text")`';
+      this.failExpected('the name of an annotation after `@`', note);
+    }
     const key = this.advance();
     this.expect('(', `after \`@${key.text}\``);
     if (!this.isKind('string')) {
-      this.failExpected(`a string, as in \`@${key.text}("…")\``);
+      const what = `a string, as in \`@${key.text}("…")\``;
+      this.failExpected(what, 'write its value in quotes');
     }
     const value = this.advance();
     this.expect(')', 'to close the annotation');
@@ -161,7 +165,8 @@ export class StatementParser extends AtomParser {
       this.advance();
     }
     if (columns.length > ARITY_MAX) {
-      this.fail('limit-exceeded', name.span, arityMessage(name.name, columns.length));
+      const message = arityMessage(name.name, columns.length);
+      this.fail('limit-exceeded', name.span, message, ARITY_NOTE);
     }
     const onDemand = this.#onDemand();
     const { terminated: _, ...closing } = this.closing(
@@ -181,12 +186,19 @@ export class StatementParser extends AtomParser {
   }
 
   #column(): ColumnNode {
-    if (!this.isKind('name')) this.failExpected('the name of a column');
+    if (!this.isKind('name')) {
+      this.failExpected(
+        'the name of a column',
+        'columns are written `name: type`, such as `id: string`',
+      );
+    }
     const name = this.advance();
     let type: ColumnNode['type'];
     if (this.isMark(':')) {
       this.advance();
-      if (!this.isKind('name')) this.failExpected('the type of the column');
+      if (!this.isKind('name')) {
+        this.failExpected('the type of the column', 'types are `string`, `int`, `float`, `bool` …');
+      }
       const token = this.advance();
       type = { name: token.text, span: spanOf(token) };
     }

@@ -98,7 +98,8 @@ export class TestParser {
     const leading = reader.takeComments();
     const { start } = reader.token;
     if (!reader.isName('given') && !reader.isName('expect')) {
-      reader.failExpected('`given`, `expect` or `}`');
+      const note = 'a test is written `test "name" { given …  expect … }`';
+      reader.failExpected('`given`, `expect` or `}`', note);
     }
     const read = reader.advance().text === 'given' ? this.#given() : this.#expect();
     const opening = { leading, annotations: [], blankLineBefore, detached: false };

@@ -103,19 +103,22 @@ export class TokenReader {
   }
 
   expect(mark: string, purpose: string): Token {
-    if (!this.isMark(mark)) this.failExpected(`\`${mark}\` ${purpose}`);
+    if (!this.isMark(mark)) {
+      const note = `write \`${mark}\` before it, or take it away`;
+      this.failExpected(`\`${mark}\` ${purpose}`, this.isKind('end') ? `write \`${mark}\`` : note);
+    }
     return this.advance();
   }
 
-  fail(code: DiagnosticCode, span: Span, message: string, note?: string): never {
+  fail(code: DiagnosticCode, span: Span, message: string, note: string): never {
     if (code !== 'syntax' || !(this.#broken || this.token.broken)) {
       this.diagnostics.error(code, span, message, note);
     }
     throw new ParseFailure(message);
   }
 
-  failExpected(what: string): never {
-    this.fail('syntax', this.span(), `expected ${what}, found ${describe(this.token)}`);
+  failExpected(what: string, note: string): never {
+    this.fail('syntax', this.span(), `expected ${what}, found ${describe(this.token)}`, note);
   }
 }
 

@@ -152,6 +152,7 @@ test('check: a correct file, standard input, a missing file', async () => {
     const missing = await runCli(['check', 'a.policy', 'b.policy'], { cwd });
     assert.equal(missing.code, 1);
     assert.match(missing.stderr, /`b\.policy` does not exist/);
+    assert.match(missing.stderr, /= check the path/);
     const twice = await runCli(['check', 'a.policy', './a.policy'], { cwd });
     assert.equal(twice.code, 1);
     assert.match(twice.stderr, /both the policy `a`/);

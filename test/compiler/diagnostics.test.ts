@@ -80,3 +80,21 @@ test('all errors of a text come at once, in text order', () => {
     ],
   );
 });
+
+test('every mistake comes with what to do about it', () => {
+  for (const { code, text } of CASES) {
+    for (const one of compileText(text).diagnostics) {
+      assert.ok((one.note ?? '').length > 5, `${code}: ${one.message}`);
+    }
+  }
+});
+
+test('a name of one letter is not taken for a slip of another one', () => {
+  const { diagnostics } = compileText('p(1).\nr(x, y) :- q(x).\nservers(x) :- p(x), sarvers(x).\n');
+  const notes = diagnostics.map(({ note }) => note ?? '');
+  assert.equal(notes.length, 3);
+  assert.deepEqual(
+    notes.filter((note) => note.includes('did you mean')),
+    ['did you mean `servers`?'],
+  );
+});

@@ -90,9 +90,9 @@ test('a rendered diagnostic has title, place, line, carets and note', () => {
 test('beyond the limit, errors go before warnings and the rest is counted', () => {
   const list = new DiagnosticList('x'.repeat(10));
   for (let at = 0; at < DIAGNOSTICS_MAX; at++) {
-    list.warning('singleton-variable', { start: 0, end: 1 }, 'warning');
+    list.warning('singleton-variable', { start: 0, end: 1 }, 'warning', 'note');
   }
-  list.error('syntax', { start: 5, end: 6 }, 'error');
+  list.error('syntax', { start: 5, end: 6 }, 'error', 'note');
   const found = list.finish();
   assert.equal(found.length, DIAGNOSTICS_MAX);
   assert.equal(found.at(-1)?.code, 'syntax');
