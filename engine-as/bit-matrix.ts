@@ -329,6 +329,21 @@ export function mergeRow(to: BitMatrix, row: u32, source: u32): u32 {
   return bits;
 }
 
+/** Bits of a record whose summary has `words` words. */
+export function wideBits(record: u32, words: u32): u32 {
+  if (record == 0) return 0;
+  let bits: u32 = 0;
+  for (let s: u32 = 0; s < words; s++) {
+    let summary = load<u64>(record + (s << 3));
+    while (summary != 0) {
+      const number = (s << 6) + (ctz(summary) as u32);
+      summary &= summary - 1;
+      bits += blockBits(load<u32>(record + (words << 3) + (number << 2)));
+    }
+  }
+  return bits;
+}
+
 function blockBits(block: u32): u32 {
   let bits: u64 = 0;
   for (let i: u32 = 0; i < BLOCK_BYTES; i += 8) bits += popcnt(load<u64>(block + i));

@@ -7,6 +7,7 @@ export const LAYOUT_ROWS: u32 = 1;
 export const LAYOUT_BITS: u32 = 2;
 export const LAYOUT_LEAVE: u32 = 3;
 export const LAYOUT_AGAIN: u32 = 4;
+export const LAYOUT_LATE: u32 = 5;
 
 export let layout: u32 = LAYOUT_AUTO;
 

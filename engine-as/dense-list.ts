@@ -7,17 +7,17 @@ import { ROW_LIVE, STATUS_DONE, STATUS_OUT_OF_MEMORY } from './abi';
 import { createMatrix, destroyMatrix, DOMAIN_MAX, isWhole, poolEnded, setBit } from './bit-matrix';
 import { DenseList, DensePlan, FORM_IMAGE, FORM_LIST, FORM_SCAN, listAt, NONE } from './dense-plan';
 import { NOT_FOUND } from './id-set';
+import { isKeptBy, keptFirst, keptSecond, nextKept, nextKeptGroup, openKept } from './kept-bits';
 import { countSteps } from './steps';
 import { allocate, allocateZeroed, release } from './memory';
 import { addNumber, Numbering, numberOf } from './numbering';
-import { rowAddress } from './row-store';
+import { Relation, rowAddress } from './row-store';
 
 const SLICE_ROWS: u32 = 4096;
 
 let plan: DensePlan = changetype<DensePlan>(0);
 let numbering: Numbering = changetype<Numbering>(0);
 let at: u32 = 0;
-let rowAt: u32 = 0;
 /** The last of what was asked for is done. */
 export let listsEnded: bool = false;
 
@@ -25,7 +25,8 @@ export function beginLists(dense: DensePlan, domain: Numbering): void {
   plan = dense;
   numbering = domain;
   at = 0;
-  rowAt = 0;
+  openRows();
+  store<u32>(keptRow, ROW_LIVE);
 }
 
 /** False when there are too many numbers, or no memory for another one. */
@@ -57,6 +58,38 @@ export function isListed(list: DenseList, row: u32): bool {
   return true;
 }
 
+/* Rows of a relation as they stand, then those that are bits still (kept-bits.ts). */
+
+let walkedRows: u32 = 0;
+let walksKept: bool = false;
+const keptRow: u32 = memory.data(16, 8) as u32;
+
+export function openRows(): void {
+  walkedRows = 0;
+  walksKept = false;
+}
+
+/** Address of the next row, or of what stands for it until the next call; 0 behind the last one. */
+export function nextRow(relation: Relation): u32 {
+  if (walkedRows < relation.top) {
+    walkedRows += 1;
+    return rowAddress(relation, walkedRows - 1);
+  }
+  if (relation.kept == 0) return 0;
+  if (!walksKept) openKept(relation);
+  walksKept = true;
+  if (!nextKept(relation)) return 0;
+  const isUnary = relation.arity == 1;
+  store<u32>(keptRow + relation.cellsAt, isUnary ? keptSecond : keptFirst);
+  if (!isUnary) store<u32>(keptRow + relation.cellsAt, keptSecond, 4);
+  return keptRow;
+}
+
+function nextList(): void {
+  at += 1;
+  openRows();
+}
+
 /**
  * Gives numbers to a slice of the lists' values; `listsEnded` behind the last one. False when there
  * are too many of them, or no memory.
@@ -65,7 +98,6 @@ export function collectValues(): bool {
   listsEnded = at == plan.listCount;
   if (listsEnded) {
     at = 0;
-    rowAt = 0;
     return true;
   }
   const list = listAt(plan, at);
@@ -74,10 +106,17 @@ export function collectValues(): bool {
   const isSkipped = isScan
     ? list.pairCount == 0
     : list.form == FORM_IMAGE || list.valueColumn == NONE;
-  const end = isSkipped ? rowAt : min(relation.top, rowAt + SLICE_ROWS);
-  countSteps(end - rowAt);
-  for (; rowAt < end; rowAt++) {
-    const row = rowAddress(relation, rowAt);
+  if (isSkipped) {
+    nextList();
+    return true;
+  }
+  countSteps(SLICE_ROWS);
+  for (let i: u32 = 0; i < SLICE_ROWS; i++) {
+    const row = nextRow(relation);
+    if (row == 0) {
+      nextList();
+      return true;
+    }
     if (!isListed(list, row)) continue;
     const cells = row + relation.cellsAt;
     if (isScan) {
@@ -86,10 +125,6 @@ export function collectValues(): bool {
         if (!takeNumber(numbering, load<u32>(cells + column))) return false;
       }
     } else if (!takeNumber(numbering, load<u32>(cells + (list.valueColumn << 2)))) return false;
-  }
-  if (isSkipped || rowAt >= relation.top) {
-    at += 1;
-    rowAt = 0;
   }
   return true;
 }
@@ -106,7 +141,7 @@ export function makeLists(): u32 {
   const list = listAt(plan, at);
   if (list.form == FORM_IMAGE) return fillImage(list);
   if (list.form == FORM_SCAN) {
-    at += 1;
+    nextList();
     return STATUS_DONE;
   }
   if (list.values != 0) {
@@ -118,33 +153,58 @@ export function makeLists(): u32 {
     list.starts = allocateZeroed(startBytes(list));
     if (list.starts == 0) return STATUS_OUT_OF_MEMORY;
   }
-  const end = min(relation.top, rowAt + SLICE_ROWS);
-  countSteps(end - rowAt);
-  for (; rowAt < end; rowAt++) {
-    const row = rowAddress(relation, rowAt);
-    if (!isListed(list, row)) continue;
-    const key = keyOf(list, row);
-    if (key == NOT_FOUND) continue;
-    const place = list.starts + ((key + 2) << 2);
-    store<u32>(place, load<u32>(place) + 1);
-  }
-  if (rowAt < relation.top) return STATUS_DONE;
+  const isCounted = list.valueColumn == NONE && list.filterCount == 0 && relation.top == 0;
+  const isGrouped = isCounted && isKeptBy(relation, list.keyColumn);
+  if (isGrouped ? countGroups(list) : countRows(list)) return STATUS_DONE;
   const startsEnd = list.starts + startBytes(list);
   let sum: u32 = 0;
   for (let place = list.starts + 8; place < startsEnd; place += 4) {
     sum += load<u32>(place);
     store<u32>(place, sum);
   }
-  rowAt = 0;
   if (list.valueColumn == NONE) {
     // How many there are is all: each key's place is where its last one ends.
     memory.copy(list.starts, list.starts + 4, startBytes(list) - 4);
-    at += 1;
+    nextList();
     return STATUS_DONE;
   }
+  openRows();
   list.valueBytes = max<u32>(sum << 2, 4);
   list.values = allocate(list.valueBytes);
   return list.values == 0 ? (STATUS_OUT_OF_MEMORY as u32) : (STATUS_DONE as u32);
+}
+
+/** A slice of rows; false behind the last one. */
+function countRows(list: DenseList): bool {
+  const relation = list.relation;
+  countSteps(SLICE_ROWS);
+  for (let i: u32 = 0; i < SLICE_ROWS; i++) {
+    const row = nextRow(relation);
+    if (row == 0) return false;
+    if (!isListed(list, row)) continue;
+    const key = keyOf(list, row);
+    if (key == NOT_FOUND) continue;
+    const place = list.starts + ((key + 2) << 2);
+    store<u32>(place, load<u32>(place) + 1);
+  }
+  return true;
+}
+
+/** The same of kept rows of one key each time. */
+function countGroups(list: DenseList): bool {
+  const relation = list.relation;
+  countSteps(SLICE_ROWS);
+  if (!walksKept) openKept(relation);
+  walksKept = true;
+  for (let i: u32 = 0; i < SLICE_ROWS; i++) {
+    const count = nextKeptGroup(relation);
+    if (count == 0) return false;
+    const key = numberOf(numbering, keptFirst);
+    if (key == NOT_FOUND) continue;
+    const place = list.starts + ((key + 2) << 2);
+    store<u32>(place, load<u32>(place) + count);
+  }
+  return true;
 }
 
 /** The rows whose cells have numbers as bits. */
@@ -155,29 +215,31 @@ function fillImage(list: DenseList): u32 {
   }
   const relation = list.relation;
   const column = list.valueColumn << 2;
-  const end = min(relation.top, rowAt + SLICE_ROWS);
-  countSteps(end - rowAt);
-  for (; rowAt < end; rowAt++) {
-    const row = rowAddress(relation, rowAt);
+  countSteps(SLICE_ROWS);
+  for (let i: u32 = 0; i < SLICE_ROWS; i++) {
+    const row = nextRow(relation);
+    if (row == 0) {
+      nextList();
+      break;
+    }
     if (!isListed(list, row)) continue;
     const key = keyOf(list, row);
     if (key == NOT_FOUND) continue;
     const value = numberOf(numbering, load<u32>(row + relation.cellsAt + column));
     if (value != NOT_FOUND) setBit(list.matrix, key, value);
   }
-  if (poolEnded) return STATUS_OUT_OF_MEMORY;
-  if (rowAt < relation.top) return STATUS_DONE;
-  at += 1;
-  rowAt = 0;
-  return STATUS_DONE;
+  return poolEnded ? (STATUS_OUT_OF_MEMORY as u32) : (STATUS_DONE as u32);
 }
 
 function fillList(list: DenseList): void {
   const relation = list.relation;
-  const end = min(relation.top, rowAt + SLICE_ROWS);
-  countSteps(end - rowAt);
-  for (; rowAt < end; rowAt++) {
-    const row = rowAddress(relation, rowAt);
+  countSteps(SLICE_ROWS);
+  for (let i: u32 = 0; i < SLICE_ROWS; i++) {
+    const row = nextRow(relation);
+    if (row == 0) {
+      nextList();
+      return;
+    }
     if (!isListed(list, row)) continue;
     const key = keyOf(list, row);
     if (key == NOT_FOUND) continue;
@@ -185,12 +247,8 @@ function fillList(list: DenseList): void {
     const to = load<u32>(place);
     store<u32>(place, to + 1);
     const cell = load<u32>(row + relation.cellsAt + (list.valueColumn << 2));
-    const value = numberOf(numbering, cell);
-    store<u32>(list.values + (to << 2), value);
+    store<u32>(list.values + (to << 2), numberOf(numbering, cell));
   }
-  if (rowAt < relation.top) return;
-  at += 1;
-  rowAt = 0;
 }
 
 /** Address of the first value of a key; behind the last one: of the next key. */

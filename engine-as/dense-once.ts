@@ -44,8 +44,11 @@ import {
   isListed,
   listsEnded,
   makeLists,
+  nextRow,
+  openRows,
   takeNumber,
 } from './dense-list';
+import { KEPT_FAILED, KEPT_NOTHING, keepTables } from './dense-end';
 import { passes } from './dense-filter';
 import { planOnce } from './dense-once-translate';
 import { rowsOf } from './dense-translate';
@@ -58,6 +61,7 @@ import {
   DensePlan,
   denseVersionAt,
   FORM_IMAGE,
+  FORM_SCAN,
   listAt,
   NONE,
   operationAt,
@@ -68,7 +72,7 @@ import { runVersion, startVersion } from './dense-run';
 import { countAppended } from './emit';
 import { NOT_FOUND } from './id-set';
 import { leaveUnlisted } from './listing';
-import { appendKept } from './kept-bits';
+import { appendKept, isKeptBy, keptFirst, mayKeep, nextKeptGroup, openKept } from './kept-bits';
 import { allocateZeroed, memoryLow, release } from './memory';
 import {
   addNumber,
@@ -242,6 +246,11 @@ export function stepOnce(limit: u64): u32 {
 }
 
 function finish(): u32 {
+  if (!isAggregate && !isDistinct) {
+    const kept = keepTables(plan, numbering);
+    if (kept != KEPT_NOTHING) numbering = changetype<Numbering>(0);
+    if (kept == KEPT_FAILED) return STATUS_OUT_OF_MEMORY;
+  }
   // Its time is this unit's, even where it comes in a slice of its own.
   countSteps(1);
   countDenseUnit();
@@ -256,10 +265,11 @@ function leave(): u32 {
   return STATUS_DONE;
 }
 
-/** What stayed bits (kept-bits.ts) becomes rows. */
+/** What stayed bits (kept-bits.ts) and is to be scanned becomes rows. */
 function appendRows(): u32 {
-  const relation = listAt(plan, at).relation;
-  if (relation.kept == 0) {
+  const list = listAt(plan, at);
+  const relation = list.relation;
+  if (relation.kept == 0 || isDistinct || list.form != FORM_SCAN) {
     at += 1;
     return STATUS_DONE;
   }
@@ -343,6 +353,7 @@ function startLoad(): u32 {
   const table = tableAt(plan, 0);
   table.all0 = createMatrix();
   table.next0 = createMatrix();
+  table.keeps = mayKeep(head);
   const isMade = isWhole(table.all0) && isWhole(table.next0);
   return isMade ? (STATUS_DONE as u32) : (STATUS_OUT_OF_MEMORY as u32);
 }
@@ -362,7 +373,7 @@ function loadBase(): void {
   if (rowAt < head.top) return;
   rowAt = 0;
   stage = STAGE_RUN;
-  leaveUnlisted(head);
+  if (!tableAt(plan, 0).keeps) leaveUnlisted(head);
 }
 
 /* A rule. */
@@ -396,6 +407,10 @@ function turnRows(): u32 {
     rowAt += 1;
     looked += 1;
     if (!passes(version, row, record)) continue;
+    if (table.keeps) {
+      work += mergeRow(table.all0, row, record);
+      continue;
+    }
     if (!isLast) mergeRow(table.all0, row, record);
     const rowCell = cellAt(numbering, row);
     openBits(walk, record);
@@ -408,6 +423,7 @@ function turnRows(): u32 {
   }
   const status = countAppended(head, work, 0);
   if (status != 0) return status;
+  if (table.keeps) table.foundRows += work;
   countSteps(work + looked);
   if (rowAt < next.filled.length) return STATUS_DONE;
   clearMatrix(next);
@@ -427,28 +443,38 @@ function takeDistinct(): u32 {
   leaveUnlisted(head);
   const list: DenseList = operationAt(denseVersionAt(plan, at), 0).list;
   const relation = list.relation;
-  const column = load<u32>(list.pairs) << 2;
-  const end = min(relation.top, rowAt + SLICE_ROWS);
-  countSteps(end - rowAt);
-  let known = numbering.length;
-  let rows: u32 = 0;
+  const column = load<u32>(list.pairs);
+  if (!running) openRows();
+  const isGrouped = relation.top == 0 && list.filterCount == 0 && isKeptBy(relation, column);
+  if (!running && isGrouped) openKept(relation);
+  running = true;
+  countSteps(SLICE_ROWS);
+  const known = numbering.length;
+  let isEnd: bool = false;
   let last: u32 = 0;
-  for (; rowAt < end; rowAt++) {
-    const row = rowAddress(relation, rowAt);
-    if (!isListed(list, row)) continue;
-    const cell = load<u32>(row + relation.cellsAt + column);
-    // Rows of one value tend to come together.
-    if (cell == last && known != 0) continue;
-    last = cell;
+  for (let i: u32 = 0; i < SLICE_ROWS && !isEnd; i++) {
+    let cell: u32;
+    if (isGrouped) {
+      isEnd = nextKeptGroup(relation) == 0;
+      if (isEnd) continue;
+      cell = keptFirst;
+    } else {
+      const row = nextRow(relation);
+      isEnd = row == 0;
+      if (isEnd || !isListed(list, row)) continue;
+      cell = load<u32>(row + relation.cellsAt + (column << 2));
+      // Rows of one value tend to come together.
+      if (cell == last && i != 0) continue;
+      last = cell;
+    }
+    const length = numbering.length;
     if (addNumber(numbering, cell) == NOT_FOUND) return STATUS_OUT_OF_MEMORY;
-    if (numbering.length == known) continue;
-    known += 1;
-    rows += 1;
+    if (numbering.length == length) continue;
     if (!appendRow(head, cell, 0, 0)) return STATUS_OUT_OF_MEMORY;
   }
-  if (rowAt == relation.top) {
-    rowAt = 0;
+  if (isEnd) {
+    running = false;
     at += 1;
   }
-  return countAppended(head, rows, 0);
+  return countAppended(head, numbering.length - known, 0);
 }

@@ -19,6 +19,7 @@ import {
   releaseChunks,
   summaryLength,
   takeOverPool,
+  wideBits,
 } from './bit-matrix';
 import { allocate, allocateZeroed, release } from './memory';
 import { cellAt, destroyNumbering, Numbering, numberOf } from './numbering';
@@ -176,6 +177,60 @@ export function appendKept(relation: Relation, rows: u32): bool {
     work += 1;
   }
   return true;
+}
+
+/* A walk over kept rows that leaves them as they are; one at a time. */
+
+const reader: u32 = memory.data(BITS_CURSOR_BYTES, 8) as u32;
+let readPlace: u32 = 0;
+let readRow: u32 = 0;
+/** Cells of the row under way; of a relation of one column the second one. */
+export let keptFirst: u32 = 0;
+export let keptSecond: u32 = 0;
+
+export function openKept(relation: Relation): void {
+  const kept = keptOf(relation);
+  memory.copy(reader, kept.cursor, BITS_CURSOR_BYTES);
+  readPlace = kept.place;
+  readRow = kept.row;
+}
+
+/** The next row; false behind the last one. */
+export function nextKept(relation: Relation): bool {
+  const kept = keptOf(relation);
+  let column = nextBit(reader);
+  while (column == NO_BIT) {
+    if (readPlace == kept.matrix.filled.length) return false;
+    readRow = wordAt(kept.matrix.filled, readPlace);
+    readPlace += 1;
+    openWide(reader, recordOf(kept.matrix, readRow), kept.pool.words);
+    column = nextBit(reader);
+  }
+  const numbering = kept.pool.numbering;
+  const isByFirst = kept.main == 0;
+  keptFirst = cellAt(numbering, isByFirst ? readRow : column);
+  keptSecond = cellAt(numbering, isByFirst ? column : readRow);
+  return true;
+}
+
+/** True where none of a relation's kept rows was appended: rows of one value stand together. */
+export function isKeptBy(relation: Relation, column: u32): bool {
+  if (relation.kept == 0 || relation.arity != 2) return false;
+  const kept = keptOf(relation);
+  return kept.place == 0 && kept.main == column;
+}
+
+/** Of such a relation, behind `openKept`: how many rows the next value has; 0 behind the last. */
+export function nextKeptGroup(relation: Relation): u32 {
+  const kept = keptOf(relation);
+  while (readPlace != kept.matrix.filled.length) {
+    readRow = wordAt(kept.matrix.filled, readPlace);
+    readPlace += 1;
+    keptFirst = cellAt(kept.pool.numbering, readRow);
+    const count = wideBits(recordOf(kept.matrix, readRow), kept.pool.words);
+    if (count != 0) return count;
+  }
+  return 0;
 }
 
 /** Appends all of them. */

@@ -21,6 +21,8 @@
  * instead.
  */
 import {
+  RELATION_POSITIONS,
+  RELATION_RANKED,
   ROW_BASE,
   ROW_LIVE,
   ROW_OLD,
@@ -47,7 +49,7 @@ import { aggregateRow, aggregateStateOf, touchedGroups } from './aggregate';
 import { updateGroup } from './aggregate-output';
 import { openStream } from './aggregate-stream';
 import { bestRounds, startBest, stepBest, takeTouched } from './best';
-import { isAgainByTurns } from './bits-choice';
+import { isAgainByTurns, LAYOUT_LATE, layout } from './bits-choice';
 import {
   candidateCount,
   clearCandidates,
@@ -142,6 +144,8 @@ const PHASE_END: u32 = 24;
 const SLICE_ROWS: u32 = 4096;
 /** Steps of a run between two looks at what it takes. */
 const LOOK_STEPS: u64 = 4096;
+/** Rows of a round of which a recursion that began small goes over bits. */
+const GROWN_ROWS_MIN: u32 = 64;
 /** A component of fewer rows is never worth computing again. */
 const RECOMPUTE_ROWS_MIN: u32 = 256;
 
@@ -166,6 +170,8 @@ let transactions: u32 = 0;
 let isScratch: bool = false;
 /** A recursive unit is evaluated from scratch and has not begun its rounds. */
 let fromScratch: bool = false;
+/** It is over rows, and has not been looked at for bits since. */
+let mayGrow: bool = false;
 /** A round turned up rows for the next one. */
 let hasMore: bool = false;
 let blockRank: u32 = 0;
@@ -458,6 +464,7 @@ function runFull(unit: Unit, limit: u64): u32 {
     versionIndex += 1;
   }
   fromScratch = unit.kind == UNIT_RECURSIVE;
+  mayGrow = fromScratch;
   if (unit.kind == UNIT_AGGREGATE) enter(PHASE_OUTPUT);
   else if (unit.kind == UNIT_COUNTING) listBefore(PHASE_END);
   else enter(PHASE_TURN);
@@ -739,7 +746,8 @@ function turnRound(unit: Unit): u32 {
       enter(PHASE_STANDING);
       return STATUS_DONE;
     }
-    const isDense = hasMore && fromScratch && beginDense(unit, recentRows(unit), false);
+    const mayBegin = fromScratch ? !isBegunLate(unit) : hasGrown(unit);
+    const isDense = hasMore && mayBegin && beginDense(unit, recentRows(unit), false);
     fromScratch = false;
     isStanding = false;
     if (isDense) enter(PHASE_DENSE);
@@ -768,6 +776,47 @@ function turnRound(unit: Unit): u32 {
   relationIndex += 1;
   cursor = 0;
   return STATUS_DONE;
+}
+
+/** A recursion of a batch grew so much in its first rounds that bits may be worth it now. */
+function hasGrown(unit: Unit): bool {
+  if (!mayGrow || !isOfBatch(unit)) return false;
+  const rows = recentRows(unit);
+  if (rows < GROWN_ROWS_MIN && !isBegunLate(unit)) return false;
+  mayGrow = false;
+  let live: u32 = 0;
+  for (let i: u32 = 0; i < unit.relationCount; i++) live += unitRelation(unit, i).liveNew;
+  // All rows go through the rules once more.
+  return live >> 3 <= rows && takeAllAsRecent(unit);
+}
+
+/** For tests: bits are not begun before the second round. */
+function isBegunLate(unit: Unit): bool {
+  return layout == LAYOUT_LATE && isOfBatch(unit);
+}
+
+/** Nothing of the unit has a rank, so a row may be found in any round. */
+function isOfBatch(unit: Unit): bool {
+  const mask: u32 = RELATION_POSITIONS | RELATION_RANKED;
+  for (let i: u32 = 0; i < unit.relationCount; i++)
+    if ((unitRelation(unit, i).flags & mask) != 0) return false;
+  return unit.fresh;
+}
+
+function takeAllAsRecent(unit: Unit): bool {
+  for (let i: u32 = 0; i < unit.relationCount; i++) {
+    const relation = unitRelation(unit, i);
+    clearVector(relation.recent);
+    for (let id: u32 = 0; id < relation.top; id++) {
+      const row = rowAddress(relation, id);
+      const meta = load<u32>(row);
+      if ((meta & ROW_LIVE) == 0) continue;
+      store<u32>(row, meta | ROW_RECENT);
+      if (!push(relation.recent, (id << 1) | 1)) return false;
+    }
+    countSteps(relation.top);
+  }
+  return true;
 }
 
 function recentRows(unit: Unit): u32 {

@@ -83,6 +83,7 @@ import {
   versionAt,
 } from './program';
 import { BAD_CELL, readBytes, readCell } from './row-codec';
+import { indexAt } from './relation';
 import { Relation } from './row-store';
 import { NO_CELL } from './value-table';
 import { createVector, destroyVector, push } from './vector';
@@ -712,6 +713,11 @@ function noteBatch(): void {
       if (purpose != VERSION_FULL && purpose != VERSION_ROUND) program.isBatch = false;
     }
   }
+  for (let i: u32 = 0; i < program.unitCount && program.isBatch; i++) {
+    const unit = unitAt(program, i);
+    for (let j: u32 = 0; j < unit.relationCount && unit.kind != UNIT_BEST; j++)
+      letIndexesWait(unitRelation(unit, j));
+  }
   for (let i: u32 = 0; i < program.unitCount && !program.isBatch; i++) {
     for (let need = unitAt(program, i).needs; need != 0; need = load<u32>(need)) {
       const target = changetype<Relation>(load<u32>(need, 4) as usize);
@@ -719,6 +725,13 @@ function noteBatch(): void {
       if (load<u32>(need, 8) != NEED_ROWS) target.isSearched = true;
     }
   }
+}
+
+/** Of a new relation: its indexes, if a unit needs them, are made of all rows at once. */
+function letIndexesWait(target: Relation): void {
+  if (!target.fresh || target.top != 0 || (target.flags & RELATION_POSITIONS) != 0) return;
+  for (let i: u32 = 0; i < target.indexCount; i++) indexAt(target, i).ready = false;
+  target.indexesWait = target.indexCount != 0;
 }
 
 /** True for an index that is built when a unit needs it. */

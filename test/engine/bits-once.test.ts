@@ -202,3 +202,49 @@ test('limits of rows and of memory hold, and the engine goes on', async () => {
   assert.ok((levels[3] ?? 0n) - (levels[1] ?? 0n) <= 8192n, `memory: ${levels.join()}`);
   await new EnginePair(small).transact(inputs(20, 9, SEED), 'goes on', plan);
 });
+
+test('a recursion that begins with one row and grows goes over bits', async () => {
+  const text = 'r(0). r(y) :- r(x), s:e(x, y). p(0, 0). p(x, y) :- p(x, z), s:e(z, y).';
+  const edges = Array.from({ length: 6000 }, (_, x) => [x >> 2, x]);
+  const changes = [inserts('s:e', 2, intRows(edges))];
+  const engine = await createDebugEngine();
+  const plan = planFor(text, ARITIES, { batchOnly: true });
+  await new EnginePair(engine).transact(changes, 'grows', plan);
+  assert.equal(engine.core.exports.denseUnitCount(), 2);
+  const chain = Array.from({ length: 300 }, (_, x) => [x, x + 1]);
+  const narrow = await createDebugEngine();
+  await new EnginePair(narrow).transact([inserts('s:e', 2, intRows(chain))], 'narrow', plan);
+  assert.equal(narrow.core.exports.denseUnitCount(), 0);
+});
+
+test('rows that stay bits are read by those who can, and become rows for all others', async () => {
+  const text = `
+    p(x, z) :- s:e(x, y), s:f(y, z). p(1, 3).
+    some(x) :- p(x, _). other(z) :- p(_, z).
+    c(x, count()) :- s:n(x), p(x, y). d(z, count()) :- s:n(z), p(x, z).
+    q(x, z) :- p(x, y), p(y, z), not p(x, z), not p(z, x).
+    wide(x, y, z) :- p(x, y), p(y, z), s:n(z).
+    t(x, y) :- p(x, y). t(x, z) :- t(x, y), p(y, z).
+  `;
+  for (const [domain, count] of [
+    [9, 30],
+    [20, 60],
+  ] as const) {
+    const changes = inputs(count, domain, SEED + domain);
+    const more = [
+      ...changes,
+      inserts(
+        'p:p',
+        2,
+        intRows([
+          [1, 2],
+          [30, 31],
+        ]),
+      ),
+    ];
+    for (const layout of [AUTO, BITS, BITS_LEFT]) {
+      await evaluate({ layout }, text, changes, `layout ${layout}`);
+      await evaluate({ layout, sliceSteps: 1n }, text, more, `layout ${layout}, base rows`);
+    }
+  }
+});

@@ -30,8 +30,8 @@ export async function engineKinds(): Promise<EngineKind[]> {
 
 /**
  * The core with bits wherever they can be, however small a table is: to the end; for one round of
- * each evaluation, which rounds of rows take over; or anew at every other update, while the rows
- * stand.
+ * each evaluation, which rounds of rows take over; anew at every other update, while the rows
+ * stand; or, in a batch, from the second round on.
  */
 export async function bitsKinds(): Promise<EngineKind[]> {
   const bytes = await readFile('build/core.debug.wasm');
@@ -46,7 +46,12 @@ export async function bitsKinds(): Promise<EngineKind[]> {
     lowerQuery,
     prove,
   });
-  return [kindOf('wasm-bits', 2), kindOf('wasm-bits-left', 3), kindOf('wasm-bits-again', 4)];
+  return [
+    kindOf('wasm-bits', 2),
+    kindOf('wasm-bits-left', 3),
+    kindOf('wasm-bits-again', 4),
+    kindOf('wasm-bits-late', 5),
+  ];
 }
 
 /** The core with proofs in which something is not as the rules have it. */
