@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { lockDataDirectory } from '../../host/log/data-lock.ts';
 import { exists } from './cache.ts';
 import { startHaproxy } from './haproxy.ts';
 import type { Backend } from './haproxy.ts';
@@ -105,6 +106,7 @@ class Starting {
   }
 
   async run(): Promise<void> {
+    this.#stops.push(lockDirectory(this.directory));
     const { clusterSecret } = await keptOf(this.directory, this.#options.brokers);
     const [brokers, databaseUrl] = await settled([this.#startKafka(), this.#startMariadb()]);
     this.#options.signal?.throwIfAborted();
@@ -231,6 +233,18 @@ async function stateOf({ name, kind, address, statusPort, process }: Part): Prom
     ...(typeof phase === 'string' ? { phase } : {}),
     ...(typeof revision === 'number' ? { revision } : {}),
   };
+}
+
+/** Of two clusters in one directory each would write over what the other has; gives it back. */
+function lockDirectory(directory: string): () => Promise<void> {
+  try {
+    const lock = lockDataDirectory(directory);
+    return () => Promise.resolve(lock.release());
+  } catch (error) {
+    throw new Error(`${(error as Error).message}; give another one with \`--keep\``, {
+      cause: error,
+    });
+  }
 }
 
 /** Read from the directory, or made for it. */

@@ -61,6 +61,12 @@ async function main(words: readonly string[]): Promise<number> {
 async function run(settings: Settings): Promise<number> {
   const { brokers, keep } = settings;
   const directory = keep ?? mkdtempSync(path.join(tmpdir(), 'caucus-cluster-'));
+  // However we end: what still runs is killed before.
+  if (keep === undefined) {
+    process.once('exit', () => {
+      rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+    });
+  }
   const stopped = stopSignal();
   const port = settings.port === 0 ? await freePort() : settings.port;
   const onProgress = (text: string): void => report(settings, 'progress', { text }, text);
@@ -79,23 +85,31 @@ async function run(settings: Settings): Promise<number> {
     const { message } = error as Error;
     report(settings, 'failed', { message }, `error: ${message}`);
     return EXIT_FAILED;
-  } finally {
-    if (keep === undefined) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
-/** Prints the state whenever it has changed, until `stopped`. */
+/**
+ * Shows the state until `stopped`: in place on a terminal; in a file only what changes seldom, that
+ * is not each revision.
+ */
 async function show(
   cluster: RunningCluster,
   settings: Settings,
   stopped: AbortSignal,
 ): Promise<void> {
+  const { isTTY } = process.stdout;
   let shown = '';
+  let shownStates = '';
   while (!stopped.aborted) {
     const parts = await cluster.state();
     const table = tableText(parts);
-    if (table !== shown) report(settings, 'state', { parts }, table);
-    shown = table;
+    const states = JSON.stringify(parts.map(({ name, state, phase }) => [name, state, phase]));
+    const isNews = settings.json || isTTY ? table !== shown : states !== shownStates;
+    if (isNews) {
+      if (isTTY && !settings.json && shown !== '') process.stdout.write(upOver(shown));
+      report(settings, 'state', { parts }, table);
+      [shown, shownStates] = [table, states];
+    }
     await delay(WATCH_INTERVAL_MS, undefined, { signal: stopped }).catch(() => undefined);
   }
 }
@@ -114,6 +128,11 @@ function tableText(parts: readonly PartState[]): string {
     return row.map((cell, column) => cell.padEnd(widths?.[column] ?? 0)).join('  ');
   });
   return `\n${lines.map((line) => `  ${line.trimEnd()}`).join('\n')}\n`;
+}
+
+/** Moves a terminal back to where `text` and its line end began, and clears what follows. */
+function upOver(text: string): string {
+  return `\x1b[${text.split('\n').length}A\x1b[J`;
 }
 
 function readyText(url: string, directory: string): string {

@@ -133,10 +133,10 @@ function transportOf(webSocket: WebSocket, socket: Duplex, wake: () => void): Tr
     send(frame) {
       if (webSocket.readyState !== webSocket.OPEN) return;
       if (!corked) {
-        // Many small frames of one turn become one system call.
+        // What one pump sends becomes one system call, and goes before anything else is done.
         corked = true;
         socket.cork();
-        setImmediate(() => {
+        process.nextTick(() => {
           corked = false;
           socket.uncork();
         });

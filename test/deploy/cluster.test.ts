@@ -112,6 +112,13 @@ test('a cluster starts, serves, stops on a signal, and goes on from what it kept
   assert.deepEqual([...new Set(parts.map(({ state }) => state))], ['running']);
   assert.equal(parts.filter(({ phase }) => phase === 'live').length, 3);
   assert.ok(processesOf(directory).length >= parts.length, 'control: they are found');
+  const intruder = new Cluster(t, '--keep', directory);
+  assert.equal(await intruder.ended, 1);
+  const { message } = intruder.lines.find(({ event }) => event === 'failed') as unknown as {
+    message: string;
+  };
+  assert.match(message, /is used by process \d+; give another one with `--keep`$/);
+  assert.equal(intruder.lines.length, 1, 'it has begun nothing');
   // As a terminal and npm do: twice.
   first.child.kill('SIGINT');
   first.child.kill('SIGINT');

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { CaucusError } from '../../host/errors.ts';
 import { encodePushBatch } from '../../host/log/batch-parts.ts';
+import { BatchWriter } from '../../host/replica/batch-writer.ts';
+import type { BatchWriterOptions } from '../../host/replica/batch-writer.ts';
+import type { Batch } from '../../host/replica/replica.ts';
 import { encodeRows } from '../../host/value/row-block.ts';
 import {
   code,
@@ -11,6 +15,7 @@ import {
   shown,
   startNode,
 } from '../support/replica-world.ts';
+import type { Node } from '../support/replica-world.ts';
 
 const insert = (table: string, ...values: number[]) => [{ table, insert: ints(...values) }];
 
@@ -160,7 +165,9 @@ replicaTest(
   },
 );
 
-replicaTest('rows that do not fit are refused with their place, before the log', async () => {
+type Write = (node: Node, batch: Batch) => Promise<unknown>;
+
+async function refusedBeforeTheLog(write: Write): Promise<void> {
   const node = await startNode(await newWorld());
   await node.replica.writePolicies([
     { name: 'p', text: 'table s:d(id: string, n: int nullable)\nq(x) :- s:d(x, n)\n' },
@@ -171,43 +178,66 @@ replicaTest('rows that do not fit are refused with their place, before the log',
   });
   const { end } = await node.log.bounds('source.s.1');
   const bad = { table: 'd', insert: rows(['a', 1n], ['b', 2n], ['c', 'x']) };
-  await assert.rejects(
-    node.replica.writeBatch({ source: 's', changes: [bad] }),
-    (error: unknown) => {
-      assert.ok(code('invalid_row')(error));
-      const { details, remedy } = error as {
-        details: Record<string, unknown>;
-        remedy: string;
-      };
-      assert.equal(details['table'], 's:d');
-      assert.equal(details['rowIndex'], 2);
-      assert.equal(details['column'], 1);
-      assert.ok(remedy.length > 0);
-      return true;
-    },
-  );
+  await assert.rejects(write(node, { source: 's', changes: [bad] }), (error: unknown) => {
+    assert.ok(code('invalid_row')(error));
+    const { details, remedy } = error as {
+      details: Record<string, unknown>;
+      remedy: string;
+    };
+    assert.equal(details['table'], 's:d');
+    assert.equal(details['rowIndex'], 2);
+    assert.equal(details['column'], 1);
+    assert.ok(remedy.length > 0);
+    return true;
+  });
   const wide = { table: 'd', insert: rows(['a', 1n, 1n]) };
-  await assert.rejects(
-    node.replica.writeBatch({ source: 's', changes: [wide] }),
-    code('invalid_row'),
-  );
+  await assert.rejects(write(node, { source: 's', changes: [wide] }), code('invalid_row'));
   await node.replica.writeBatch({ source: 's', changes: insert('free', 1) });
   await assert.rejects(
-    node.replica.writeBatch({ source: 's', changes: [{ table: 'free', insert: rows([1n, 2n]) }] }),
+    write(node, { source: 's', changes: [{ table: 'free', insert: rows([1n, 2n]) }] }),
     code('invalid_row'),
   );
   const mixed = [...insert('new', 1), { table: 'new', insert: rows([1n, 2n]) }];
-  await assert.rejects(
-    node.replica.writeBatch({ source: 's', changes: mixed }),
-    code('invalid_row'),
-  );
+  await assert.rejects(write(node, { source: 's', changes: mixed }), code('invalid_row'));
   assert.equal(
     (await node.log.bounds('source.s.1')).end,
     end + 1,
     'only the good one is in the log',
   );
   await node.stop();
-});
+}
+
+replicaTest('rows that do not fit are refused with their place, before the log', () =>
+  refusedBeforeTheLog((node, batch) => node.replica.writeBatch(batch)),
+);
+
+/** A writer that knows no shapes, and so lets all rows into the log; the verdict comes too late. */
+function carelessWriter(node: Node): BatchWriter {
+  const source = { name: 's', incarnation: 1, kind: 'push', tables: new Map() };
+  const state = { policies: new Map(), sources: new Map([['s', source]]) };
+  return new BatchWriter({
+    state: state as unknown as BatchWriterOptions['state'],
+    compiled: () =>
+      ({ shapes: new Map() }) as unknown as ReturnType<BatchWriterOptions['compiled']>,
+    submit: async (topic, records) => {
+      await node.log.append(topic, records);
+      const details = { table: 's:d', rowIndex: 2, column: 1 };
+      throw new CaucusError('invalid_row', 'the fold found it', { remedy: 'look first', details });
+    },
+    addSource: () => Promise.resolve(),
+    setTimer: () => () => undefined,
+    logMs: Infinity,
+    owner: 'careless',
+    recordBytes: 1_000,
+  });
+}
+
+replicaTest('control: where the writer does not know what fits, the log gets the rows', () =>
+  assert.rejects(
+    refusedBeforeTheLog((node, batch) => carelessWriter(node).write(batch)),
+    /only the good one is in the log/,
+  ),
+);
 
 replicaTest('of two racing first pushes one fixes the arity, the other is rejected', async () => {
   const world = await newWorld();

@@ -15,6 +15,13 @@ import {
 /** A policy whose table has as many rows as the square of its input. */
 const PAIRS = 'pair(x, y) :- s:t(x), s:t(y)\n';
 
+/** The mechanism that the controls switch off. */
+function withoutBlame(result: TransactionResult): TransactionResult {
+  if (result.ok) return result;
+  const { table: _blamed, ...rest } = result;
+  return rest;
+}
+
 async function failsAndGoesOn(
   alterResult = (result: TransactionResult): TransactionResult => result,
 ): Promise<void> {
@@ -69,14 +76,7 @@ replicaTest('a policy over a limit fails with what reads it; base rows and other
 );
 
 replicaTest('control: where the engine does not tell which table is to blame, others fail', () =>
-  assert.rejects(
-    failsAndGoesOn((result) => {
-      if (result.ok) return result;
-      const { table: _blamed, ...rest } = result;
-      return rest;
-    }),
-    /`other:copy` is failed/,
-  ),
+  assert.rejects(failsAndGoesOn(withoutBlame), /`other:copy` is failed/),
 );
 
 replicaTest(
@@ -339,30 +339,52 @@ replicaTest('births: when an action row appeared, through failures and restarts'
   await node.stop();
 });
 
-replicaTest(
-  'a view over a limit fails its caller only, and one that grows over it is lost',
-  async () => {
-    const node = await startNode(await newWorld(), { rowsPerTableMax: 10 });
-    await node.replica.writeBatch({
-      source: 's',
-      changes: [{ table: 't', insert: ints(1, 2, 3) }],
-    });
-    const lost: string[] = [];
-    node.replica.onViewLost((table, error) =>
-      lost.push(`${table} ${(error as Error & { code: string }).code}`),
-    );
-    const view = await node.replica.openView({ query: 's:t(x), s:t(y)' });
-    assert.equal(view.snapshot.count, 9);
-    await assert.rejects(
-      node.replica.openView({ query: 's:t(x), s:t(y), s:t(z)' }),
-      code('limit_exceeded'),
-    );
-    const seen = commits(node);
-    await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
-    assert.deepEqual(lost, [`${view.table} limit_exceeded`]);
-    assert.equal(seen.length, 1);
-    assert.deepEqual(node.replica.status().policies, []);
-    assert.equal(node.replica.status().sources[0]?.tables['t'], 4);
-    await node.stop();
-  },
+async function failsItsCallerOnly(
+  alterResult = (result: TransactionResult): TransactionResult => result,
+): Promise<void> {
+  const node = await startNode(await newWorld(), { rowsPerTableMax: 10 });
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1, 2, 3) }] });
+  const lost: string[] = [];
+  node.replica.onViewLost((table, error) =>
+    lost.push(`${table} ${(error as Error & { code: string }).code}`),
+  );
+  const small = await node.replica.openView({ query: 's:t(x), x > 1' });
+  const view = await node.replica.openView({ query: 's:t(x), s:t(y)' });
+  assert.equal(view.snapshot.count, 9);
+  node.engine.alterResult = alterResult;
+  await assert.rejects(
+    node.replica.openView({ query: 's:t(x), s:t(y), s:t(z)' }),
+    code('limit_exceeded'),
+  );
+  assert.deepEqual(lost, []);
+  const seen = commits(node);
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(4) }] });
+  const grown = [`${view.table} limit_exceeded`];
+  assert.deepEqual(lost, grown, 'only the view that grew is lost');
+  assert.equal(seen.length, 1);
+  assert.deepEqual(shown(seen[0]?.deltas.get(small.table)?.insert ?? ints()), [[4n]]);
+  assert.deepEqual(node.replica.status().policies, []);
+  assert.equal(node.replica.status().sources[0]?.tables['t'], 4);
+  await node.stop();
+}
+
+replicaTest('a view over a limit fails its caller only, and one that grows over it is lost', () =>
+  failsItsCallerOnly(),
 );
+
+replicaTest('control: where the engine does not tell whose view it was, others are lost', () =>
+  assert.rejects(failsItsCallerOnly(withoutBlame), /only the view that grew is lost/),
+);
+
+replicaTest('a query that finds too much is cut off, said to be, and nobody else is', async () => {
+  const node = await startNode(await newWorld(), { rowsPerTableMax: 10 });
+  await node.replica.writeBatch({ source: 's', changes: [{ table: 't', insert: ints(1, 2, 3) }] });
+  const [cut, whole] = await Promise.all([
+    node.replica.query({ query: 's:t(x), s:t(y), s:t(z)', rowsMax: 5 }),
+    node.replica.query({ query: 's:t(x), s:t(y), s:t(z)' }),
+  ]);
+  assert.deepEqual([cut.rows.count, cut.truncated], [5, true]);
+  assert.deepEqual([whole.rows.count, whole.truncated], [27, false]);
+  assert.deepEqual([node.replica.status().policies, node.replica.status().ready], [[], true]);
+  await node.stop();
+});

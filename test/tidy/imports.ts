@@ -88,7 +88,7 @@ export const LAYERS: readonly Layer[] = [
     node: true,
   },
   // Starts components and replicas as processes; knows of them what a user does.
-  { place: 'deploy', imports: [], node: true },
+  { place: 'deploy', imports: ['host/log/data-lock.ts'], node: true },
   { place: 'bench', imports: [...ANYTHING, 'deploy', 'test/support'], node: true },
   { place: 'test', imports: [...ANYTHING, 'deploy', 'bench'], node: true },
 ];

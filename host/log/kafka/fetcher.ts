@@ -123,6 +123,12 @@ export class Fetcher {
   /** To the cursor, and to others that stand at the same place. */
   #deliver(polls: BrokerPolls, cursor: Cursor, topic: FetchedTopic): void {
     const { next: from, lastEpoch } = cursor;
+    if (topic.bytes.length === 0) {
+      // Most topics of most answers.
+      cursor.failureCount = 0;
+      cursor.lag = from < topic.end ? 'behind' : 'level';
+      return;
+    }
     try {
       // Memory of its own: a slow reader of one topic is not to hold what was fetched for others.
       const bytes = Buffer.allocUnsafeSlow(topic.bytes.length);
