@@ -186,7 +186,7 @@ async function refusedBeforeTheLog(write: Write): Promise<void> {
     };
     assert.equal(details['table'], 's:d');
     assert.equal(details['rowIndex'], 2);
-    assert.equal(details['column'], 1);
+    assert.equal(details['columnIndex'], 1);
     assert.ok(remedy.length > 0);
     return true;
   });
@@ -221,7 +221,7 @@ function carelessWriter(node: Node): BatchWriter {
       ({ shapes: new Map() }) as unknown as ReturnType<BatchWriterOptions['compiled']>,
     submit: async (topic, records) => {
       await node.log.append(topic, records);
-      const details = { table: 's:d', rowIndex: 2, column: 1 };
+      const details = { table: 's:d', rowIndex: 2, columnIndex: 1 };
       throw new CaucusError('invalid_row', 'the fold found it', { remedy: 'look first', details });
     },
     addSource: () => Promise.resolve(),
