@@ -235,6 +235,38 @@ export function addNumbers(to: BitMatrix, known: BitMatrix, row: u32, from: u32,
   }
 }
 
+/**
+ * Adds a list of columns to a row; those that it has already are written to `carried`, which may be
+ * where the list is, and taken out if `clears`. Answers the address behind the last one.
+ */
+export function addOrCarry(
+  to: BitMatrix,
+  row: u32,
+  from: u32,
+  end: u32,
+  carried: u32,
+  clears: bool,
+): u32 {
+  const record = from == end ? 0 : claimRecord(to, row);
+  if (record == 0) return carried;
+  for (; from < end; from += 4) {
+    const column = load<u32>(from);
+    const block = claimBlock(record, column >> BLOCK_SHIFT);
+    if (block == 0) return carried;
+    const word = block + (((column & BLOCK_MASK) >> 6) << 3);
+    const bit = (<u64>1) << (column & 63);
+    const bits = load<u64>(word);
+    if ((bits & bit) == 0) {
+      store<u64>(word, bits | bit);
+      continue;
+    }
+    if (clears) store<u64>(word, bits ^ bit);
+    store<u32>(carried, column);
+    carried += 4;
+  }
+  return carried;
+}
+
 /** Takes out of a record the bits that another one (0: none at all) has, or does not have. */
 export function maskRow(record: u32, other: u32, has: bool): void {
   if (other == 0 && has) return;

@@ -8,7 +8,7 @@
  *
  *     flow(p, q) :- up(p, s), reach(s, t), up(q, t), p != q, not blocked(p, q)
  */
-import { AGGREGATE_COUNT, UNIT_AGGREGATE, VERSION_FULL } from './abi';
+import { AGGREGATE_COUNT, RELATION_POSITIONS, UNIT_AGGREGATE, VERSION_FULL } from './abi';
 import { Arena, arenaAllocate } from './arena';
 import {
   DENSE_COMPARE,
@@ -44,9 +44,15 @@ import {
   translateOnce,
 } from './dense-translate';
 import { AggregatePlan, Unit, unitRelation, versionAt } from './program';
+import { Relation } from './row-store';
 
 /** The aggregate at hand adds nothing up. */
 let onlyCounts: bool = false;
+
+/** Deletes need weights, and they need positions. */
+export function needsWeights(head: Relation): bool {
+  return (head.flags & RELATION_POSITIONS) != 0;
+}
 
 /** Each rule of the unit once; null where its rules do not allow it. */
 export function planOnce(unit: Unit, arena: Arena): DensePlan {
@@ -63,7 +69,8 @@ export function planOnce(unit: Unit, arena: Arena): DensePlan {
   for (let i: u32 = 0; i < unit.versionCount; i++) {
     const version = versionAt(unit, i);
     if (version.purpose != VERSION_FULL) continue;
-    const emitPc = translateOnce(version, columns);
+    const isCounted = isAggregate || needsWeights(version.head);
+    const emitPc = translateOnce(version, columns, isCounted);
     if (emitPc == 0) return none;
     if (isAggregate) takeSolution(emitPc, version.head.arity, arena);
     else takeHead(emitPc, tableAt(plan, 0));

@@ -1,8 +1,9 @@
 /*
- * Units outside recursion that are evaluated from scratch for a batch, which needs no weights: each
- * rule goes once over numbers in place of cells (dense-run.ts). The heads of a counting unit are
- * rows of bits; what is left of them after the tests that wait for finished rows is appended as
- * rows. An aggregate takes solutions as they come, a whole list at once where it only counts.
+ * Units outside recursion that are evaluated from scratch: each rule goes once over numbers in
+ * place of cells (dense-run.ts). Heads of a counting unit are rows of bits; what is left of them
+ * after the tests that wait for finished rows is appended as rows. Deletes need weights, which a
+ * batch does without: then bits are counted (dense-count.ts). An aggregate takes solutions as they
+ * come, a whole list at once where it only counts.
  *
  *   rows     what others left as bits becomes rows
  *   base     base rows of the head get numbers       values, lists   as of dense.ts
@@ -10,13 +11,13 @@
  *   distinct in place of all these, for p(x) :- t(…, x, …): a value without a number is a new row
  */
 import {
-  RELATION_POSITIONS,
   ROW_LIVE,
   STATUS_DONE,
   STATUS_MORE,
   STATUS_OUT_OF_MEMORY,
   UNIT_AGGREGATE,
   UNIT_COUNTING,
+  WEIGHT_SHIFT,
 } from './abi';
 import { Arena, releaseArena } from './arena';
 import {
@@ -50,7 +51,8 @@ import {
 } from './dense-list';
 import { KEPT_FAILED, KEPT_NOTHING, keepTables } from './dense-end';
 import { passes } from './dense-filter';
-import { planOnce } from './dense-once-translate';
+import { beginCount, countEnded, dropCount, isCounting, weightOf } from './dense-count';
+import { needsWeights, planOnce } from './dense-once-translate';
 import { rowsOf } from './dense-translate';
 import {
   DENSE_EMIT_BIT,
@@ -83,7 +85,7 @@ import {
   Numbering,
 } from './numbering';
 import { Unit, unitRelation } from './program';
-import { appendRow } from './relation';
+import { appendFound, appendRow, hasRoom } from './relation';
 import { Relation, rowAddress } from './row-store';
 import { countSteps, stepCount } from './steps';
 import { wordAt } from './vector';
@@ -114,6 +116,8 @@ let numbering: Numbering = changetype<Numbering>(0);
 let head: Relation = changetype<Relation>(0);
 let isAggregate: bool = false;
 let isDistinct: bool = false;
+/** Rows are to have the number of their derivations. */
+let isWeighted: bool = false;
 let stage: u32 = 0;
 /** Rule under way, and the row in it. */
 let at: u32 = 0;
@@ -128,8 +132,6 @@ export function beginOnce(unit: Unit): bool {
   dropOnce();
   if (layout == LAYOUT_ROWS || unit.versionCount == 0 || !unit.fresh) return false;
   if (unit.kind != UNIT_COUNTING && unit.kind != UNIT_AGGREGATE) return false;
-  // Deletes need weights, and they need positions.
-  if ((unitRelation(unit, 0).flags & RELATION_POSITIONS) != 0) return false;
   arena = changetype<Arena>(allocateZeroed(offsetof<Arena>() as u32) as usize);
   if (changetype<usize>(arena) == 0) return false;
   plan = planOnce(unit, arena);
@@ -144,7 +146,12 @@ export function beginOnce(unit: Unit): bool {
   }
   isAggregate = unit.kind == UNIT_AGGREGATE;
   head = isAggregate ? changetype<Relation>(0) : unitRelation(unit, 0);
-  isDistinct = !isAggregate && areDistinct();
+  isWeighted = !isAggregate && needsWeights(head);
+  isDistinct = !isAggregate && !isWeighted && areDistinct();
+  if (isWeighted && !mayCount()) {
+    dropOnce();
+    return false;
+  }
   stage = STAGE_ROWS;
   at = 0;
   rowAt = 0;
@@ -157,6 +164,16 @@ function isWorthwhile(): bool {
   let reads: f64 = 0;
   for (let i: u32 = 0; i < plan.listCount; i++) reads += rowsOf(listAt(plan, i).relation);
   return plan.derivations >= DERIVATIONS_MIN && plan.derivations * READS_OF_DERIVATION >= reads;
+}
+
+/** Weights can be told: no base row stands, and no rule has tests that others have not. */
+function mayCount(): bool {
+  if (head.top != 0) return false;
+  if (plan.versionCount == 1) return true;
+  for (let i: u32 = 0; i < plan.versionCount; i++) {
+    if (denseVersionAt(plan, i).filterCount != 0) return false;
+  }
+  return true;
 }
 
 /** True when each rule only passes on a column of a table. */
@@ -180,6 +197,7 @@ export function dropOnce(): void {
       destroyMatrix(tableAt(plan, 0).all0);
       destroyMatrix(tableAt(plan, 0).next0);
     }
+    dropCount();
     dropLists(plan);
     dropPool();
   }
@@ -230,6 +248,7 @@ export function stepOnce(limit: u64): u32 {
       case STAGE_RUN:
         if (at == plan.versionCount) return finish();
         status = runRule();
+        if (isCounting && countEnded) return leave();
         break;
       case STAGE_TURN:
         status = turnRows();
@@ -354,6 +373,7 @@ function startLoad(): u32 {
   table.all0 = createMatrix();
   table.next0 = createMatrix();
   table.keeps = mayKeep(head);
+  if (isWeighted) beginCount();
   const isMade = isWhole(table.all0) && isWhole(table.next0);
   return isMade ? (STATUS_DONE as u32) : (STATUS_OUT_OF_MEMORY as u32);
 }
@@ -387,7 +407,7 @@ function runRule(): u32 {
   const status = runVersion(version, budget);
   if (status != STATUS_DONE) return status;
   running = false;
-  if (isAggregate) at += 1;
+  if (isAggregate || (isCounting && at + 1 < plan.versionCount)) at += 1;
   else stage = STAGE_TURN;
   return STATUS_DONE;
 }
@@ -416,8 +436,9 @@ function turnRows(): u32 {
     openBits(walk, record);
     for (let column = nextBit(walk); column != NO_BIT; column = nextBit(walk)) {
       const cell = cellAt(numbering, column);
-      const isThere = appendRow(head, isUnary ? cell : rowCell, cell, 0);
-      if (!isThere) return STATUS_OUT_OF_MEMORY;
+      if (!hasRoom(head)) return STATUS_OUT_OF_MEMORY;
+      const weight = isCounting ? weightOf(row, column) : 0;
+      appendFound(head, isUnary ? cell : rowCell, cell, ROW_LIVE | (weight << WEIGHT_SHIFT));
       work += 1;
     }
   }

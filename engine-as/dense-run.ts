@@ -44,6 +44,7 @@ import {
   REGISTERS,
   ROW_ZERO,
 } from './dense-plan';
+import { countBit, countNumbers, isCounting } from './dense-count';
 import { isSweeping, letWait } from './dense-sweep';
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
@@ -314,7 +315,8 @@ function add(op: DenseOp): void {
     const row = register(op.headRow);
     let value = valuesFrom(op.list, key);
     countSteps((end - value) >> 2);
-    if (op.headIndex == 0 && head.main == 0) {
+    if (isCounting && op.headIndex == 0) countNumbers(head.next0, row, value, end);
+    else if (op.headIndex == 0 && head.main == 0) {
       if (value == end) return;
       addNumbers(head.next0, head.all0, row, value, end);
       if (isSweeping && recordOf(head.next0, row) != 0) letWait(head, row);
@@ -337,6 +339,10 @@ function add(op: DenseOp): void {
 }
 
 function addBit(head: DenseTable, row: u32, column: u32): void {
+  if (isCounting) {
+    countBit(head.next0, row, column);
+    return;
+  }
   const isByFirst = head.main == 0;
   const at = isByFirst ? row : column;
   const bit = isByFirst ? column : row;

@@ -86,6 +86,8 @@ export let target: DenseVersion = changetype<DenseVersion>(0);
 let isOnce: bool = false;
 /** Columns of the head that matter, a bit each. */
 let headColumns: u64 = 0;
+/** It matters how often a row is derived. */
+let isCounted: bool = false;
 /** Rows that nested loops up to here would find. */
 let found: f64 = 1;
 const bound: u32 = memory.data(REGISTERS, 8) as u32;
@@ -114,6 +116,7 @@ export function openPlan(unit: Unit, arena: Arena, tables: u32): DensePlan {
   const none = changetype<DensePlan>(0);
   failed = false;
   isOnce = false;
+  isCounted = false;
   headColumns = ~(<u64>0);
   plan = changetype<DensePlan>(arenaAllocate(arena, offsetof<DensePlan>() as u32) as usize);
   if (changetype<usize>(plan) == 0) return none;
@@ -366,13 +369,14 @@ function takeSteps(): u32 {
 
 /**
  * A rule outside recursion up to EMIT, whose address is the answer; 0 where it cannot be. Of the
- * head's columns those of the bits `columns` matter.
+ * head's columns those of the bits `columns` matter; `counts`: and how often a row is derived.
  */
-export function translateOnce(rule: Version, columns: u64): u32 {
+export function translateOnce(rule: Version, columns: u64, counts: bool): u32 {
   version = rule;
   target = denseVersionAt(plan, plan.versionCount);
   plan.versionCount += 1;
   isOnce = true;
+  isCounted = counts;
   headColumns = columns;
   const emitPc = openVersion() ? takeSteps() : 0;
   plan.derivations += found;
@@ -529,7 +533,7 @@ function takeLookup(pc: u32): bool {
   found *= fanOut(pc, relation);
   if (binds == 0 && checkWord == NONE) {
     // A solution counts as often as it is derived.
-    if (isOnce && plan.tableCount == 0 && match == MATCH_EACH) return false;
+    if (isCounted && match == MATCH_EACH) return false;
     const op = addOp(DENSE_LISTED, pc);
     op.list = list;
     op.key = key;

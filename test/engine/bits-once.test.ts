@@ -1,6 +1,6 @@
 /**
- * Tables outside recursion, evaluated over bits for a batch: rules of every shape against the
- * reference, from many inputs, in slices of every length.
+ * Tables outside recursion, evaluated over bits, with weights or for a batch: rules of every shape
+ * against the reference, from many inputs, in slices of every length.
  */
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -10,6 +10,7 @@ import { randomFrom } from '../support/random.ts';
 import {
   createDebugEngine,
   createEngine,
+  deletes,
   EnginePair,
   inserts,
   intRows,
@@ -26,11 +27,14 @@ const ROWS = 1;
 const BITS = 2;
 const BITS_LEFT = 3;
 const SABOTAGE_FILTERS = 9;
+const SABOTAGE_WEIGHTS = 10;
 
 interface Sample {
   readonly text: string;
   /** Units over bits. */
   readonly units: number;
+  /** And of them those whose weights bits tell, where that is less. */
+  readonly weighted?: number;
 }
 
 const PROGRAMS: Readonly<Record<string, Sample>> = {
@@ -38,6 +42,8 @@ const PROGRAMS: Readonly<Record<string, Sample>> = {
   'by the first column': { units: 1, text: 'p(z, x) :- s:e(x, y), s:f(y, z).' },
   'tests of finished rows': {
     units: 1,
+    // Rules with tests of their own.
+    weighted: 0,
     text: `
       p(x, z) :- s:e(x, y), s:f(y, z), x != z, z != 3, not s:e(x, z), not s:f(z, x), not s:n(z).
       p(x, z) :- s:f(x, y), s:e(y, z), s:e(z, x), x < z, not s:n(x), not s:e(z, 2), not s:f(1, z).
@@ -63,6 +69,7 @@ const PROGRAMS: Readonly<Record<string, Sample>> = {
   'no lookup': { units: 1, text: 'p(x, y) :- s:e(x, y). p(y, x) :- s:f(x, y). p(1, 2). p(9, 9).' },
   'a product': {
     units: 1,
+    weighted: 0,
     text: 'p(x, y) :- s:n(x), s:n(y), x <= y. p(x, y) :- s:e(x, 1), s:n(y).',
   },
   // Of each `_` there is a table of its own.
@@ -156,6 +163,57 @@ for (const [name, { text, units }] of Object.entries(PROGRAMS)) {
     }
   });
 }
+
+/** Kept up to date from there on, which shows whether rows have the weights that they should. */
+async function maintain(layout: number, text: string, label: string): Promise<number> {
+  const engine = await createDebugEngine();
+  engine.core.exports.chooseLayout(layout);
+  const random = randomFrom(SEED);
+  let units = 0;
+  try {
+    const pair = new EnginePair(engine);
+    await pair.transact(inputs(25, 9, SEED), label, planFor(text, ARITIES));
+    units = engine.core.exports.denseUnitCount();
+    for (let i = 0; i < 30; i++) {
+      const [table, arity] = random.pick(Object.entries(ARITIES));
+      const rows = intRows(
+        Array.from({ length: 4 }, () => Array.from({ length: arity }, () => random.int(9))),
+      );
+      const change = random.int(3) === 0 ? inserts : deletes;
+      await pair.transact([change(`s:${table}`, arity, rows)], `${label}, step ${i}`);
+    }
+  } finally {
+    engine.close();
+  }
+  return units;
+}
+
+for (const [name, { text, units, weighted = units }] of Object.entries(PROGRAMS)) {
+  test(`bits with weights: ${name}`, async () => {
+    assert.equal(await maintain(BITS, text, name), weighted, 'units over bits');
+    assert.equal(await maintain(ROWS, text, `${name}, rows`), 0, 'units over bits');
+  });
+}
+
+test('control: without weights rows go too early', async () => {
+  const engine = await createDebugEngine();
+  engine.core.exports.sabotage(SABOTAGE_WEIGHTS);
+  engine.core.exports.chooseLayout(BITS);
+  const pair = new EnginePair(engine);
+  const rows = inserts(
+    's:e',
+    2,
+    intRows([
+      [1, 2],
+      [1, 3],
+      [2, 4],
+      [3, 4],
+    ]),
+  );
+  await pair.transact([rows], 'before', planFor('p(x, z) :- s:e(x, y), s:e(y, z).', ARITIES));
+  const gone = deletes('s:e', 2, intRows([[1, 2]]));
+  await assert.rejects(pair.transact([gone], 'control'), /p:p/);
+});
 
 const PRODUCT = 'p(x, z) :- s:e(x, y), s:f(y, z), x != z, not s:e(x, z).';
 

@@ -103,6 +103,14 @@ test('the core over bits without the tests that wait for finished rows is found'
   await assert.rejects(failure, FuzzFailure);
 });
 
+test('the core over bits without weights is found', async () => {
+  const failure = compareEngines(await sabotagedKind('weights', 10, 2), {
+    seed: 1,
+    batches: CONTROL_BATCHES,
+  });
+  await assert.rejects(failure, FuzzFailure);
+});
+
 test('the core that forgets how many rows have a collected value is found', async () => {
   const failure = compareEngines(await sabotagedKind('collected values', 6), {
     seed: 1,
