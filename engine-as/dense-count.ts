@@ -5,6 +5,8 @@
  */
 import { WEIGHT_BITS } from './abi';
 import { addOrCarry, BitMatrix, createMatrix, destroyMatrix, hasBit, isWhole } from './bit-matrix';
+import { DensePlan, denseVersionAt } from './dense-plan';
+import { Relation } from './row-store';
 import { sabotage, SABOTAGE_WEIGHTS } from './sabotage';
 
 /** Columns that go on to the next digit. */
@@ -17,6 +19,16 @@ let digitCount: u32 = 0;
 export let isCounting: bool = false;
 /** A weight got more digits than it can have, or there was no memory for one. */
 export let countEnded: bool = false;
+
+/** Weights can be told: no base row stands, and no rule has tests that others have not. */
+export function mayCount(plan: DensePlan, head: Relation): bool {
+  if (head.top != 0) return false;
+  if (plan.versionCount == 1) return true;
+  for (let i: u32 = 0; i < plan.versionCount; i++) {
+    if (denseVersionAt(plan, i).filterCount != 0) return false;
+  }
+  return true;
+}
 
 export function beginCount(): void {
   isCounting = true;

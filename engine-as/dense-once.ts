@@ -51,7 +51,7 @@ import {
 } from './dense-list';
 import { KEPT_FAILED, KEPT_NOTHING, keepTables } from './dense-end';
 import { passes } from './dense-filter';
-import { beginCount, countEnded, dropCount, isCounting, weightOf } from './dense-count';
+import { beginCount, countEnded, dropCount, isCounting, mayCount, weightOf } from './dense-count';
 import { needsWeights, planOnce } from './dense-once-translate';
 import { rowsOf } from './dense-translate';
 import {
@@ -148,7 +148,7 @@ export function beginOnce(unit: Unit): bool {
   head = isAggregate ? changetype<Relation>(0) : unitRelation(unit, 0);
   isWeighted = !isAggregate && needsWeights(head);
   isDistinct = !isAggregate && !isWeighted && areDistinct();
-  if (isWeighted && !mayCount()) {
+  if (isWeighted && !mayCount(plan, head)) {
     dropOnce();
     return false;
   }
@@ -164,16 +164,6 @@ function isWorthwhile(): bool {
   let reads: f64 = 0;
   for (let i: u32 = 0; i < plan.listCount; i++) reads += rowsOf(listAt(plan, i).relation);
   return plan.derivations >= DERIVATIONS_MIN && plan.derivations * READS_OF_DERIVATION >= reads;
-}
-
-/** Weights can be told: no base row stands, and no rule has tests that others have not. */
-function mayCount(): bool {
-  if (head.top != 0) return false;
-  if (plan.versionCount == 1) return true;
-  for (let i: u32 = 0; i < plan.versionCount; i++) {
-    if (denseVersionAt(plan, i).filterCount != 0) return false;
-  }
-  return true;
 }
 
 /** True when each rule only passes on a column of a table. */
