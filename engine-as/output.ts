@@ -24,6 +24,7 @@ import {
 import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
 import { appendKept, keptRows } from './kept-bits';
+import { listAll } from './listing';
 import { allocateZeroed, memoryLow, release } from './memory';
 import { NEAR_ROWS, nearRows } from './near';
 import { findRow } from './relation';
@@ -48,6 +49,8 @@ export class Output {
 
 export function createOutput(request: u32, relation: Relation, other: Relation): Output {
   const kind = request & ~(OUTPUT_UNSORTED as u32);
+  // A difference looks for the rows of the other one.
+  if (changetype<usize>(other) != 0 && !listAll(other)) return changetype<Output>(0);
   const output = changetype<Output>(allocateZeroed(offsetof<Output>() as u32) as usize);
   if (changetype<usize>(output) == 0) return output;
   output.sorter = createSorter(relation, kind == request);

@@ -183,3 +183,18 @@ test('kept bits: rows take less memory as bits, and what they took comes back', 
   const left = unread.stats().usedBytes - plain.stats().usedBytes;
   assert.ok(Math.abs(left) < 64 << 10, `${left} bytes are left`);
 });
+
+test('kept bits: a batch tells what its new plan changes', async () => {
+  const engine = await createEngine();
+  const options = { batchOnly: true, watched: new Set(['p:p']) };
+  const rows = inserts('s:e', 2, intRows(RING));
+  const plan = planFor(CLOSURE, ARITIES, options);
+  succeeded(await engine.transact({ plan, changes: [rows], withoutDeltas: true }));
+  assert.equal(engine.core.exports.keptTableCount(), 1);
+  const text = 'p(x, y) :- s:e(x, y), x < 100. p(x, z) :- p(x, y), s:e(y, z), y < 100.';
+  const result = await engine.transact({ plan: planFor(text, ARITIES, options), changes: [] });
+  succeeded(result);
+  assert.equal(engine.count('p:p'), 5050);
+  const [delta] = result.deltas;
+  assert.deepEqual([delta?.insert.count, delta?.delete.count], [0, 90_000 - 5050]);
+});
