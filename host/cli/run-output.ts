@@ -2,7 +2,7 @@
  * What `caucus run` writes: `OUT/<table>.csv`, `OUT/deltas.tsv`. Temporary names until all is
  * there.
  */
-import { access, constants, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, rename, rm, stat } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import path from 'node:path';
@@ -10,6 +10,7 @@ import type { TableDelta } from '../engine/engine.ts';
 import { compareRows } from '../value/value.ts';
 import { blockRows } from '../value/row-block.ts';
 import type { RowBlock } from '../value/row-block.ts';
+import { makeDirectory } from '../log/make-directory.ts';
 import { inputError } from './problem.ts';
 import { BlockCursor, TextFileWriter } from './row-text.ts';
 import type { NamedTable } from './table-names.ts';
@@ -44,7 +45,7 @@ export class OutputDirectory {
   }
 
   async create(name: string): Promise<TextFileWriter> {
-    await makeDirectory(path.resolve(this.directory));
+    makeOutput(this.directory);
     const final = path.join(this.directory, name);
     const temporary = path.join(this.directory, `.${name}.${process.pid}.tmp`);
     this.pending.push({ temporary, final });
@@ -53,7 +54,7 @@ export class OutputDirectory {
 
   /** Nothing is replaced where one of the files cannot be. */
   async commit(): Promise<void> {
-    await makeDirectory(path.resolve(this.directory));
+    makeOutput(this.directory);
     for (const { final } of this.pending) {
       if ((await statIfThere(final))?.isDirectory() !== true) continue;
       throw inputError('is-a-directory', `\`${final}\` is a directory where a file is to be`, {
@@ -85,20 +86,14 @@ async function statIfThere(file: string): Promise<Stats | undefined> {
   }
 }
 
-/**
- * Makes an absolute path with its parents. `mkdir` with `recursive` does not return where the
- * parent is there and takes no directories, such as `/proc`.
- */
-async function makeDirectory(directory: string): Promise<void> {
-  if ((await statIfThere(directory))?.isDirectory() === true) return;
-  const parent = path.dirname(directory);
-  if (parent !== directory) await makeDirectory(parent);
+function makeOutput(directory: string): void {
   try {
-    await mkdir(directory);
+    makeDirectory(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw inputError('cannot-create', `\`${directory}\` cannot be made: \`${parent}\` takes none`, {
+    const { code, path: failed = directory } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT') throw error;
+    const parent = path.dirname(failed);
+    throw inputError('cannot-create', `\`${failed}\` cannot be made: \`${parent}\` takes none`, {
       note: 'name another directory after `--out`',
     });
   }

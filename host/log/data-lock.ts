@@ -7,8 +7,9 @@
  * lock, and only if the lock is still the one that it judged.
  */
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeDirectory } from './make-directory.ts';
 import { CaucusError } from '../errors.ts';
 import { errnoOf } from './disk.ts';
 
@@ -29,7 +30,7 @@ const TRIES_MAX = 10;
 
 /** Throws `data_locked` while another process (or this one) holds the directory. */
 export function lockDataDirectory(directory: string): DataLock {
-  mkdirSync(directory, { recursive: true });
+  makeDirectory(directory);
   const file = path.join(directory, 'lock');
   const nonce = randomBytes(8).toString('hex');
   const own: Holder = { pid: process.pid, startedAt: startOf(process.pid), nonce };

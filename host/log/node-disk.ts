@@ -1,8 +1,9 @@
 /** The disk of the operating system. */
-import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { open, readdir, rename, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import type { Disk, DiskFile } from './disk.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** Linux takes at most so many buffers in one call. */
 const PARTS_PER_WRITE_MAX = 1024;
@@ -26,7 +27,7 @@ export const nodeDisk: Disk = {
       .sort();
   },
   async makeDirectory(directory) {
-    const first = await mkdir(directory, { recursive: true });
+    const first = makeDirectory(directory);
     // The new names lie in the parents: without this a crash may take the directory and all in it.
     if (first === undefined) return;
     for (let made = path.resolve(directory); made.length >= path.resolve(first).length;) {
