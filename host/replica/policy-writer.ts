@@ -115,7 +115,7 @@ export class PolicyWriter {
     if (before.version > state.policyVersion) await this.#reached(before.version);
     if (await this.#isStoreBehind()) await this.#copyBack();
     for (const proposal of await store.pending()) {
-      if (follows(proposal, state)) await this.#publish(proposal);
+      if (follows(proposal, state)) await this.#publishAgain(proposal);
     }
     const head = await store.head();
     if (!this.#isState(head) && isAlone) throw databaseAhead(head.version, state.policyVersion);
@@ -211,6 +211,12 @@ export class PolicyWriter {
     }
     if (head.version >= state.policyVersion) return { ...head, pending };
     return { version: state.policyVersion, hash: state.policyHash, pending: [] };
+  }
+
+  /** Throws `log_unavailable` where others would wait for a log that does not answer. */
+  async #publishAgain(proposal: Chained): Promise<void> {
+    if (this.#options.isAlone) await this.#publish(proposal);
+    else if ((await this.#publishInTime(proposal)) === undefined) throw logAway();
   }
 
   /** Undefined: the log does not take it for now. An evaluation may take as long as it takes. */

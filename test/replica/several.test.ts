@@ -330,6 +330,54 @@ for (const isNoticed of [true, false]) {
 }
 
 replicaTest(
+  'a log that does not answer: what one replica has pending holds up no other',
+  async () => {
+    const world = await newWorld();
+    let answerAll: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => {
+      answerAll = resolve;
+    });
+    let isSilent = false;
+    const silent = (log: Log): Log => ({
+      ...awayLog(log, { isAway: false }),
+      append: async (topic, records) => {
+        if (isSilent && topic !== 'replicas') await answered;
+        return await log.append(topic, records);
+      },
+    });
+    const nodes = await startThree(world, () => ({
+      wrapLog: silent,
+      // A hundred times faster while the log is silent.
+      setTimer: (callback, ms) => {
+        const timer = setTimeout(callback, isSilent ? ms / 100 : ms);
+        return () => clearTimeout(timer);
+      },
+    }));
+    const [a, b, c] = nodes.map(({ replica }) => replica) as [
+      LocalReplica,
+      LocalReplica,
+      LocalReplica,
+    ];
+    isSilent = true;
+    const first = await a.writePolicies([{ name: 'p', text: 't(1)\n' }]);
+    const second = await b.writePolicies([{ name: 'q', text: 't(2) :- p:t(x)\n' }]);
+    assert.deepEqual([first.pending, second.pending], [true, true]);
+    const changes = [{ table: 't', insert: ints(1) }];
+    await assert.rejects(c.writeBatch({ source: 'new', changes }), code('log_unavailable'));
+    answerAll();
+    isSilent = false;
+    for (const replica of [a, b, c]) {
+      const consistency = { atLeast: second.token };
+      const { rows } = await replica.query({ query: 'q:t(x)', consistency, waitMs: 60_000 });
+      assert.deepEqual(shown(rows), [[2n]]);
+    }
+    await c.writeBatch({ source: 'new', changes });
+    await expectEqual(nodes);
+    await stopAll(nodes);
+  },
+);
+
+replicaTest(
   'a log that does not answer: writes are told so in time, and count when it does',
   async () => {
     const world = await newWorld();
