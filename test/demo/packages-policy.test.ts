@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { compile } from '../../host/compiler/compile.ts';
+import { declaredShapes } from '../../host/replica/program.ts';
+import { checkRows } from '../../host/replica/row-check.ts';
 import { decodeRows } from '../../host/value/row-block.ts';
 import { formatValue } from '../../host/value/value.ts';
 import type { Row } from '../../host/value/value.ts';
@@ -167,10 +169,41 @@ test('the demo policy derives what loops over the same packages find', async () 
 });
 
 test('the policy declares the tables of the driver as the driver does', async () => {
-  const text = await readFile(POLICY, 'utf8');
+  const text = (await readFile(POLICY, 'utf8')).replaceAll(' nullable', '');
   const { PACKAGE_TABLES } = await import('../../drivers/packages/package-tables.ts');
   for (const { name, columns } of PACKAGE_TABLES) {
     const declared = columns?.map((column) => `${column.name}: ${column.type}`).join(', ');
     assert.ok(text.includes(`table pkg:${name}(${declared})\n`), `${name}(${declared})`);
   }
+});
+
+/** Puts records through what a server checks of rows, as declared by a policy's text. */
+function checkAgainst(text: string, records: readonly PackageRecord[]): void {
+  const shapes = declaredShapes([{ name: 'packages', text }], ['pkg', 'watchlist']);
+  for (const [name, block] of packageTables(records)) {
+    const shape = shapes.get(`pkg:${name}`);
+    assert.ok(shape?.columns !== undefined, `${name} is declared`);
+    checkRows(`pkg:${name}`, shape, block);
+  }
+}
+
+test('rows of every package fit the declarations, those without a size too', async () => {
+  const text = await readFile(POLICY, 'utf8');
+  const whole = recordsOf(1);
+  const records = [
+    ...whole,
+    // As an index or a lock file that says little.
+    ...whole.map((record) => ({
+      ...record,
+      name: `${record.name}-bare`,
+      section: '',
+      sizeKb: null,
+      licence: 'MIT',
+      deprecated: 'old',
+    })),
+  ];
+  checkAgainst(text, records);
+  const strict = text.replace('size_kb: int nullable', 'size_kb: int');
+  assert.notEqual(strict, text);
+  assert.throws(() => checkAgainst(strict, records), { code: 'invalid_row' });
 });
