@@ -1,12 +1,14 @@
 /*
  * The output rows of an aggregate's groups: written when all that changed has been taken in.
  */
-import { STATUS_OUT_OF_MEMORY } from './abi';
+import { RELATION_POSITIONS, STATUS_OUT_OF_MEMORY } from './abi';
 import { AggregateState, computeOutput, FLAG_OUTPUT, outputAt } from './aggregate';
 import { FAILED } from './compute';
-import { emitNow, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
+import { countAppended, emitNow, MODE_COUNT, MODE_COUNT_FRESH } from './emit';
+import { leaveUnlisted } from './listing';
 import { AggregatePlan } from './program';
-import { rowAddress } from './row-store';
+import { appendRow } from './relation';
+import { Relation, rowAddress } from './row-store';
 import { internInt } from './value-table';
 import { wordAt } from './vector';
 
@@ -20,6 +22,11 @@ function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u3
   const groupBytes = plan.groupCount << 2;
   memory.copy(rowBuffer, rowAddress(state.groups, id) + state.groups.cellsAt, groupBytes);
   if (!hasFailed(output, state.aggregateCount)) {
+    if (sign > 0 && plan.groupCount == 1 && isAppended(plan.output)) {
+      leaveUnlisted(plan.output);
+      const isThere = appendRow(plan.output, load<u32>(rowBuffer), load<u32>(output), 0);
+      return isThere ? countAppended(plan.output, 1, 0) : (STATUS_OUT_OF_MEMORY as u32);
+    }
     memory.copy(rowBuffer + groupBytes, output, plan.aggregateCount << 2);
     return emitNow(plan.output.fresh ? MODE_COUNT_FRESH : MODE_COUNT, plan.output, rowBuffer, sign);
   }
@@ -32,6 +39,11 @@ function emitRow(plan: AggregatePlan, state: AggregateState, id: u32, output: u3
     if (status != 0) return status;
   }
   return 0;
+}
+
+/** Each group has a row of its own: in a new relation of a batch none has to be looked for. */
+function isAppended(output: Relation): bool {
+  return output.fresh && output.arity == 2 && (output.flags & RELATION_POSITIONS) == 0;
 }
 
 function hasFailed(output: u32, aggregateCount: u32): bool {

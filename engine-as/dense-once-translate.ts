@@ -26,6 +26,9 @@ import {
   DenseOp,
   DensePlan,
   DenseTable,
+  DenseVersion,
+  denseVersionAt,
+  needBit,
   NONE,
   operationAt,
   ROW_ZERO,
@@ -54,8 +57,39 @@ export function needsWeights(head: Relation): bool {
   return (head.flags & RELATION_POSITIONS) != 0;
 }
 
+/** Rows of bits are by the head's second column. */
+let isTurned: bool = false;
+
 /** Each rule of the unit once; null where its rules do not allow it. */
 export function planOnce(unit: Unit, arena: Arena): DensePlan {
+  isTurned = false;
+  const plan = planAs(unit, arena);
+  if (changetype<usize>(plan) == 0 || plan.tableCount == 0 || !isBetterTurned(plan)) return plan;
+  isTurned = true;
+  return planAs(unit, arena);
+}
+
+/** True where a rule gives one value for the second column, and none does so for the first. */
+function isBetterTurned(plan: DensePlan): bool {
+  const head = tableAt(plan, 0).relation;
+  if (head.arity != 2 || needsWeights(head)) return false;
+  let isBetter: bool = false;
+  for (let i: u32 = 0; i < plan.versionCount; i++) {
+    const version = denseVersionAt(plan, i);
+    if (isConstantOf(version, version.headRow)) return false;
+    if (isConstantOf(version, version.headColumn)) isBetter = true;
+  }
+  return isBetter;
+}
+
+/** True for a register that the rule gives a value of its own. */
+export function isConstantOf(version: DenseVersion, register: u32): bool {
+  for (let i: u32 = 0; i < version.constantCount; i++)
+    if (load<u32>(version.constants + (i << 3)) == register) return true;
+  return false;
+}
+
+function planAs(unit: Unit, arena: Arena): DensePlan {
   const none = changetype<DensePlan>(0);
   const isAggregate = unit.kind == UNIT_AGGREGATE;
   const arity = isAggregate ? 0 : unitRelation(unit, 0).arity;
@@ -78,9 +112,9 @@ export function planOnce(unit: Unit, arena: Arena): DensePlan {
   }
   if (!isAggregate) {
     const table = tableAt(plan, 0);
-    table.main = 0;
-    table.needsNext = 1;
-    table.needsAll = 1;
+    table.main = isTurned ? 1 : 0;
+    table.needsNext = needBit(table.main);
+    table.needsAll = needBit(table.main);
   }
   return plan;
 }
@@ -140,21 +174,21 @@ function lastOperation(): DenseOp {
 function takeHead(pc: u32, head: DenseTable): void {
   const from = pc + 16 + (load<u32>(pc, 8) << 2);
   const isUnary = head.relation.arity == 1;
-  const row = isUnary ? ROW_ZERO : readable(load<u32>(from));
-  const column = readable(load<u32>(from + (isUnary ? 0 : 4)));
-  target.headRow = row;
-  target.headColumn = column;
+  const first = isUnary ? ROW_ZERO : readable(load<u32>(from));
+  const second = readable(load<u32>(from + (isUnary ? 0 : 4)));
+  target.headRow = isTurned ? second : first;
+  target.headColumn = isTurned ? first : second;
   target.filterFrom = target.count;
   let behind = target.count;
   while (behind > 0 && mayWait(operationAt(target, behind - 1))) behind -= 1;
-  if (behind > 0 && row != column) {
+  if (behind > 0 && first != second) {
     const last = operationAt(target, behind - 1);
-    const isAdded = last.kind == DENSE_LIST && (last.output == row || last.output == column);
+    const isAdded = last.kind == DENSE_LIST && (last.output == first || last.output == second);
     if (isAdded && lastAddress(behind - 1) == load<u32>(pc, 4)) {
       last.kind = DENSE_EMIT_LIST;
       last.head = head;
-      last.headIndex = last.output == column ? 0 : 1;
-      last.headRow = last.output == column ? row : column;
+      last.headIndex = last.output == second ? 0 : 1;
+      last.headRow = last.output == second ? first : second;
       target.filterFrom = behind;
       target.filterCount = target.count - behind;
       for (let i = behind; i < target.count; i++) turnImage(operationAt(target, i));
@@ -164,8 +198,8 @@ function takeHead(pc: u32, head: DenseTable): void {
   const op = addOp(DENSE_EMIT_BIT, pc);
   target.filterFrom = target.count;
   op.head = head;
-  op.key = row;
-  op.output = column;
+  op.key = first;
+  op.output = second;
 }
 
 /** True for a test of the head's columns and constants. */

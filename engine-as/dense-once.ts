@@ -21,6 +21,7 @@ import {
 } from './abi';
 import { Arena, releaseArena } from './arena';
 import {
+  BitMatrix,
   BITS_CURSOR_BYTES,
   clearMatrix,
   createMatrix,
@@ -33,7 +34,6 @@ import {
   openBits,
   openPool,
   poolEnded,
-  recordBytesOf,
   recordOf,
   setBit,
 } from './bit-matrix';
@@ -52,20 +52,17 @@ import {
 import { KEPT_FAILED, KEPT_NOTHING, keepTables } from './dense-end';
 import { passes } from './dense-filter';
 import { beginCount, countEnded, dropCount, isCounting, mayCount, weightOf } from './dense-count';
+import { isDenseEnough, isWorthwhile } from './dense-choice';
 import { needsWeights, planOnce } from './dense-once-translate';
-import { rowsOf } from './dense-translate';
 import {
   DENSE_EMIT_BIT,
-  DENSE_EMIT_LIST,
-  DENSE_LIST,
   DENSE_SCAN,
   DenseList,
   DensePlan,
   denseVersionAt,
-  FORM_IMAGE,
   FORM_SCAN,
   listAt,
-  NONE,
+  matrixOf,
   operationAt,
   ROW_ZERO,
   tableAt,
@@ -91,13 +88,6 @@ import { countSteps, stepCount } from './steps';
 import { wordAt } from './vector';
 
 const SLICE_ROWS: u32 = 4096;
-/** With fewer derivations a unit is done before its lists are made. */
-const DERIVATIONS_MIN: f64 = 512;
-/** Rows that are read to make lists cost a part of a derivation. */
-const READS_OF_DERIVATION: f64 = 8;
-/** Bytes of bits for each derivation, and in any case. */
-const BIT_BYTES_OF_DERIVATION: f64 = 16;
-const BIT_BYTES_MIN: f64 = 0x100000;
 /** Values that get numbers of their own, without bits. */
 const DISTINCT_MAX: u32 = 1 << 20;
 
@@ -139,7 +129,7 @@ export function beginOnce(unit: Unit): bool {
   if (
     changetype<usize>(plan) == 0 ||
     changetype<usize>(numbering) == 0 ||
-    (!isForcedToBits() && !isWorthwhile())
+    (!isForcedToBits() && !isWorthwhile(plan))
   ) {
     dropOnce();
     return false;
@@ -157,13 +147,6 @@ export function beginOnce(unit: Unit): bool {
   rowAt = 0;
   running = false;
   return true;
-}
-
-/** Derivations one by one would cost more than the lists. */
-function isWorthwhile(): bool {
-  let reads: f64 = 0;
-  for (let i: u32 = 0; i < plan.listCount; i++) reads += rowsOf(listAt(plan, i).relation);
-  return plan.derivations >= DERIVATIONS_MIN && plan.derivations * READS_OF_DERIVATION >= reads;
 }
 
 /** True when each rule only passes on a column of a table. */
@@ -223,7 +206,7 @@ export function stepOnce(limit: u64): u32 {
       case STAGE_VALUES:
         if (!collectValues()) return leave();
         if (listsEnded) {
-          if (!isDenseEnough()) return leave();
+          if (!isDenseEnough(plan, head, numbering.length)) return leave();
           stage = STAGE_LISTS;
           if (!openPool(numbering.length)) return STATUS_OUT_OF_MEMORY;
         }
@@ -317,40 +300,6 @@ function startValues(): bool {
   return true;
 }
 
-/** False where rows of bits would be mostly empty. */
-function isDenseEnough(): bool {
-  if (isForcedToBits()) return layout != LAYOUT_LEAVE;
-  const size = numbering.length;
-  const found = derivationsOver(size);
-  let rows: f64 = 1;
-  if (!isAggregate && head.arity == 2) rows = min(size as f64, found);
-  for (let i: u32 = 0; i < plan.listCount; i++) {
-    const list = listAt(plan, i);
-    const isPair = list.form == FORM_IMAGE && list.keyColumn != NONE;
-    if (isPair) rows += min(size, list.relation.top) as f64;
-  }
-  const bytes = rows * (recordBytesOf(size) as f64);
-  return bytes <= max(BIT_BYTES_MIN, found * BIT_BYTES_OF_DERIVATION);
-}
-
-/** As `derivations` of the plan, if keys are as many as there are values. */
-function derivationsOver(size: u32): f64 {
-  let sum: f64 = 0;
-  for (let i: u32 = 0; i < plan.versionCount; i++) {
-    const version = denseVersionAt(plan, i);
-    let found: f64 = 1;
-    for (let j: u32 = 0; j < version.filterFrom; j++) {
-      const op = operationAt(version, j);
-      const isScan = op.kind == DENSE_SCAN;
-      if (!isScan && op.kind != DENSE_LIST && op.kind != DENSE_EMIT_LIST) continue;
-      const rows = op.list.relation.top as f64;
-      found *= isScan || op.key == NONE ? rows : max(1, rows / (size as f64));
-    }
-    sum += found;
-  }
-  return sum;
-}
-
 /* Base rows as bits: no rule gives them again. */
 
 function startLoad(): u32 {
@@ -360,16 +309,30 @@ function startLoad(): u32 {
   if (isAggregate) return STATUS_DONE;
   stage = STAGE_LOAD;
   const table = tableAt(plan, 0);
-  table.all0 = createMatrix();
-  table.next0 = createMatrix();
+  const all = createMatrix();
+  const next = createMatrix();
+  if (table.main == 0) {
+    table.all0 = all;
+    table.next0 = next;
+  } else {
+    table.all1 = all;
+    table.next1 = next;
+  }
   table.keeps = mayKeep(head);
   if (isWeighted) beginCount();
-  const isMade = isWhole(table.all0) && isWhole(table.next0);
+  const isMade = isWhole(all) && isWhole(next);
   return isMade ? (STATUS_DONE as u32) : (STATUS_OUT_OF_MEMORY as u32);
 }
 
+/** Bits of the head: all that are known. */
+function allBits(): BitMatrix {
+  const table = tableAt(plan, 0);
+  return matrixOf(table.all0, table.all1, table.main);
+}
+
 function loadBase(): void {
-  const all = tableAt(plan, 0).all0;
+  const all = allBits();
+  const isByFirst = tableAt(plan, 0).main == 0;
   const end = min(head.top, rowAt + SLICE_ROWS);
   countSteps(end - rowAt);
   for (; rowAt < end; rowAt++) {
@@ -378,7 +341,8 @@ function loadBase(): void {
     const cells = row + head.cellsAt;
     const isPair = head.arity == 2;
     const left = isPair ? numberOf(numbering, load<u32>(cells)) : 0;
-    setBit(all, left, numberOf(numbering, load<u32>(cells + (isPair ? 4 : 0))));
+    const right = numberOf(numbering, load<u32>(cells + (isPair ? 4 : 0)));
+    setBit(all, isByFirst ? left : right, isByFirst ? right : left);
   }
   if (rowAt < head.top) return;
   rowAt = 0;
@@ -406,7 +370,8 @@ function runRule(): u32 {
 function turnRows(): u32 {
   const version = denseVersionAt(plan, at);
   const table = tableAt(plan, 0);
-  const next = table.next0;
+  const next = matrixOf(table.next0, table.next1, table.main);
+  const isByFirst = table.main == 0;
   const isLast = at + 1 == plan.versionCount;
   const isUnary = head.arity == 1;
   let work: u32 = 0;
@@ -418,17 +383,19 @@ function turnRows(): u32 {
     looked += 1;
     if (!passes(version, row, record)) continue;
     if (table.keeps) {
-      work += mergeRow(table.all0, row, record);
+      work += mergeRow(allBits(), row, record);
       continue;
     }
-    if (!isLast) mergeRow(table.all0, row, record);
+    if (!isLast) mergeRow(allBits(), row, record);
     const rowCell = cellAt(numbering, row);
     openBits(walk, record);
     for (let column = nextBit(walk); column != NO_BIT; column = nextBit(walk)) {
       const cell = cellAt(numbering, column);
       if (!hasRoom(head)) return STATUS_OUT_OF_MEMORY;
       const weight = isCounting ? weightOf(row, column) : 0;
-      appendFound(head, isUnary ? cell : rowCell, cell, ROW_LIVE | (weight << WEIGHT_SHIFT));
+      const first = isUnary || !isByFirst ? cell : rowCell;
+      const second = isByFirst ? cell : rowCell;
+      appendFound(head, first, second, ROW_LIVE | (weight << WEIGHT_SHIFT));
       work += 1;
     }
   }

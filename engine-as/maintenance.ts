@@ -63,6 +63,7 @@ import { buildIndex } from './catalog';
 import { changedCount, changedHandle, noteChange } from './changes';
 import { beginDense, denseFinished, denseLoaded, dropDense, stepDense } from './dense';
 import { mergedRows } from './dense-merge';
+import { rowsOf } from './dense-translate';
 import { beginOnce, dropOnce, onceFinished, stepOnce } from './dense-once';
 import {
   checkRows,
@@ -346,6 +347,7 @@ function startUnit(unit: Unit): u32 {
   unitStarted = stepCount;
   scratchStarted = stepCount;
   isScratch = unit.fresh;
+  areRoundsReady = false;
   if (unit.kind == UNIT_AGGREGATE) {
     const plan = changetype<AggregatePlan>(unit.aggregate as usize);
     // Its groups change, even if no row of the output does.
@@ -376,6 +378,7 @@ let afterNeeds: u32 = 0;
 /** What is looked at in the chain, and whether its relation is being listed. */
 let need: u32 = 0;
 let isListing: bool = false;
+let areRoundsReady: bool = false;
 
 /** What a unit finds rows by may wait for the first one to need it. */
 function meetNeeds(unit: Unit, next: u32): void {
@@ -385,11 +388,42 @@ function meetNeeds(unit: Unit, next: u32): void {
   isListing = false;
 }
 
+/** Nothing but rounds over rows goes by it. */
+function isNeededByRounds(one: u32): bool {
+  return load<u32>(one, 12) != 0;
+}
+
+/** Rounds over rows follow; of a fresh unit, what only they go by is made first. */
+function enterRounds(unit: Unit): void {
+  if (!unit.fresh || areRoundsReady) return listBefore(PHASE_ROUND);
+  areRoundsReady = true;
+  meetNeeds(unit, PHASE_ROUND);
+}
+
+/** Rows that rounds over rows would have to be given indexes of, if bits were not taken. */
+function waitingRows(unit: Unit): f64 {
+  let rows: f64 = 0;
+  if (!isOfBatch(unit) || areRoundsReady) return rows;
+  for (let one = unit.needs; one != 0; one = load<u32>(one)) {
+    const how = load<u32>(one, 8);
+    if (!isNeededByRounds(one) || how == NEED_ROWS) continue;
+    const relation = changetype<Relation>(load<u32>(one, 4) as usize);
+    const isReady = changetype<ColumnIndex>(how as usize).ready && !isUnlisted(relation);
+    if (!isReady) rows += rowsOf(relation);
+  }
+  return rows;
+}
+
 function stepNeeds(unit: Unit): u32 {
   if (need == 0) {
     // Of rows over bits that were left half-way.
-    if (unit.relationCount != 0 && hasUnlistedRows(unitRelation(unit, 0))) listBefore(afterNeeds);
+    const isLeft = unit.relationCount != 0 && hasUnlistedRows(unitRelation(unit, 0));
+    if (isLeft || afterNeeds == PHASE_ROUND) listBefore(afterNeeds);
     else enter(afterNeeds);
+    return STATUS_DONE;
+  }
+  if (afterNeeds == PHASE_FULL && isNeededByRounds(need)) {
+    need = load<u32>(need);
     return STATUS_DONE;
   }
   const relation = changetype<Relation>(load<u32>(need, 4) as usize);
@@ -747,11 +781,11 @@ function turnRound(unit: Unit): u32 {
       return STATUS_DONE;
     }
     const mayBegin = fromScratch ? !isBegunLate(unit) : hasGrown(unit);
-    const isDense = hasMore && mayBegin && beginDense(unit, recentRows(unit), false);
+    const isDense = hasMore && mayBegin && beginDense(unit, rowsAhead(unit), false);
     fromScratch = false;
     isStanding = false;
     if (isDense) enter(PHASE_DENSE);
-    else if (hasMore) listBefore(PHASE_ROUND);
+    else if (hasMore) enterRounds(unit);
     else if (unit.fresh) listBefore(PHASE_END);
     else enter(PHASE_SETTLE);
     return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
@@ -819,6 +853,11 @@ function takeAllAsRecent(unit: Unit): bool {
   return true;
 }
 
+/** Rows of the next round, and those that bits would spare an index. */
+function rowsAhead(unit: Unit): u32 {
+  return min<f64>((recentRows(unit) as f64) + waitingRows(unit), 0x7fffffff) as u32;
+}
+
 function recentRows(unit: Unit): u32 {
   let rows: u32 = 0;
   for (let i: u32 = 0; i < unit.relationCount; i++) rows += unitRelation(unit, i).recent.length;
@@ -836,7 +875,7 @@ function runDense(unit: Unit, limit: u64): u32 {
     enter(unit.fresh ? PHASE_END : PHASE_SETTLE);
   } else if (isStanding) enter(PHASE_RESET);
   else if (denseLoaded) enter(PHASE_TURN);
-  else listBefore(PHASE_ROUND);
+  else enterRounds(unit);
   return STATUS_DONE;
 }
 

@@ -310,18 +310,23 @@ function noteRead(version: Version, target: Relation, how: u32): void {
       if (changetype<usize>(unitRelation(unit, i)) == changetype<usize>(target)) return;
     }
   }
-  noteNeed(target, how);
+  // What rounds alone go by may never be needed.
+  noteNeed(target, how, version.purpose == VERSION_ROUND && how != NEED_SET);
 }
 
-function noteNeed(target: Relation, how: u32): void {
+function noteNeed(target: Relation, how: u32, isOfRounds: bool): void {
   const relation = changetype<usize>(target) as u32;
-  for (let need = unit.needs; need != 0; need = load<u32>(need))
-    if (load<u32>(need, 4) == relation && load<u32>(need, 8) == how) return;
-  const need = claim(12);
+  for (let need = unit.needs; need != 0; need = load<u32>(need)) {
+    if (load<u32>(need, 4) != relation || load<u32>(need, 8) != how) continue;
+    if (!isOfRounds) store<u32>(need, 0, 12);
+    return;
+  }
+  const need = claim(16);
   if (problem != 0) return;
   store<u32>(need, unit.needs);
   store<u32>(need, relation, 4);
   store<u32>(need, how, 8);
+  store<u32>(need, isOfRounds ? 1 : 0, 12);
   unit.needs = need;
 }
 
@@ -528,7 +533,7 @@ function decodeAggregate(unit: Unit): void {
   if (problem != 0) return;
   const inputNumber = word();
   plan.input = relationNumber(inputNumber);
-  noteNeed(plan.input, NEED_ROWS);
+  noteNeed(plan.input, NEED_ROWS, false);
   plan.output = relation();
   plan.errors = optionalRelation();
   if (problem != 0) return;
@@ -537,7 +542,7 @@ function decodeAggregate(unit: Unit): void {
     if (!check(indexPlace < load<u32>(indexCounts + (inputNumber << 2)))) return;
     const list = load<u32>(indexLists + (inputNumber << 2));
     plan.index = changetype<ColumnIndex>(load<u32>(list + (indexPlace << 2)) as usize);
-    noteNeed(plan.input, changetype<usize>(plan.index) as u32);
+    noteNeed(plan.input, changetype<usize>(plan.index) as u32, false);
   }
   plan.groupCount = count(plan.input.arity);
   plan.groupColumns = claim(max<u32>(plan.groupCount << 2, 4));

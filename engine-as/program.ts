@@ -91,7 +91,10 @@ export class Unit {
   readers: u32;
   /** While they are collected: the one found last, plus 1. */
   lastReader: u32;
-  /** How it reads rows of other units: a chain of | next | relation | an index or NEED_… |. */
+  /**
+   * How it reads rows of other units, a chain: next, relation, an index or NEED_…, and 1 for what
+   * only rounds over rows go by, else 0.
+   */
   needs: u32;
 }
 

@@ -67,6 +67,14 @@ const PROGRAMS: Readonly<Record<string, Sample>> = {
     text: 'p(x, x) :- s:e(x, y), s:f(y, x). p(x, 3) :- s:w(x, x, 2). p(4, y) :- s:e(y, y).',
   },
   'no lookup': { units: 1, text: 'p(x, y) :- s:e(x, y). p(y, x) :- s:f(x, y). p(1, 2). p(9, 9).' },
+  'by the second column': {
+    units: 2,
+    weighted: 1,
+    text: `
+      p(x, y) :- s:e(x, y), not s:e(y, x), x != y. p(x, 5) :- s:n(x), not s:f(x, _).
+      p(z, x) :- s:e(x, y), s:f(y, z), not s:w(z, x, 1). p(x, z) :- s:f(x, y), s:e(y, z), x <= z.
+    `,
+  },
   'a product': {
     units: 1,
     weighted: 0,
@@ -261,18 +269,22 @@ test('limits of rows and of memory hold, and the engine goes on', async () => {
   await new EnginePair(small).transact(inputs(20, 9, SEED), 'goes on', plan);
 });
 
-test('a recursion that begins with one row and grows goes over bits', async () => {
-  const text = 'r(0). r(y) :- r(x), s:e(x, y). p(0, 0). p(x, y) :- p(x, z), s:e(z, y).';
-  const edges = Array.from({ length: 6000 }, (_, x) => [x >> 2, x]);
-  const changes = [inserts('s:e', 2, intRows(edges))];
-  const engine = await createDebugEngine();
-  const plan = planFor(text, ARITIES, { batchOnly: true });
-  await new EnginePair(engine).transact(changes, 'grows', plan);
-  assert.equal(engine.core.exports.denseUnitCount(), 2);
-  const chain = Array.from({ length: 300 }, (_, x) => [x, x + 1]);
-  const narrow = await createDebugEngine();
-  await new EnginePair(narrow).transact([inserts('s:e', 2, intRows(chain))], 'narrow', plan);
-  assert.equal(narrow.core.exports.denseUnitCount(), 0);
+test('a recursion goes over bits when it has grown, or where bits spare an index', async () => {
+  const unitsOf = async (text: string, edges: number[][]): Promise<number> => {
+    const engine = await createDebugEngine();
+    const plan = planFor(text, ARITIES, { batchOnly: true });
+    const nodes = Array.from({ length: 20 }, (_, x) => [x]);
+    const changes = [inserts('s:e', 2, intRows(edges)), inserts('s:n', 1, intRows(nodes))];
+    await new EnginePair(engine).transact(changes, text, plan);
+    return engine.core.exports.denseUnitCount();
+  };
+  const chain = Array.from({ length: 200 }, (_, x) => [x, x + 1]);
+  const wide = Array.from({ length: 40 }, (_, i) => [i % 20, (i * 7 + (i >> 4)) % 20]);
+  const all = 'p(x, x) :- s:n(x). p(x, z) :- p(x, y), s:e(y, z).';
+  const one = 'p(0). p(y) :- p(x), s:e(x, y).';
+  assert.equal(await unitsOf(all, wide), 1, 'it grows');
+  assert.equal(await unitsOf(one, wide), 0, 'it stays small');
+  assert.equal(await unitsOf(one, chain), 1, 'no index is made');
 });
 
 test('rows that stay bits are read by those who can, and become rows for all others', async () => {
