@@ -1,44 +1,41 @@
 /*
- * Sorts a block of row ids by the total order, by keys that stand beside the ids: the comparisons
- * of a merge sort would wait for two rows and their values each time.
+ * Sorts row ids by the total order, by keys that stand beside the ids: the comparisons of a merge
+ * sort would wait for two rows and their values each time.
  *
- * Each column gives a word whose order is that of the cells, as far as it tells them apart: a small
- * int as it is; else the kind, then the number as a float, or seven bytes of the string behind the
- * beginning that all strings of the column share. Of each word only the bits count that differ
- * among the rows; those of the first columns, as many as fit 64, are a row's key. The keys are
- * sorted digit by digit (Knuth, TAOCP 5.2.5, Algorithm R).
+ * Each column gives a word whose order is that of the cells, as far as it tells them apart
+ * (key-column.ts). Of each word only the bits count that differ among the rows; those of the first
+ * columns, as many as fit 64, are a row's key. The keys are sorted digit by digit (Knuth, TAOCP
+ * 5.2.5, Algorithm R). All of it goes in slices.
  *
  *   entry (16 bytes):  | key u64 | id u32 | unused |
- *   column (20 bytes): | lowest bit in the key u32 | bits that differ u32 | bits in the key u32
- *                      | bytes that all strings begin with u32 | COLUMN_… u32 |
  */
-import { ARITY_MAX } from './abi';
-import { allocate, release } from './memory';
+import { allocate, allocateZeroed, release } from './memory';
 import { NEAR_ROWS, nearRows } from './near';
 import { Relation, rowAddress } from './row-store';
-import { shortWord } from './hash';
 import {
-  CLASS_ENCODED,
-  CLASS_NUMBER,
-  CLASS_STRING,
-  classOfCell,
-  compareCells,
-  floatOf,
-  intOf,
-  isFloat,
-  stringBytes,
-  stringLength,
-} from './value-table';
+  beginColumn,
+  beginValues,
+  beginWords,
+  collectValue,
+  columnWord,
+  dropValues,
+  endColumn,
+  isSmallColumn,
+  KeyColumn,
+  lookAtCell,
+  lookAtWord,
+  orderValues,
+  takeBits,
+} from './key-column';
+import { compareCells } from './value-table';
 import { setWordAt, Vector, wordAt } from './vector';
 
-/** Rows of one block: 8 MiB of entries, and some twenty milliseconds. */
-export const KEY_SORT_ROWS: u32 = 0x40000;
+/** Rows that are sorted together: 64 MiB of entries. */
+export const KEY_SORT_ROWS: u32 = 0x200000;
 
 const ENTRY_BYTES: u32 = 16;
-const COLUMN_BYTES: u32 = 20;
 /** Columns that a key rarely has more of. */
 const COPIED_COLUMNS: u32 = 4;
-const SIGN: u32 = 0x80000000;
 const KEY_BITS: u32 = 64;
 /** Rows with one key that are put in order here. */
 const INSERTIONS_MAX: u32 = 16;
@@ -46,170 +43,252 @@ const INSERTIONS_MAX: u32 = 16;
 const WIDE_DIGIT_ROWS: u32 = 4096;
 const WIDE_DIGIT_BITS: u32 = 11;
 const NARROW_DIGIT_BITS: u32 = 8;
-const counters: u32 = memory.data(4 << 11, 4) as u32;
-const columns: u32 = memory.data(ARITY_MAX * 20, 4) as u32;
+/** Looks at a row in one slice. */
+const SLICE_LOOKS: u32 = 0x40000;
 
-/** What one call works on. */
+/* Stages: each goes over all rows, those of columns and digits several times. */
+const STAGE_COPY: u32 = 0;
+const STAGE_LOOK: u32 = 1;
+const STAGE_VALUES: u32 = 2;
+const STAGE_WORDS: u32 = 3;
+const STAGE_KEYS: u32 = 4;
+const STAGE_COUNT: u32 = 5;
+const STAGE_MOVE: u32 = 6;
+const STAGE_EQUAL: u32 = 7;
+const STAGE_WRITE: u32 = 8;
+const STAGE_END: u32 = 9;
+
 @unmanaged
-class Block {
+export class KeySort {
   relation: Relation;
   ids: Vector;
+  /** Place of the first row in the list, and how many there are. */
   from: u32;
-  to: u32;
+  count: u32;
+  /** One block of memory: entries twice, cells, columns, counters. */
+  area: u32;
+  room: u32;
+  entries: u32;
+  other: u32;
   /** The first cells of each row, row by row, and how many of each. */
   cells: u32;
   cellsEach: u32;
-  columnCount: u32;
+  columns: u32;
+  counters: u32;
+  digitBits: u32;
+  stage: u32;
+  /** Rows that the stage is done with. */
+  at: u32;
+  /** The column that is looked at; later how many are in the key. */
+  number: u32;
   bits: u32;
+  /** Equal keys are equal rows. */
   exact: bool;
+  /** Too many rows have one key: their order is open. */
+  undecided: bool;
+  shift: u32;
+  /** Address of the first entry with the key of the one before. */
+  group: u32;
 }
 
-const block: Block = changetype<Block>(memory.data(40, 8));
-
-/** All cells of the column are small ints. */
-const COLUMN_SMALL: u32 = 1;
-/** Its words tell all cells apart that differ. */
-const COLUMN_EXACT: u32 = 2;
-
-const CLASS_SHIFT: u64 = 61;
-/** Bytes of a string in its word; behind them stands how many there are. */
-const WORD_BYTES: u32 = 7;
-
-function isSmall(cell: u32): bool {
-  return (cell & 1) != 0;
+/** For the ids of [from, to), at most KEY_SORT_ROWS; null (0) without memory. */
+export function createKeySort(relation: Relation, ids: Vector, from: u32, to: u32): KeySort {
+  const sort = changetype<KeySort>(allocateZeroed(offsetof<KeySort>() as u32) as usize);
+  if (changetype<usize>(sort) == 0) return sort;
+  const count = to - from;
+  sort.relation = relation;
+  sort.ids = ids;
+  sort.from = from;
+  sort.count = count;
+  sort.cellsEach = min(relation.arity, COPIED_COLUMNS);
+  sort.digitBits = count < WIDE_DIGIT_ROWS ? NARROW_DIGIT_BITS : WIDE_DIGIT_BITS;
+  const columnBytes = relation.arity * (offsetof<KeyColumn>() as u32);
+  const entryBytes = count * ENTRY_BYTES;
+  const cellBytes = (count * (sort.cellsEach << 2) + 7) & ~7;
+  sort.room = (entryBytes << 1) + cellBytes + columnBytes + (4 << sort.digitBits);
+  sort.area = allocate(sort.room);
+  if (sort.area == 0) {
+    release(changetype<usize>(sort) as u32, offsetof<KeySort>() as u32);
+    return changetype<KeySort>(0);
+  }
+  sort.entries = sort.area;
+  sort.other = sort.area + entryBytes;
+  sort.cells = sort.other + entryBytes;
+  sort.columns = sort.cells + cellBytes;
+  sort.counters = sort.columns + columnBytes;
+  memory.fill(sort.columns, 0, columnBytes);
+  return sort;
 }
 
-/** `kind`: the cell's class. */
-function wordOf(cell: u32, kind: u32, prefix: u32): u64 {
-  if (kind < CLASS_NUMBER) return (kind as u64) << CLASS_SHIFT;
-  if (kind == CLASS_NUMBER) return numberWord(isFloat(cell) ? floatOf(cell) : (intOf(cell) as f64));
-  if (kind == CLASS_ENCODED) return (CLASS_ENCODED as u64) << CLASS_SHIFT;
-  const length = stringLength(cell) - prefix;
-  const bytes = stringBytes(cell) + prefix;
-  const word = length >= 8 ? load<u64>(bytes) : shortWord(bytes, length);
-  const text = (bswap<u64>(word) >> 8) << 4;
-  return ((CLASS_STRING as u64) << CLASS_SHIFT) | text | (min(length, WORD_BYTES + 1) as u64);
+export function destroyKeySort(sort: KeySort): void {
+  if (changetype<usize>(sort) == 0) return;
+  for (let i: u32 = 0; i < sort.relation.arity; i++) dropValues(columnAt(sort, i));
+  release(sort.area, sort.room);
+  release(changetype<usize>(sort) as u32, offsetof<KeySort>() as u32);
 }
 
-function numberWord(value: f64): u64 {
-  const bits = reinterpret<u64>(value == 0 ? 0 : value);
-  const ordered = bits >> 63 != 0 ? ~bits : bits | ((1 as u64) << 63);
-  return ((CLASS_NUMBER as u64) << CLASS_SHIFT) | (ordered >> 3);
+/** A slice of work; true when the ids are in order, or `undecided`. */
+export function stepKeySort(sort: KeySort): bool {
+  let left = SLICE_LOOKS;
+  while (sort.stage != STAGE_END) {
+    if (left == 0) return false;
+    const end = min(sort.count, sort.at + left);
+    left -= end - sort.at;
+    work(sort, sort.at, end);
+    // Some stages end before their last row.
+    if (sort.at != sort.count) sort.at = end;
+    if (sort.at < sort.count) return false;
+    sort.at = 0;
+    turn(sort);
+  }
+  return true;
 }
 
-/** No two cells that differ have the word of this one. */
-function isExact(cell: u32, kind: u32, prefix: u32): bool {
-  if (kind == CLASS_STRING) return stringLength(cell) - prefix <= WORD_BYTES;
-  return kind < CLASS_NUMBER || isSmall(cell);
+function work(sort: KeySort, from: u32, to: u32): void {
+  switch (sort.stage as i32) {
+    case STAGE_COPY:
+      return copyCells(sort, from, to);
+    case STAGE_LOOK:
+      return lookAtCells(sort, from, to);
+    case STAGE_VALUES:
+      return collectValues(sort, from, to);
+    case STAGE_WORDS:
+      return lookAtWords(sort, from, to);
+    case STAGE_KEYS:
+      return writeKeys(sort, from, to);
+    case STAGE_COUNT:
+      return countDigits(sort, from, to);
+    case STAGE_MOVE:
+      return moveEntries(sort, from, to);
+    case STAGE_EQUAL:
+      return sortEqualKeys(sort, from, to);
+    default:
+      return writeIds(sort, from, to);
+  }
 }
 
-/** The bytes that two strings begin with alike, at most `most`. */
-function sharedBytes(a: u32, b: u32, most: u32): u32 {
-  const end = min(most, min(stringLength(a), stringLength(b)));
-  const x = stringBytes(a);
-  const y = stringBytes(b);
-  let shared: u32 = 0;
-  while (shared < end && load<u8>(x + shared) == load<u8>(y + shared)) shared += 1;
-  return shared;
+/** Behind the last row of a stage. */
+function turn(sort: KeySort): void {
+  switch (sort.stage as i32) {
+    case STAGE_COPY:
+      return nextColumn(sort);
+    case STAGE_LOOK: {
+      const column = columnAt(sort, sort.number);
+      if (isSmallColumn(column)) return takeColumn(sort);
+      beginValues(column);
+      sort.stage = STAGE_VALUES;
+      return;
+    }
+    case STAGE_VALUES: {
+      const column = columnAt(sort, sort.number);
+      if (orderValues(column)) return takeColumn(sort);
+      beginWords(column);
+      sort.stage = STAGE_WORDS;
+      return;
+    }
+    case STAGE_WORDS:
+      return takeColumn(sort);
+    case STAGE_KEYS:
+      return nextDigit(sort);
+    case STAGE_COUNT:
+      return placeDigits(sort);
+    case STAGE_MOVE: {
+      const moved = sort.other;
+      sort.other = sort.entries;
+      sort.entries = moved;
+      sort.shift += sort.digitBits;
+      return nextDigit(sort);
+    }
+    case STAGE_EQUAL:
+      sort.stage = STAGE_WRITE;
+      return;
+    default:
+      sort.stage = STAGE_END;
+  }
+}
+
+/* Columns. */
+
+function columnAt(sort: KeySort, number: u32): KeyColumn {
+  return changetype<KeyColumn>((sort.columns + number * (offsetof<KeyColumn>() as u32)) as usize);
 }
 
 /**
  * Copies the first columns of all rows: whatever looks at them from then on finds them in a line,
  * not where the rows stand.
  */
-function copyCells(block: Block): void {
-  const relation = block.relation;
-  const each = block.cellsEach;
-  let to = block.cells;
-  let near = block.from;
-  for (let place = block.from; place < block.to; place++, to += each << 2) {
+function copyCells(sort: KeySort, from: u32, to: u32): void {
+  const relation = sort.relation;
+  const each = sort.cellsEach << 2;
+  let target = sort.cells + from * each;
+  let near = from;
+  for (let place = from; place < to; place++, target += each) {
     if (place == near) {
-      near = min(block.to, place + NEAR_ROWS);
-      nearRows(relation, block.ids, place, near, 1, 0);
+      near = min(to, place + NEAR_ROWS);
+      nearRows(relation, sort.ids, sort.from + place, sort.from + near, 1, 0);
     }
-    const cells = rowAddress(relation, wordAt(block.ids, place)) + relation.cellsAt;
-    for (let i: u32 = 0; i < each << 2; i += 4) store<u32>(to + i, load<u32>(cells + i));
+    const cells = rowAddress(relation, wordAt(sort.ids, sort.from + place)) + relation.cellsAt;
+    for (let i: u32 = 0; i < each; i += 4) store<u32>(target + i, load<u32>(cells + i));
   }
 }
 
-function cellAt(block: Block, place: u32, number: u32): u32 {
-  if (number < block.cellsEach)
-    return load<u32>(block.cells + (((place - block.from) * block.cellsEach + number) << 2));
-  const row = rowAddress(block.relation, wordAt(block.ids, place));
-  return load<u32>(row + block.relation.cellsAt + (number << 2));
+function cellAt(sort: KeySort, place: u32, number: u32): u32 {
+  if (number < sort.cellsEach)
+    return load<u32>(sort.cells + ((place * sort.cellsEach + number) << 2));
+  const row = rowAddress(sort.relation, wordAt(sort.ids, sort.from + place));
+  return load<u32>(row + sort.relation.cellsAt + (number << 2));
 }
 
-/** Small ints are words themselves, in their unsigned order. */
-function columnWord(cell: u32, column: u32): u64 {
-  if ((load<u32>(column, 16) & COLUMN_SMALL) != 0) return (cell ^ SIGN) as u64;
-  return wordOf(cell, classOfCell(cell), load<u32>(column, 12));
-}
-
-/** Finds what the cells of a column have in common; its record tells how to make words of them. */
-function lookAtColumn(block: Block, number: u32, column: u32): void {
-  const first = cellAt(block, block.from, number);
-  let isAllSmall = true;
-  let bits: u32 = 0;
-  let prefix: u32 = 0xffffffff;
-  let text: u32 = 0;
-  for (let place = block.from; place < block.to; place++) {
-    const cell = cellAt(block, place, number);
-    bits |= cell ^ first;
-    if (isSmall(cell)) continue;
-    isAllSmall = false;
-    if (classOfCell(cell) != CLASS_STRING) continue;
-    if (text == 0) text = cell;
-    prefix = sharedBytes(text, cell, prefix);
+/** The next column is looked at, unless the key tells rows apart no further. */
+function nextColumn(sort: KeySort): void {
+  const isMore = sort.number < sort.relation.arity;
+  if (isMore && sort.bits < KEY_BITS && (sort.exact || sort.number == 0)) {
+    beginColumn(columnAt(sort, sort.number), cellAt(sort, 0, sort.number));
+    sort.stage = STAGE_LOOK;
+    return;
   }
-  store<u32>(column, prefix, 12);
-  if (isAllSmall) return noteColumn(column, bits as u64, COLUMN_SMALL | COLUMN_EXACT);
-  store<u32>(column, 0, 16);
-  const word = columnWord(first, column);
-  let kinds = COLUMN_EXACT;
-  let differ: u64 = 0;
-  for (let place = block.from; place < block.to; place++) {
-    const cell = cellAt(block, place, number);
-    differ |= columnWord(cell, column) ^ word;
-    if (kinds != 0 && !isExact(cell, classOfCell(cell), prefix)) kinds = 0;
+  if (isMore) sort.exact = false;
+  sort.stage = STAGE_KEYS;
+}
+
+function takeColumn(sort: KeySort): void {
+  const column = columnAt(sort, sort.number);
+  endColumn(column);
+  sort.exact = takeBits(column, KEY_BITS - sort.bits);
+  sort.bits += column.taken;
+  sort.number += 1;
+  nextColumn(sort);
+}
+
+function lookAtCells(sort: KeySort, from: u32, to: u32): void {
+  const column = columnAt(sort, sort.number);
+  for (let place = from; place < to; place++) lookAtCell(column, cellAt(sort, place, sort.number));
+}
+
+/** Too many values end the stage at once. */
+function collectValues(sort: KeySort, from: u32, to: u32): void {
+  const column = columnAt(sort, sort.number);
+  for (let place = from; place < to; place++) {
+    if (collectValue(column, cellAt(sort, place, sort.number), sort.count)) continue;
+    sort.at = sort.count;
+    return;
   }
-  noteColumn(column, differ, kinds);
 }
 
-/** Above and below the bits that differ all words are alike. */
-function noteColumn(column: u32, differ: u64, kinds: u32): void {
-  const low: u32 = differ == 0 ? 0 : (ctz(differ) as u32);
-  store<u32>(column, low);
-  store<u32>(column, differ == 0 ? 0 : 64 - (clz(differ) as u32) - low, 4);
-  store<u32>(column, kinds, 16);
+function lookAtWords(sort: KeySort, from: u32, to: u32): void {
+  const column = columnAt(sort, sort.number);
+  for (let place = from; place < to; place++) lookAtWord(column, cellAt(sort, place, sort.number));
 }
 
-/** The columns that make up the key; sets its bits, and whether equal keys are equal rows. */
-function layOutKey(block: Block): void {
-  let bits: u32 = 0;
-  let number: u32 = 0;
-  block.exact = true;
-  for (; number < block.relation.arity && bits < KEY_BITS && block.exact; number++) {
-    const column = columns + number * COLUMN_BYTES;
-    lookAtColumn(block, number, column);
-    const width = load<u32>(column, 4);
-    const taken = min(width, KEY_BITS - bits);
-    store<u32>(column, load<u32>(column) + width - taken);
-    store<u32>(column, taken, 8);
-    bits += taken;
-    block.exact = taken == width && (load<u32>(column, 16) & COLUMN_EXACT) != 0;
-  }
-  if (number < block.relation.arity) block.exact = false;
-  block.columnCount = number;
-  block.bits = bits;
-}
+/* Keys. */
 
-function keyOf(block: Block, place: u32): u64 {
+function keyOf(sort: KeySort, place: u32): u64 {
   let key: u64 = 0;
-  for (let number: u32 = 0; number < block.columnCount; number++) {
-    const column = columns + number * COLUMN_BYTES;
-    const taken = load<u32>(column, 8);
+  for (let number: u32 = 0; number < sort.number; number++) {
+    const column = columnAt(sort, number);
+    const taken = column.taken;
     if (taken == 0) continue;
-    const word = columnWord(cellAt(block, place, number), column) >> (load<u32>(column) as u64);
+    const word = columnWord(cellAt(sort, place, number), column) >> (column.low as u64);
     // Of all 64 bits nothing is left of what was there before.
     key =
       taken == KEY_BITS
@@ -218,6 +297,66 @@ function keyOf(block: Block, place: u32): u64 {
   }
   return key;
 }
+
+function writeKeys(sort: KeySort, from: u32, to: u32): void {
+  for (let place = from; place < to; place++) {
+    const at = sort.entries + place * ENTRY_BYTES;
+    store<u64>(at, keyOf(sort, place));
+    store<u64>(at, wordAt(sort.ids, sort.from + place) as u64, 8);
+  }
+}
+
+/* Digits: two passes each, stable. */
+
+function nextDigit(sort: KeySort): void {
+  if (sort.shift < sort.bits) {
+    memory.fill(sort.counters, 0, 4 << sort.digitBits);
+    sort.stage = STAGE_COUNT;
+    return;
+  }
+  sort.group = sort.entries;
+  sort.stage = sort.exact ? STAGE_WRITE : STAGE_EQUAL;
+}
+
+function countDigits(sort: KeySort, from: u32, to: u32): void {
+  const counters = sort.counters;
+  const shift = sort.shift as u64;
+  const mask: u32 = (1 << sort.digitBits) - 1;
+  const end = sort.entries + to * ENTRY_BYTES;
+  for (let at = sort.entries + from * ENTRY_BYTES; at < end; at += ENTRY_BYTES) {
+    const counter = counters + ((((load<u64>(at) >> shift) as u32) & mask) << 2);
+    store<u32>(counter, load<u32>(counter) + 1);
+  }
+}
+
+/** From how many entries have a digit to where the first of them goes. */
+function placeDigits(sort: KeySort): void {
+  let place = sort.other;
+  const end = sort.counters + (4 << sort.digitBits);
+  for (let counter = sort.counters; counter < end; counter += 4) {
+    const before = place;
+    place += load<u32>(counter) * ENTRY_BYTES;
+    store<u32>(counter, before);
+  }
+  sort.stage = STAGE_MOVE;
+}
+
+function moveEntries(sort: KeySort, from: u32, to: u32): void {
+  const counters = sort.counters;
+  const shift = sort.shift as u64;
+  const mask: u32 = (1 << sort.digitBits) - 1;
+  const end = sort.entries + to * ENTRY_BYTES;
+  for (let at = sort.entries + from * ENTRY_BYTES; at < end; at += ENTRY_BYTES) {
+    const key = load<u64>(at);
+    const counter = counters + ((((key >> shift) as u32) & mask) << 2);
+    const target = load<u32>(counter);
+    store<u32>(counter, target + ENTRY_BYTES);
+    store<u64>(target, key);
+    store<u64>(target, load<u64>(at, 8), 8);
+  }
+}
+
+/* Rows with one key. */
 
 export function compareRows(relation: Relation, a: u32, b: u32): i32 {
   const x = rowAddress(relation, a) + relation.cellsAt;
@@ -229,89 +368,32 @@ export function compareRows(relation: Relation, a: u32, b: u32): i32 {
   return 0;
 }
 
-/** Rows with one key, by insertion; false where there are many of them. */
-function sortEqualKeys(entries: u32, count: u32): bool {
-  const end = entries + count * ENTRY_BYTES;
-  let first = entries;
-  for (let at = entries + ENTRY_BYTES; at < end; at += ENTRY_BYTES) {
-    if (load<u64>(at) != load<u64>(first)) {
-      first = at;
-      continue;
+/** By insertion; many of them are left as they are, and so are all behind them. */
+function sortEqualKeys(sort: KeySort, from: u32, to: u32): void {
+  const end = sort.entries + to * ENTRY_BYTES;
+  let first = sort.group;
+  for (let at = sort.entries + from * ENTRY_BYTES; at < end; at += ENTRY_BYTES) {
+    if (load<u64>(at) != load<u64>(first)) first = at;
+    if (at == first) continue;
+    if (at - first > INSERTIONS_MAX * ENTRY_BYTES) {
+      sort.undecided = true;
+      sort.at = sort.count;
+      return;
     }
-    if (at - first > INSERTIONS_MAX * ENTRY_BYTES) return false;
     const id = load<u32>(at, 8);
-    let to = at;
-    while (to > first && compareRows(block.relation, load<u32>(to - ENTRY_BYTES, 8), id) > 0) {
-      store<u32>(to, load<u32>(to - ENTRY_BYTES, 8), 8);
-      to -= ENTRY_BYTES;
+    let target = at;
+    while (target > first) {
+      const before = load<u32>(target - ENTRY_BYTES, 8);
+      if (compareRows(sort.relation, before, id) <= 0) break;
+      store<u32>(target, before, 8);
+      target -= ENTRY_BYTES;
     }
-    store<u32>(to, id, 8);
+    store<u32>(target, id, 8);
   }
-  return true;
+  sort.group = first;
 }
 
-/** One pass: stable by the digit at `shift`. */
-function sortByDigit(from: u32, to: u32, count: u32, shift: u32, digitBits: u32): void {
-  const mask: u32 = (1 << digitBits) - 1;
-  memory.fill(counters, 0, 4 << digitBits);
-  const end = from + count * ENTRY_BYTES;
-  for (let at = from; at < end; at += ENTRY_BYTES) {
-    const digit = ((load<u64>(at) >> (shift as u64)) as u32) & mask;
-    const counter = counters + (digit << 2);
-    store<u32>(counter, load<u32>(counter) + 1);
-  }
-  let place = to;
-  for (let counter = counters; counter <= counters + (mask << 2); counter += 4) {
-    const before = place;
-    place += load<u32>(counter) * ENTRY_BYTES;
-    store<u32>(counter, before);
-  }
-  for (let at = from; at < end; at += ENTRY_BYTES) {
-    const key = load<u64>(at);
-    const counter = counters + ((((key >> (shift as u64)) as u32) & mask) << 2);
-    const target = load<u32>(counter);
-    store<u32>(counter, target + ENTRY_BYTES);
-    store<u64>(target, key);
-    store<u64>(target, load<u64>(at, 8), 8);
-  }
-}
-
-/**
- * Sorts `ids[from, to)`, at most KEY_SORT_ROWS of them. False when they need not be in order: too
- * many rows have one key, or there was no memory.
- */
-export function sortByKeys(relation: Relation, ids: Vector, from: u32, to: u32): bool {
-  const count = to - from;
-  const cellsEach = min(relation.arity, COPIED_COLUMNS);
-  const room = count * (ENTRY_BYTES * 2 + (cellsEach << 2));
-  const area = allocate(room);
-  if (area == 0) return false;
-  block.relation = relation;
-  block.ids = ids;
-  block.from = from;
-  block.to = to;
-  block.cells = area + count * (ENTRY_BYTES * 2);
-  block.cellsEach = cellsEach;
-  copyCells(block);
-  layOutKey(block);
-  let entries = area;
-  let other = area + count * ENTRY_BYTES;
-  for (let place = from; place < to; place++) {
-    const at = entries + (place - from) * ENTRY_BYTES;
-    store<u64>(at, keyOf(block, place));
-    store<u64>(at, wordAt(ids, place) as u64, 8);
-  }
-  const digitBits = count < WIDE_DIGIT_ROWS ? NARROW_DIGIT_BITS : WIDE_DIGIT_BITS;
-  for (let shift: u32 = 0; shift < block.bits; shift += digitBits) {
-    sortByDigit(entries, other, count, shift, digitBits);
-    const sorted = other;
-    other = entries;
-    entries = sorted;
-  }
-  const isSorted = block.exact || sortEqualKeys(entries, count);
-  for (let place = from; place < to; place++) {
-    setWordAt(ids, place, load<u32>(entries + (place - from) * ENTRY_BYTES, 8));
-  }
-  release(area, room);
-  return isSorted;
+function writeIds(sort: KeySort, from: u32, to: u32): void {
+  for (let place = from; place < to; place++)
+    setWordAt(sort.ids, sort.from + place, load<u32>(sort.entries + place * ENTRY_BYTES, 8));
 }

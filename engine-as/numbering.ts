@@ -7,6 +7,7 @@
  */
 import { allocate, allocateZeroed, release } from './memory';
 import { NOT_FOUND } from './id-set';
+import { compareCells } from './value-table';
 
 const FIRST_SLOTS: u32 = 64;
 const FIRST_CELLS: u32 = 128;
@@ -168,4 +169,53 @@ function addNew(numbering: Numbering, cell: u32): u32 {
 
 export function cellAt(numbering: Numbering, number: u32): u32 {
   return load<u32>(numbering.cells + (number << 2));
+}
+
+/** Gives numbers anew, in the total order of the cells; false without memory, changing nothing. */
+export function sortNumbers(numbering: Numbering): bool {
+  const count = numbering.length;
+  const bytes = numbering.cellRoom << 2;
+  const spare = allocate(bytes);
+  if (spare == 0) return false;
+  let from = numbering.cells;
+  let to = spare;
+  for (let width: u32 = 1; width < count; width <<= 1) {
+    for (let start: u32 = 0; start < count; start += width << 1)
+      mergeCells(from, to, start, min(start + width, count), min(start + (width << 1), count));
+    const sorted = to;
+    to = from;
+    from = sorted;
+  }
+  numbering.cells = from;
+  release(to, bytes);
+  for (let i: u32 = 0; i < count; i++) setNumber(numbering, load<u32>(from + (i << 2)), i);
+  return true;
+}
+
+/** Another number for a cell that has one. */
+function setNumber(numbering: Numbering, cell: u32, number: u32): void {
+  const kind = kindOf(numbering, cell);
+  const place = cell >> 1;
+  if (place < load<u32>(kind, 8)) {
+    store<u32>(load<u32>(kind) + (place << 2), number + 1);
+    return;
+  }
+  const mask = numbering.slotMask;
+  let slot = slotOf(cell) & mask;
+  while (load<u32>(numbering.slots + (slot << 3)) != cell) slot = (slot + 1) & mask;
+  store<u32>(numbering.slots + (slot << 3), number + 1, 4);
+}
+
+/** The cells of [start, middle) and [middle, end), each in order. */
+function mergeCells(from: u32, to: u32, start: u32, middle: u32, end: u32): void {
+  let left = start;
+  let right = middle;
+  for (let place = start; place < end; place++) {
+    const isLeft =
+      left < middle &&
+      (right >= end ||
+        compareCells(load<u32>(from + (left << 2)), load<u32>(from + (right << 2))) <= 0);
+    const at = isLeft ? left++ : right++;
+    store<u32>(to + (place << 2), load<u32>(from + (at << 2)));
+  }
 }

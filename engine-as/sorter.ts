@@ -3,7 +3,14 @@
  * (key-sort.ts), then a bottom-up merge sort of the blocks between two lists. Where keys leave rows
  * undecided, and for a few rows, the merge sort begins with single rows.
  */
-import { compareRows, KEY_SORT_ROWS, sortByKeys } from './key-sort';
+import {
+  compareRows,
+  createKeySort,
+  destroyKeySort,
+  KEY_SORT_ROWS,
+  KeySort,
+  stepKeySort,
+} from './key-sort';
 import { Relation } from './row-store';
 import { createVector, destroyVector, push, setWordAt, Vector, wordAt } from './vector';
 import { allocateZeroed, release } from './memory';
@@ -15,6 +22,8 @@ export class Sorter {
   spare: Vector;
   /** Rows of a run that is in order; 0 while blocks are sorted. */
   width: u32;
+  /** Of the block that is sorted by keys, else 0. */
+  keySort: KeySort;
   /** A block was not decided by its keys. */
   undecided: bool;
   /** Start of the pair of runs under way, and the places in it. */
@@ -43,18 +52,28 @@ export function addId(sorter: Sorter, id: u32): bool {
   return push(sorter.ids, id) && push(sorter.spare, 0);
 }
 
-/** One block; behind the last one the merge sort begins. */
+/** A slice of a block; behind the last one the merge sort begins. */
 function sortBlock(sorter: Sorter): void {
   const total = sorter.ids.length;
   const end = min(total, sorter.start + KEY_SORT_ROWS);
-  const isWorth = total >= KEY_SORT_ROWS_MIN;
-  if (!isWorth || !sortByKeys(sorter.relation, sorter.ids, sorter.start, end)) {
-    sorter.undecided = true;
+  if (changetype<usize>(sorter.keySort) == 0 && total >= KEY_SORT_ROWS_MIN)
+    sorter.keySort = createKeySort(sorter.relation, sorter.ids, sorter.start, end);
+  const sort = sorter.keySort;
+  if (changetype<usize>(sort) == 0) sorter.undecided = true;
+  else {
+    if (!stepKeySort(sort)) return;
+    if (sort.undecided) sorter.undecided = true;
+    dropKeySort(sorter);
   }
   sorter.start = end;
   if (end < total) return;
   sorter.start = 0;
   sorter.width = sorter.undecided ? 1 : KEY_SORT_ROWS;
+}
+
+function dropKeySort(sorter: Sorter): void {
+  destroyKeySort(sorter.keySort);
+  sorter.keySort = changetype<KeySort>(0);
 }
 
 /** A slice of work; true when the ids are sorted. */
@@ -101,6 +120,7 @@ export function sortSlice(sorter: Sorter): bool {
 }
 
 export function destroySorter(sorter: Sorter): void {
+  dropKeySort(sorter);
   destroyVector(sorter.ids);
   destroyVector(sorter.spare);
   release(changetype<usize>(sorter) as u32, offsetof<Sorter>() as u32);

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { WasmEngine } from '../../host/engine/wasm-engine.ts';
-import { decodeRows } from '../../host/value/row-block.ts';
+import { decodeRows, RowBlockWriter } from '../../host/value/row-block.ts';
+import type { RowBlock } from '../../host/value/row-block.ts';
 import { compareRows, formatValue } from '../../host/value/value.ts';
 import type { Row, Value } from '../../host/value/value.ts';
 import { RowSet } from '../oracle/row-set.ts';
@@ -109,5 +110,45 @@ test('blocks of rows are merged, decided by their keys or not', async () => {
     const { found, expected } = await sorted(engine, columns, 70_000, randomFrom(SEED));
     assert.ok(found.length > 65_536, `${found.length} rows`);
     sameOrder(found, expected, `seed ${SEED}, ${columns.length} columns`);
+  }
+});
+
+test('more rows than are sorted together', async () => {
+  const [ROWS, STEP, PRIME] = [2_200_000, 7919, 2_200_013];
+  const engine = await createEngine();
+  const writer = new RowBlockWriter(1);
+  for (let row = 1; row <= ROWS; row++) writer.appendRow([BigInt((row * STEP) % PRIME)]);
+  const plan = planFor('p(x) :- s:one(x).', { one: 1, t: 1 });
+  succeeded(await engine.transact({ plan, changes: [{ table: 's:t', insert: writer.finish() }] }));
+  const { bytes, count } = await engine.rows('s:t');
+  assert.equal(count, ROWS);
+  // An int of 32 bits has a tag and four bytes.
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  for (let at = 5; at < bytes.length; at += 5) {
+    const isAscending = view.getInt32(at - 4, true) < view.getInt32(at + 1, true);
+    if (!isAscending) assert.fail(`row ${at / 5} is not behind the one before`);
+  }
+});
+
+test('rows of two tables are put in order at the same time', async () => {
+  const random = randomFrom(SEED);
+  const rows = Array.from({ length: 60_000 }, () => [name(random), smallInt(random)]);
+  const others = Array.from({ length: 60_000 }, () => [smallInt(random), anyInt(random)]);
+  let turns = 0;
+  const engine = await createEngine({
+    yield: async () => {
+      turns += 1;
+    },
+  });
+  const plan = planFor('p(x) :- s:one(x).', { one: 1, t: 2, u: 2 });
+  const changes = [inserts('s:t', 2, rows), inserts('s:u', 2, others)];
+  succeeded(await engine.transact({ plan, changes }));
+  turns = 0;
+  const found = await Promise.all([engine.rows('s:t'), engine.rows('s:u')]);
+  assert.ok(turns > 4, `${turns} turns`);
+  for (const [index, expected] of [rows, others].entries()) {
+    const set = new RowSet();
+    for (const row of expected) set.add(row);
+    sameOrder(decodeRows(found[index] as RowBlock), set.sorted(), `seed ${SEED}, ${index}`);
   }
 });
