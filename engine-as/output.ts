@@ -18,6 +18,7 @@ import {
   STATUS_DONE,
   STATUS_MORE,
   STATUS_OUT_OF_MEMORY,
+  TAG_INT32,
   VIEW_BASE,
   VIEW_READ,
 } from './abi';
@@ -31,10 +32,12 @@ import { findRow } from './relation';
 import { Relation, rowAddress } from './row-store';
 import { cellBytes, writeCell } from './row-codec';
 import { addId, createSorter, destroySorter, Sorter, sortSlice } from './sorter';
+import { isSmallInt } from './value-table';
 import { wordAt } from './vector';
 import { isVisible } from './views';
 
 const SLICE_ROWS: u32 = 8192;
+const SMALL_INT_BYTES: u32 = 5;
 
 @unmanaged
 export class Output {
@@ -144,13 +147,18 @@ export function readOutput(output: Output, to: u32, room: u32, rows: u32): u32 {
 
 /** The address behind the row, or 0 where it does not fit. */
 function writeRow(cells: u32, arity: u32, to: u32, end: u32): u32 {
-  let at = to;
   for (let i: u32 = 0; i < arity; i++) {
     const cell = load<u32>(cells + (i << 2));
-    if (cellBytes(cell) > end - at) return 0;
-    at = writeCell(cell, at);
+    if (end - to < SMALL_INT_BYTES || !isSmallInt(cell)) {
+      if (end - to < cellBytes(cell)) return 0;
+      to = writeCell(cell, to);
+      continue;
+    }
+    store<u8>(to, TAG_INT32);
+    store<i32>(to, (cell as i32) >> 1, 1);
+    to += SMALL_INT_BYTES;
   }
-  return at;
+  return to;
 }
 
 export function outputRows(output: Output): u32 {

@@ -34,7 +34,7 @@ import { SEGMENT_COUNT, SEGMENT_SHIFT } from './layout';
 import { allocate, allocateZeroed, memoryLow, release } from './memory';
 import { rankAt, Relation, rowAddress, setRankAt } from './row-store';
 import { settleRuns } from './run-store';
-import { createVector, destroyVector, push, reserveWords, wordAt } from './vector';
+import { createVector, destroyVector, push, pushThree, wordAt } from './vector';
 import { markCell, marking } from './value-table';
 
 const FIRST_ROWS: u32 = 8;
@@ -310,11 +310,10 @@ export function touch(relation: Relation, id: u32, row: u32): bool {
   if (relation.fresh) return true;
   const meta = load<u32>(row);
   if ((meta & ROW_TOUCHED) != 0) return true;
-  if (!noteChange(relation) || !reserveWords(relation.touched, 3)) return false;
-  push(relation.touched, id);
+  if (!noteChange(relation)) return false;
   // A row may wait as a candidate by now; before the transaction no row does.
-  push(relation.touched, meta & ~ROW_QUEUED);
-  push(relation.touched, rankAt(relation, row));
+  const before = meta & ~ROW_QUEUED;
+  if (!pushThree(relation.touched, id, before, rankAt(relation, row))) return false;
   store<u32>(row, meta | ROW_TOUCHED);
   return true;
 }

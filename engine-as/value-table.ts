@@ -108,7 +108,7 @@ function hashEntries(_owner: u32, ids: u32, count: u32, hashes: u32): void {
     store<u32>(hashes + i, load<u32>(entryOf(load<u32>(ids + i))));
 }
 
-function isSmallInt(cell: u32): bool {
+export function isSmallInt(cell: u32): bool {
   return (cell & 1) != 0;
 }
 

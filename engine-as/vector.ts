@@ -76,6 +76,24 @@ export function push(vector: Vector, word: u32): bool {
   return true;
 }
 
+/** All three words or, without memory, none. */
+export function pushThree(vector: Vector, first: u32, second: u32, third: u32): bool {
+  const index = vector.length;
+  if (vector.capacity - index >= 3 && (index & CHUNK_MASK) < CHUNK_WORDS - 2) {
+    const at =
+      load<u32>(vector.directory + ((index >> CHUNK_SHIFT) << 2)) + ((index & CHUNK_MASK) << 2);
+    store<u32>(at, first);
+    store<u32>(at, second, 4);
+    store<u32>(at, third, 8);
+    vector.length = index + 3;
+    return true;
+  }
+  if (!reserveWords(vector, 3)) return false;
+  push(vector, first);
+  push(vector, second);
+  return push(vector, third);
+}
+
 /** Room for `count` more words, so that as many pushes cannot fail. */
 export function reserveWords(vector: Vector, count: u32): bool {
   while (vector.capacity - vector.length < count) if (!growVector(vector)) return false;
