@@ -68,7 +68,7 @@ import {
   tableAt,
 } from './dense-plan';
 import { runVersion, startVersion } from './dense-run';
-import { countAppended } from './emit';
+import { countAppended, countRepeated } from './emit';
 import { NOT_FOUND } from './id-set';
 import { leaveUnlisted } from './listing';
 import { appendKept, isKeptBy, keptFirst, mayKeep, nextKeptGroup, openKept } from './kept-bits';
@@ -392,7 +392,11 @@ function turnRows(): u32 {
     for (let column = nextBit(walk); column != NO_BIT; column = nextBit(walk)) {
       const cell = cellAt(numbering, column);
       if (!hasRoom(head)) return STATUS_OUT_OF_MEMORY;
-      const weight = isCounting ? weightOf(row, column) : 0;
+      let weight: u32 = 0;
+      if (isCounting) {
+        weight = weightOf(row, column);
+        countRepeated(weight - 1);
+      }
       const first = isUnary || !isByFirst ? cell : rowCell;
       const second = isByFirst ? cell : rowCell;
       appendFound(head, first, second, ROW_LIVE | (weight << WEIGHT_SHIFT));

@@ -130,6 +130,11 @@ export function reviveRow(relation: Relation, id: u32, row: u32, rank: u32): u32
   return countNew(relation);
 }
 
+/** Counts head rows that were given again, and are there. */
+export function countRepeated(rows: u32): void {
+  derivations += rows;
+}
+
 /** Counts LIVE rows that were appended as they are. */
 export function countAppended(relation: Relation, rows: u32, rank: u32): u32 {
   derivations += rows;
