@@ -63,14 +63,8 @@ import {
 } from './best-rows';
 import { countNew, MODE_COUNT, MODE_DOUBT, MODE_OFFER, MODE_SUPPORT } from './emit';
 import { NOT_FOUND } from './id-set';
-import {
-  Machine,
-  runMachine,
-  startMachine,
-  TAKE_ADDED,
-  TAKE_ALL,
-  TAKE_REMOVED,
-} from './interpreter';
+import { runMachine, startMachine, TAKE_ADDED, TAKE_ALL, TAKE_REMOVED } from './interpreter';
+import { Machine } from './machine';
 import { allocateZeroed, memoryLow } from './memory';
 import { BestPlan, Unit, unitRelation, Version, versionAt } from './program';
 import { touch } from './relation';

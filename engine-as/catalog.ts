@@ -8,14 +8,13 @@ import {
   RELATION_LOCAL,
   RELATION_POSITIONS,
   ROWS_MAX,
-  ROW_USED,
 } from './abi';
 import { noteChange } from './changes';
-import { addToIndex, createIndex, destroyIndex, reserveInIndex } from './column-index';
+import { createIndex, destroyIndex } from './column-index';
 import { ColumnIndex, reservePositions } from './index-store';
 import { dropKept } from './kept-bits';
 import { createRelation, destroyRelation, hasMemory, indexAt } from './relation';
-import { Relation, rowAddress } from './row-store';
+import { Relation } from './row-store';
 import { destroyAggregateState } from './aggregate';
 import { dropSideWeights } from './side-weights';
 import { createVector, push, setWordAt, Vector, wordAt } from './vector';
@@ -103,26 +102,6 @@ export function addIndex(relation: Relation, columns: u32, columnCount: u32): Co
   store<u32>(relation.indexes + (relation.indexCount << 2), changetype<usize>(index) as u32);
   relation.indexCount += 1;
   return index;
-}
-
-/**
- * Puts up to `rows` more rows into an index; true when it is complete. `memoryLow` tells of a lack.
- */
-export function buildIndex(relation: Relation, index: ColumnIndex, rows: u32): bool {
-  const stop = min(relation.top, index.builtTo + rows);
-  for (let id = index.builtTo; id < stop; id++) {
-    const row = rowAddress(relation, id);
-    if ((load<u32>(row) & ROW_USED) != 0) {
-      const cells = row + relation.cellsAt;
-      if (!reserveInIndex(index, cells)) return false;
-      index.builtTo = id + 1;
-      addToIndex(index, id, cells);
-    }
-    index.builtTo = id + 1;
-  }
-  if (index.builtTo < relation.top) return false;
-  index.ready = true;
-  return true;
 }
 
 /** Removes an index, if the relation still has it. */

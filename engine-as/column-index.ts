@@ -243,7 +243,7 @@ function setFound(entry: u32): void {
 
 /** Adds a row whose room `reserveInIndex` and `reservePositions` made. */
 export function addToIndex(index: ColumnIndex, id: u32, cells: u32): void {
-  if (!index.ready && id >= index.builtTo) return;
+  if (!index.ready) return;
   const hash = hashKey(index, cells);
   const entry = findEntry(index, keyBuffer, hash);
   if (entry == NOT_FOUND) {
@@ -304,7 +304,7 @@ function moveToChunks(index: ColumnIndex, run: u32, id: u32): void {
  * Adds rows of one key that are not there, whose positions have room; false without memory.
  */
 export function addRowsToIndex(index: ColumnIndex, ids: u32, count: u32): bool {
-  if (!index.ready && load<u32>(ids) >= index.builtTo) return true;
+  if (!index.ready) return true;
   const cells = rowAddress(index.relation, load<u32>(ids)) + index.relation.cellsAt;
   const hash = hashKey(index, cells);
   if (!reserveId(index.set, hash) || !reserveRun(index.runs)) return false;
@@ -367,7 +367,7 @@ function appendAll(index: ColumnIndex, group: u32, ids: u32, count: u32): void {
 
 /** Takes a row out; its cells are still in place. */
 export function removeFromIndex(index: ColumnIndex, id: u32, cells: u32): void {
-  if (!index.ready && id >= index.builtTo) return;
+  if (!index.ready) return;
   const hash = hashKey(index, cells);
   const entry = findEntry(index, keyBuffer, hash);
   if ((entry & SHARED) == 0) {

@@ -3,7 +3,17 @@
  * their places. Each of those costs a wait for its row, its bucket in the set, and its bucket in
  * every index: rows are taken in blocks, so that the waits overlap.
  */
-import { ROW_LIVE, ROW_OLD, ROW_PENDING, ROW_QUEUED, ROW_RECENT, ROW_TOUCHED } from './abi';
+import {
+  RELATION_DIGEST_ALL,
+  RELATION_DIGEST_BASE,
+  ROW_LIVE,
+  ROW_OLD,
+  ROW_PENDING,
+  ROW_QUEUED,
+  ROW_RECENT,
+  ROW_TOUCHED,
+  ROW_USED,
+} from './abi';
 import { keyBucket, removeFromIndex } from './column-index';
 import { digestRow } from './digest';
 import { hashCells } from './hash';
@@ -92,8 +102,20 @@ export function commitTouched(relation: Relation, from: u32, to: u32): u32 {
   return removed;
 }
 
-/** The same for one row of a relation that is new. */
-export function commitFresh(relation: Relation, id: u32): u32 {
-  settleRow(relation, id, 0);
-  return removeGoing(relation);
+/** The same for the rows [from, to) of a relation that is new. */
+export function commitFresh(relation: Relation, from: u32, to: u32): u32 {
+  const isPlain = (relation.flags & (RELATION_DIGEST_BASE | RELATION_DIGEST_ALL)) == 0;
+  let removed: u32 = 0;
+  for (let id = from; id < to; id++) {
+    const row = rowAddress(relation, id);
+    const meta = load<u32>(row);
+    if (isPlain && (meta & ROW_LIVE) != 0) {
+      store<u32>(row, (meta & ~PASSING_FLAGS) | ROW_OLD);
+      continue;
+    }
+    if ((meta & ROW_USED) == 0) continue;
+    settleRow(relation, id, 0);
+    removed += removeGoing(relation);
+  }
+  return removed;
 }

@@ -22,7 +22,7 @@ import { CACHED_IDS, firstIn, homeBucket, NOT_FOUND } from './id-set';
 import { memoryLow } from './memory';
 import { nearAddresses } from './near';
 import { queueCandidate } from './candidates';
-import { findRow, freeRowAfter, hasCells, insertRow, touch } from './relation';
+import { appendRows, findRow, freeRowAfter, hasCells, insertRow, touch } from './relation';
 import { rankAt, Relation, rowAddress, setRankAt } from './row-store';
 import { sabotage, SABOTAGE_FIRST_FOUND } from './sabotage';
 import { push } from './vector';
@@ -50,6 +50,8 @@ export const MODE_OFFER: u32 = 9;
 export const MODE_DOUBT: u32 = 10;
 /** A solution that an aggregate takes as it is; the head has no rows. */
 export const MODE_AGGREGATE: u32 = 11;
+/** Counting stratum from scratch by one rule that gives each row once: they are only appended. */
+export const MODE_APPEND: u32 = 12;
 
 const WEIGHT_ONE: u32 = 1 << WEIGHT_SHIFT;
 const WEIGHT_TOP: u32 = 0xffffffff << WEIGHT_SHIFT;
@@ -391,6 +393,13 @@ function aggregateBlock(relation: Relation): u32 {
   return 0;
 }
 
+function appendBlock(relation: Relation): u32 {
+  const meta = ROW_USED | ROW_LIVE | WEIGHT_ONE;
+  if (!appendRows(relation, blockCells, blockLength, meta)) return STATUS_OUT_OF_MEMORY;
+  relation.liveNew += blockLength;
+  return memoryLow ? STATUS_OUT_OF_MEMORY : checkRows(relation);
+}
+
 function placeBlock(mode: u32, relation: Relation): u32 {
   const bytes = relation.arity << 2;
   for (let i: u32 = 0; i < blockLength; i++) {
@@ -412,8 +421,8 @@ export function dropBlock(): void {
 export function flushBlock(mode: u32, relation: Relation): u32 {
   if (blockLength == 0) return 0;
   let status: u32;
-  if (mode == MODE_AGGREGATE) {
-    status = aggregateBlock(relation);
+  if (mode == MODE_AGGREGATE || mode == MODE_APPEND) {
+    status = mode == MODE_APPEND ? appendBlock(relation) : aggregateBlock(relation);
     blockLength = 0;
     return status;
   }

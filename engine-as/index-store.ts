@@ -42,8 +42,7 @@ export class ColumnIndex {
   chunkBytes: u32;
   /** Groups with chunks. */
   chunkGroups: u32;
-  /** Rows below this id are in; while it is built it lags behind the relation. */
-  builtTo: u32;
+  /** All rows are in, or are about to be: before, who adds and removes rows passes it over. */
   ready: bool;
   /** Address of the last program that named it. */
   program: u32;

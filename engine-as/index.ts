@@ -26,6 +26,7 @@ import { digestAnew } from './digest';
 import { derivations, limitRelation, resultRank } from './emit';
 import { fit, initFitting } from './fitting';
 import { idSetBytes } from './id-set';
+import { intersections, setIntersections } from './intersection';
 import { appendAllKept, keptBytes, keptTables } from './kept-bits';
 import { stepCount } from './steps';
 import { currentUnit, initMaintenance, rounds, touchedRows } from './maintenance';
@@ -398,6 +399,16 @@ export function relationSlots(): u32 {
 /** How recursive units are evaluated from scratch (dense.ts): for tests and measurements. */
 export function chooseLayout(choice: u32): void {
   setLayout(choice);
+}
+
+/** Where groups are intersected (intersection.ts): for tests and measurements. */
+export function chooseIntersections(choice: u32): void {
+  setIntersections(choice);
+}
+
+/** Openings of intersections that asked for marks. */
+export function intersectionCount(): u64 {
+  return intersections;
 }
 
 /** Recursive units that were evaluated over bits. */

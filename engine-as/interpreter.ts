@@ -28,21 +28,23 @@ import {
   STATUS_MORE,
   STATUS_OUT_OF_MEMORY,
 } from './abi';
-import { isUnderBound } from './best-rows';
 import { GROUP_ID_MASK, openCursor } from './column-index';
 import { call, callSteps } from './call';
 import { compare, compute, differ, FAILED } from './compute';
 import { eachTries, nextEach, openEach } from './each';
 import { EXHAUSTED, FOUND, PAUSED, TRIES_MAX } from './iteration';
-import { dropBlock, emit, flushBlock, MODE_SUPPORT, nextCells } from './emit';
+import { dropBlock, emit, flushBlock, MODE_RESULT, MODE_SUPPORT, nextCells } from './emit';
 import { formatCells } from './format';
-import { hashCells } from './hash';
 import { NOT_FOUND } from './id-set';
 import { CHUNK_HEADER, ColumnIndex } from './index-store';
+import { beginRun, hasFailed, nextIntersection, openIntersection } from './intersection';
+import { CURSOR_WORDS } from './intersection-plan';
+import { Intersection } from './intersection-sides';
+import { cellBuffer, findCells, gather, Machine, matchRow, takeProbed, takeRank } from './machine';
 import { Version } from './program';
-import { findRow } from './relation';
-import { rankAt, Relation, rowAddress } from './row-store';
+import { Relation, rowAddress } from './row-store';
 import { countSteps, stepCount } from './steps';
+import { dropLists } from './value-lists';
 import { NO_CELL } from './value-table';
 import { Vector, wordAt } from './vector';
 import { viewMask, viewValue } from './views';
@@ -59,31 +61,6 @@ export const TAKE_ALL: u32 = 0;
 export const TAKE_ADDED: u32 = 1;
 export const TAKE_REMOVED: u32 = 2;
 
-@unmanaged
-export class Machine {
-  version: Version;
-  pc: u32;
-  /** How `pc` is entered: ENTER_… */
-  entry: u32;
-  /** True between `startMachine` and the end of the run. */
-  running: bool;
-  mode: u32;
-  take: u32;
-  delta: Vector;
-  deltaFrom: u32;
-  deltaTo: u32;
-  /** Head row for SUPPORT: address of its cells. */
-  headCells: u32;
-  /** Ranks of component rows must stay under it (SUPPORT). */
-  rankBelow: u32;
-  found: bool;
-  sign: i32;
-  /** Where head rows go; the version's head relation, or an answer. */
-  target: Relation;
-}
-
-/** Longest row and key. */
-const cellBuffer: u32 = memory.data(64 * 4, 8) as u32;
 /** Inputs of a call. */
 const callCells: u32 = memory.data(256 * 4, 8) as u32;
 export function startMachine(machine: Machine, version: Version, mode: u32): void {
@@ -98,45 +75,7 @@ export function startMachine(machine: Machine, version: Version, mode: u32): voi
   machine.sign = 1;
   machine.rankBelow = NOT_FOUND;
   machine.target = version.head;
-}
-
-/** Binds and checks columns of a row; false when a check fails. */
-function matchRow(pairs: u32, binds: u32, checks: u32, cells: u32, frame: u32): bool {
-  const bindsEnd = pairs + (binds << 3);
-  for (; pairs < bindsEnd; pairs += 8) {
-    store<u32>(frame + load<u32>(pairs, 4), load<u32>(cells + load<u32>(pairs)));
-  }
-  const checksEnd = pairs + (checks << 3);
-  for (; pairs < checksEnd; pairs += 8) {
-    if (load<u32>(frame + load<u32>(pairs, 4)) != load<u32>(cells + load<u32>(pairs))) return false;
-  }
-  return true;
-}
-
-/** Notes a row's rank; false when it does not stay under the bound. */
-function takeRank(
-  machine: Machine,
-  relation: Relation,
-  row: u32,
-  rank: u32,
-  below: u32,
-  frame: u32,
-): bool {
-  if (rank == NO_REGISTER) return true;
-  const value = rankAt(relation, row);
-  if (below != NO_REGISTER) {
-    if (relation.bestColumn != 0 && machine.mode == MODE_SUPPORT) {
-      if (!isUnderBound(relation, row, value)) return false;
-    } else if (value >= machine.rankBelow) return false;
-  }
-  store<u32>(frame + rank, value);
-  return true;
-}
-
-function gather(registers: u32, count: u32, frame: u32, to: u32): void {
-  for (let i: u32 = 0; i < count; i++) {
-    store<u32>(to + (i << 2), load<u32>(frame + load<u32>(registers + (i << 2))));
-  }
+  if (mode != MODE_RESULT) dropLists();
 }
 
 function nextDelta(machine: Machine, pc: u32, frame: u32): u32 {
@@ -232,16 +171,19 @@ function nextLookup(machine: Machine, pc: u32, frame: u32): u32 {
 
 function probe(machine: Machine, pc: u32, frame: u32): bool {
   const relation = changetype<Relation>(load<u32>(pc, 8) as usize);
-  const arity = load<u32>(pc, 28);
-  gather(pc + 32, arity, frame, cellBuffer);
-  const id = findRow(relation, cellBuffer, hashCells(cellBuffer, arity));
-  const view = load<u32>(pc, 12);
+  const id = findCells(relation, pc + 32, frame);
   const absent = load<u32>(pc, 16) != 0;
-  if (id == NOT_FOUND) return absent;
-  const row = rowAddress(relation, id);
-  const visible = (load<u32>(row) & viewMask(view)) == viewValue(view);
-  if (absent || !visible) return absent != visible;
-  return takeRank(machine, relation, row, load<u32>(pc, 20), load<u32>(pc, 24), frame);
+  const rank = load<u32>(pc, 20);
+  return takeProbed(
+    machine,
+    relation,
+    id,
+    load<u32>(pc, 12),
+    absent,
+    rank,
+    load<u32>(pc, 24),
+    frame,
+  );
 }
 
 /** 1 + the largest rank of the component rows bound so far; 0 without any. */
@@ -280,6 +222,7 @@ function pauseRun(machine: Machine): u32 {
 export function runMachine(machine: Machine, budget: u64): u32 {
   const frame = machine.version.frame;
   const limit = stepCount + budget;
+  beginRun();
   let pc = machine.pc;
   let entry = machine.entry;
   while (true) {
@@ -321,6 +264,32 @@ export function runMachine(machine: Machine, budget: u64): u32 {
         }
         countSteps(1);
         const isScan = load<u32>(pc) == OP_SCAN;
+        const joined: u32 = isScan ? 0 : load<u32>(frame + load<u32>(pc, 8), CURSOR_WORDS << 2);
+        if (joined != 0) {
+          const intersection = changetype<Intersection>(joined as usize);
+          if (entry == ENTER_FORWARDS && !openIntersection(machine, intersection, frame)) {
+            if (hasFailed) return failRun();
+            continue;
+          }
+          let found = nextIntersection(machine, pc, intersection, frame);
+          const head = intersection.emitPc;
+          if (head != 0 && machine.mode != MODE_SUPPORT) {
+            const arity = load<u32>(head, 12);
+            while (found == FOUND && stepCount < limit) {
+              gather(head + 16, arity, frame, nextCells(arity));
+              const status = emit(machine.mode, machine.target, machine.sign, 0);
+              if (status != 0) return status;
+              found = nextIntersection(machine, pc, intersection, frame);
+            }
+          }
+          if (found == PAUSED) {
+            entry = ENTER_AGAIN;
+            continue;
+          }
+          ok = found == FOUND;
+          size = intersection.size;
+          break;
+        }
         const match = load<u32>(pc, 20);
         if (entry == ENTER_FORWARDS) {
           if (isScan) {

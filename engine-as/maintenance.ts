@@ -59,7 +59,6 @@ import {
   firstRelation,
   queueCandidate,
 } from './candidates';
-import { buildIndex } from './catalog';
 import { changedCount, changedHandle, noteChange } from './changes';
 import { beginDense, denseFinished, denseLoaded, dropDense, stepDense } from './dense';
 import { mergedRows } from './dense-merge';
@@ -69,6 +68,7 @@ import {
   checkRows,
   countNew,
   MODE_AGGREGATE,
+  MODE_APPEND,
   MODE_CANDIDATE,
   MODE_COUNT,
   MODE_COUNT_FRESH,
@@ -80,16 +80,17 @@ import {
 } from './emit';
 import { NOT_FOUND } from './id-set';
 import { ColumnIndex } from './index-store';
-import {
-  Machine,
-  runMachine,
-  startMachine,
-  TAKE_ADDED,
-  TAKE_ALL,
-  TAKE_REMOVED,
-} from './interpreter';
-import { beginListing, hasUnlistedRows, isUnlisted, mustBeListed, stepListing } from './listing';
+import { runMachine, startMachine, TAKE_ADDED, TAKE_ALL, TAKE_REMOVED } from './interpreter';
 import { appendKept } from './kept-bits';
+import {
+  beginListing,
+  hasUnlistedRows,
+  isUnlisted,
+  leaveUnlisted,
+  mustBeListed,
+  stepListing,
+} from './listing';
+import { Machine } from './machine';
 import { allocateZeroed, memoryLow } from './memory';
 import { NEAR_ROWS, nearRows } from './near';
 import {
@@ -438,7 +439,7 @@ function stepNeeds(unit: Unit): u32 {
     return STATUS_DONE;
   }
   const index = changetype<ColumnIndex>((how == NEED_SET ? 0 : how) as usize);
-  if (!isListing && isUnlisted(relation)) {
+  if (!isListing && (isUnlisted(relation) || (changetype<usize>(index) != 0 && !index.ready))) {
     beginListing(relation);
     isListing = true;
   }
@@ -447,11 +448,6 @@ function stepNeeds(unit: Unit): u32 {
     if (status == STATUS_MORE) return STATUS_DONE;
     isListing = false;
     return status;
-  }
-  if (changetype<usize>(index) != 0 && !index.ready) {
-    countSteps(SLICE_ROWS);
-    buildIndex(relation, index, SLICE_ROWS);
-    return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_DONE;
   }
   need = load<u32>(need);
   return STATUS_DONE;
@@ -488,6 +484,7 @@ function takeBaseRows(unit: Unit): u32 {
 function runFull(unit: Unit, limit: u64): u32 {
   if (!openInput(unit)) return STATUS_OUT_OF_MEMORY;
   const mode = modeOfFull(unit);
+  if (mode == MODE_APPEND) leaveUnlisted(unitRelation(unit, 0));
   while (versionIndex < unit.versionCount) {
     const version = versionAt(unit, versionIndex);
     if (version.purpose == VERSION_FULL) {
@@ -519,7 +516,24 @@ function runOnce(unit: Unit, limit: u64): u32 {
 
 function modeOfFull(unit: Unit): u32 {
   if (unit.kind == UNIT_AGGREGATE) return MODE_AGGREGATE;
+  if (givesNewRows(unit)) return MODE_APPEND;
   return unit.kind == UNIT_COUNTING ? MODE_COUNT_FRESH : MODE_EXIT_FRESH;
+}
+
+/** One rule gives all rows of the unit, and each once. It may be half through. */
+function givesNewRows(unit: Unit): bool {
+  if (unit.kind != UNIT_COUNTING || unit.relationCount != 1) return false;
+  const relation = unitRelation(unit, 0);
+  if (!relation.fresh || min(relation.top, relation.unlistedFrom) != 0) return false;
+  let rules = 0;
+  for (let i: u32 = 0; i < unit.versionCount; i++) {
+    const version = versionAt(unit, i);
+    if (version.purpose != VERSION_FULL) continue;
+    if (!version.isDistinct || changetype<usize>(version.head) != changetype<usize>(relation))
+      return false;
+    rules += 1;
+  }
+  return rules == 1;
 }
 
 /** Of an aggregate with rules of its own: where their solutions go. False without memory. */

@@ -66,7 +66,18 @@ import {
 import { fitsState } from './aggregate';
 import { Arena, arenaAllocate, releaseArena } from './arena';
 import { addIndex, relationCount, relationOf } from './catalog';
+import { beginDistinct, givesDistinct, noteIteration, noteRepetition } from './distinct-rows';
+import { listIndexes } from './index-build';
 import { ColumnIndex } from './index-store';
+import {
+  beginIntersections,
+  CURSOR_WORDS,
+  intersect,
+  isListing,
+  linkIntersections,
+  noteEmit,
+  noteLookup,
+} from './intersection-plan';
 import { listAll } from './listing';
 import { allocateZeroed, release } from './memory';
 import {
@@ -89,7 +100,8 @@ import { NO_CELL } from './value-table';
 import { createVector, destroyVector, push } from './vector';
 
 const NONE: u32 = 0xffffffff;
-const CURSOR_BYTES: u32 = 16;
+/** A cursor, and behind it the address of an intersection. */
+const CURSOR_BYTES: u32 = (CURSOR_WORDS + 1) << 2;
 const VERSIONS_MAX: u32 = 0x100000;
 const CODE_WORDS_MAX: u32 = STEPS_PER_VERSION_MAX * 16;
 
@@ -196,6 +208,8 @@ function decodeIndex(target: Relation, isQuery: bool): ColumnIndex {
   }
   // A query that runs beside a transaction must not take an index from the program to come.
   if (!isQuery) index.program = changetype<usize>(program) as u32;
+  // One that waits does so between transactions only.
+  if (isQuery && !index.ready && !listIndexes(target)) fail(STATUS_OUT_OF_MEMORY);
   if (!index.ready && !target.indexesWait) {
     if (!push(program.builds, changetype<usize>(target) as u32)) fail(STATUS_OUT_OF_MEMORY);
     if (!push(program.builds, changetype<usize>(index) as u32)) fail(STATUS_OUT_OF_MEMORY);
@@ -330,8 +344,19 @@ function noteNeed(target: Relation, how: u32, isOfRounds: bool): void {
   unit.needs = need;
 }
 
+/** The index of the last LOOKUP; whether it is needed is known when the probes behind it are. */
+let walked: ColumnIndex = changetype<ColumnIndex>(0);
+
+function noteWalked(version: Version): void {
+  if (changetype<usize>(walked) == 0) return;
+  const index = changetype<usize>(walked) as u32;
+  noteRead(version, walked.relation, isListing() ? NEED_ROWS : index);
+  walked = changetype<ColumnIndex>(0);
+}
+
 /** SCAN and LOOKUP up to their pairs. */
 function takeIterator(version: Version, isLookup: bool): u32 {
+  noteWalked(version);
   takeBack();
   takeCursor(2);
   const number = codeWord(3);
@@ -342,17 +367,32 @@ function takeIterator(version: Version, isLookup: bool): u32 {
   check(codeWord(5) <= (MATCH_ABSENT as u32));
   bindRank(6);
   if (codeWord(7) != NO_REGISTER) check(codeWord(6) != NO_REGISTER);
-  const words = takePairs(10, codeWord(8), codeWord(9), target.arity);
-  if (!isLookup || problem != 0) return words;
+  let words = takePairs(10, codeWord(8), codeWord(9), target.arity);
+  if (problem != 0) return words;
+  if (!isLookup) {
+    noteIteration(code + (step << 2), target.arity, 0, 0);
+    return words;
+  }
   const place = codeWord(words);
-  if (!check(place < load<u32>(indexCounts + (number << 2)))) return 0;
-  const index = changetype<ColumnIndex>(
-    load<u32>(load<u32>(indexLists + (number << 2)) + (place << 2)) as usize,
-  );
+  if (!check(place < countOf(number))) return 0;
+  const index = changetype<ColumnIndex>(load<u32>(listOf(number) + (place << 2)) as usize);
   setCodeWord(words, changetype<usize>(index) as u32);
-  noteRead(version, target, changetype<usize>(index) as u32);
   if (!check(codeWord(words + 1) == index.columnCount)) return 0;
-  return takeRegisters(words + 2, index.columnCount);
+  words = takeRegisters(words + 2, index.columnCount);
+  if (problem != 0) return words;
+  noteIteration(code + (step << 2), target.arity, index.columns, index.columnCount);
+  noteLookup(version, code + (step << 2), words << 2);
+  walked = index;
+  return words;
+}
+
+/** Address and number of the indexes that the program names for a relation. */
+function listOf(number: u32): u32 {
+  return load<u32>(indexLists + (number << 2));
+}
+
+function countOf(number: u32): u32 {
+  return load<u32>(indexCounts + (number << 2));
 }
 
 /** Decodes the step at `step`; answers its words. */
@@ -375,6 +415,7 @@ function takeStep(version: Version): u32 {
       return takeIterator(version, true);
     case OP_PROBE: {
       takeBack();
+      const number = codeWord(2);
       const target = takeRelation(2);
       if (problem != 0) return 0;
       noteRead(version, target, NEED_SET);
@@ -382,7 +423,9 @@ function takeStep(version: Version): u32 {
       check(codeWord(4) <= 1);
       bindRank(5);
       if (!check(codeWord(7) == target.arity)) return 0;
-      return takeRegisters(8, target.arity);
+      const words = takeRegisters(8, target.arity);
+      if (problem == 0) intersect(code + (step << 2), words << 2, listOf(number), countOf(number));
+      return words;
     }
     case OP_COMPARE: {
       takeBack();
@@ -439,6 +482,7 @@ function takeStep(version: Version): u32 {
       readRegister(3);
       if (codeWord(5) != 0) readRegister(4);
       else bindRegister(4);
+      noteRepetition();
       return 6;
     }
     case OP_EMIT: {
@@ -450,7 +494,13 @@ function takeStep(version: Version): u32 {
         if (!check(rank < ranks && load<u8>(ranked + rank) != 0)) return 0;
         setCodeWord(4 + i, (registers + rank) << 2);
       }
-      return takeRegisters(4 + rankCount, version.head.arity);
+      const words = takeRegisters(4 + rankCount, version.head.arity);
+      if (problem != 0) return words;
+      noteEmit(code + (step << 2));
+      const head = code + ((step + 4 + rankCount) << 2);
+      version.isDistinct =
+        version.purpose == VERSION_FULL && givesDistinct(head, version.head.arity);
+      return words;
     }
     default:
       check(false);
@@ -468,6 +518,9 @@ function decodeCode(version: Version): void {
   memory.copy(code, at, codeWords << 2);
   at += codeWords << 2;
   cursors = 0;
+  walked = changetype<ColumnIndex>(0);
+  beginIntersections(program.arena);
+  beginDistinct();
   // Word 0 is END: where the outermost step goes back to.
   check(codeWords > 1 && load<u32>(code) == OP_END);
   store<u8>(iterating, 1);
@@ -482,6 +535,7 @@ function decodeCode(version: Version): void {
     if (last == OP_EMIT) check(step == codeWords);
   }
   check(last == OP_EMIT);
+  if (problem == 0) noteWalked(version);
   release(iterating, max<u32>(codeWords, 4));
 }
 
@@ -522,6 +576,7 @@ function decodeVersion(version: Version, isQuery: bool): void {
   version.frameBytes = ((registers + ranks) << 2) + cursors * CURSOR_BYTES + 4;
   version.frame = claim(version.frameBytes);
   if (problem != 0) return;
+  linkIntersections(version);
   for (let i: u32 = 0; i < constants; i++) {
     const cell = load<u32>(program.constants + (load<u32>(pairs + (i << 3), 4) << 2));
     store<u32>(version.frame + (load<u32>(pairs + (i << 3)) << 2), cell);

@@ -25,6 +25,8 @@
  *   DIFFER   op back pairs  (left right)…              some pair is not equal
  *   EMIT     op back ranks arity  register…(ranks)  register…(arity)
  *
+ * The cursor of a LOOKUP has the address of its Intersection behind it, or 0.
+ *
  * `rank` is where the row's rank goes, `below` the register whose value the rank must stay under,
  * both NO_REGISTER where they do not matter.
  */
@@ -44,9 +46,13 @@ export class Version {
   inComponent: bool;
   /** Counts derivations that need no row of the component. */
   isExit: bool;
+  /** Of FULL: no row of the head is given twice (distinct-rows.ts). */
+  isDistinct: bool;
   code: u32;
   frame: u32;
   frameBytes: u32;
+  /** The first of its Intersections, linked (intersection-plan.ts), or 0. */
+  intersections: u32;
 }
 
 @unmanaged

@@ -5,7 +5,9 @@
  */
 import { STATUS_BAD_PROGRAM, STATUS_DONE, STATUS_ROWS_LIMIT } from './abi';
 import { MODE_RESULT } from './emit';
-import { Machine, runMachine, startMachine } from './interpreter';
+import { runMachine, startMachine } from './interpreter';
+import { Machine } from './machine';
+import { dropMarks } from './marks';
 import { allocateZeroed, release } from './memory';
 import { Program, unitAt, versionAt } from './program';
 import { decodeProgram, decodeStatus, destroyProgram } from './program-decoder';
@@ -73,6 +75,7 @@ export function destroyQuery(query: Query): void {
     break;
   }
   destroyProgram(query.program);
+  dropMarks();
   release(changetype<usize>(query.machine) as u32, offsetof<Machine>() as u32);
   release(changetype<usize>(query) as u32, offsetof<Query>() as u32);
   if (active.length == 0) clearVector(active);

@@ -264,15 +264,15 @@ export function appendFound(relation: Relation, first: u32, second: u32, flags: 
   return row;
 }
 
-/** Appends `rows` base rows of a table that loads; false without memory. */
-export function appendBase(relation: Relation, cells: u32, rows: u32): bool {
+/** Appends rows that neither the set nor an index knows yet; false without memory. */
+export function appendRows(relation: Relation, cells: u32, rows: u32, meta: u32): bool {
   const bytes = relation.arity << 2;
   for (let i: u32 = 0; i < rows; i++, cells += bytes) {
     const id = relation.top;
     if (id == relation.capacity && !growRows(relation)) return false;
     relation.top = id + 1;
     const row = rowAddress(relation, id);
-    store<u32>(row, ROW_USED | ROW_BASE);
+    store<u32>(row, meta);
     if (relation.cellsAt == 8) store<u32>(row, 0, 4);
     const to = row + relation.cellsAt;
     for (let at: u32 = 0; at < bytes; at += 4) store<u32>(to + at, load<u32>(cells + at));

@@ -5,7 +5,7 @@
  * built behind that (listing.ts).
  *
  * Between its first row and the end of `stepLoads` a table that loads has rows that its set does
- * not know; only this file and `appendBase` touch it then.
+ * not know; only this file and `appendRows` touch it then.
  */
 import { STATUS_DONE, STATUS_MORE, STATUS_OUT_OF_MEMORY } from './abi';
 import { NOT_FOUND, putId, putIfFirst } from './id-set';

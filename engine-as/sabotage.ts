@@ -4,7 +4,8 @@
  * beside the best row of a group (min, max, argmin, argmax), 5 = ranks between equal values of a
  * best table, 6 = how many rows of a group have a collected value, 7 = ranks of rows that stand
  * when a table is evaluated anew over bits, 8 = a second look at what a hash finds first, 9 = tests
- * that wait for finished rows of bits, 10 = weights of rows that were found over bits.
+ * that wait for finished rows of bits, 10 = weights of rows that were found over bits, 11 = new
+ * marks of an intersection for a new key.
  */
 export const SABOTAGE_RANKS: u32 = 1;
 export const SABOTAGE_RECOMPUTE: u32 = 2;
@@ -16,6 +17,7 @@ export const SABOTAGE_STANDING: u32 = 7;
 export const SABOTAGE_FIRST_FOUND: u32 = 8;
 export const SABOTAGE_FILTERS: u32 = 9;
 export const SABOTAGE_WEIGHTS: u32 = 10;
+export const SABOTAGE_MARKS: u32 = 11;
 
 /** SABOTAGE_…, or 0 for none. */
 export let sabotage: u32 = 0;

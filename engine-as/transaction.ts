@@ -16,23 +16,25 @@ import { aggregateRow, AggregateState, restoreGroups, settleGroups } from './agg
 import { takeBackStream } from './aggregate-stream';
 import { dropEntries } from './best-rows';
 import { dropCandidates } from './candidates';
-import { buildIndex, dropIndex, keepIndexes, sharedRelationOf } from './catalog';
+import { dropIndex, keepIndexes, sharedRelationOf } from './catalog';
 import { changedCount, changedHandle, keepChanges, setChangedHandle } from './changes';
 import { commitFresh, commitTouched } from './commit-rows';
+import { listIndexes, settleBuilt } from './index-build';
 import { ColumnIndex } from './index-store';
 import { dropDense } from './dense';
 import { dropOnce } from './dense-once';
 import { BLOCK_ROWS, emit, emitNow, flushBlock, MODE_BASE, MODE_NO_BASE, nextCells } from './emit';
 import { fitLater } from './fitting';
 import { NOT_FOUND } from './id-set';
-import { countSteps, stepCount } from './steps';
-import { anyUnlisted, listAll } from './listing';
+import { stepCount } from './steps';
+import { anyUnlisted, beginListing, listAll, stepListing } from './listing';
 import { beginUnits, stepUnits } from './maintenance';
+import { dropMarks } from './marks';
 import { memoryLow, refillReserve } from './memory';
 import { AggregatePlan, Program, Unit, unitAt } from './program';
 import { decodeProgram, decodeStatus, destroyProgram, mayWait } from './program-decoder';
 import {
-  appendBase,
+  appendRows,
   dropRanks,
   isNeeded,
   removeRow,
@@ -45,6 +47,7 @@ import { forgetCut } from './row-codec';
 import { beginLoad, dropLoads, endLoads, stepLoads } from './row-load';
 import { readRows, rowsRead, rowsReadBytes } from './row-reader';
 import { restoreSideWeights, saveSideWeights } from './side-weights';
+import { dropLists } from './value-lists';
 import { clearVector, wordAt } from './vector';
 import { showNew, showOld } from './views';
 
@@ -62,6 +65,7 @@ let next: Program = changetype<Program>(0);
 let unitsBegun: bool = false;
 let isNewProgram: bool = false;
 let buildAt: u32 = 0;
+let building: bool = false;
 /** Place in the list of changed relations. */
 let changeAt: u32 = 0;
 let rowAt: u32 = 0;
@@ -86,15 +90,17 @@ export function begin(): u32 {
   state = OPEN;
   unitsBegun = false;
   buildAt = 0;
+  building = false;
   return STATUS_DONE;
 }
 
 /** What a batch left unlisted is found from now on. */
 function listRelations(): bool {
-  if (!anyUnlisted || changetype<usize>(current) == 0) return true;
+  if (changetype<usize>(current) == 0 || !(anyUnlisted || current.isBatch)) return true;
   for (let i: u32 = 0; i < current.relationCount; i++) {
-    if (!listAll(changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize)))
-      return false;
+    const relation = changetype<Relation>(load<u32>(current.relations + (i << 2)) as usize);
+    if (anyUnlisted && !listAll(relation)) return false;
+    if (!listIndexes(relation)) return false;
   }
   return true;
 }
@@ -158,7 +164,8 @@ export function changeBaseRows(
     rowsTaken += rowsRead;
     bytesTaken += rowsReadBytes;
     if (relation.loading) {
-      const ok = appendBase(relation, nextCells(arity), rowsRead) && !memoryLow;
+      const flags = ROW_USED | ROW_BASE;
+      const ok = appendRows(relation, nextCells(arity), rowsRead, flags) && !memoryLow;
       status = ok ? read : (STATUS_OUT_OF_MEMORY as u32);
       continue;
     }
@@ -183,14 +190,20 @@ export function copyBaseRows(from: Relation, to: Relation, start: u32): u32 {
   return end;
 }
 
+/** Of rows that stand; all indexes of a relation that are not built yet come together. */
 function buildIndexes(program: Program): u32 {
   while (buildAt < program.builds.length) {
     const relation = changetype<Relation>(wordAt(program.builds, buildAt) as usize);
     const index = changetype<ColumnIndex>(wordAt(program.builds, buildAt + 1) as usize);
-    if (!mayWait(program, relation) && !index.ready && !buildIndex(relation, index, SLICE_ROWS)) {
-      countSteps(SLICE_ROWS);
-      return memoryLow ? STATUS_OUT_OF_MEMORY : STATUS_MORE;
+    if (!mayWait(program, relation) && !index.ready && !building) {
+      beginListing(relation);
+      building = true;
     }
+    const status: u32 = building ? stepListing() : STATUS_DONE;
+    if (status != STATUS_DONE) return status;
+    // No reader of this program has begun.
+    if (building) settleBuilt(index);
+    building = false;
     buildAt += 2;
   }
   return STATUS_DONE;
@@ -226,10 +239,8 @@ export function step(budget: u64): u32 {
 function commitRelation(relation: Relation): bool {
   if (relation.fresh) {
     const end = min(relation.top, rowAt + SLICE_ROWS);
-    for (; rowAt < end; rowAt++) {
-      if ((load<u32>(rowAddress(relation, rowAt)) & ROW_USED) != 0)
-        commits += commitFresh(relation, rowAt);
-    }
+    commits += commitFresh(relation, rowAt, end);
+    rowAt = end;
     if (rowAt < relation.top) return false;
     relation.fresh = false;
     fitLater(relation);
@@ -290,6 +301,8 @@ export function commit(): u32 {
     clearVector(current.builds);
   }
   forgetChanges();
+  dropMarks();
+  dropLists();
   showOld();
   state = IDLE;
   return STATUS_DONE;
@@ -396,6 +409,8 @@ export function rollBack(): u32 {
     if (slices == 256 || rowAt != 0) return STATUS_MORE;
   }
   forgetChanges();
+  dropMarks();
+  dropLists();
   restoreSideWeights();
   refillReserve();
   state = IDLE;

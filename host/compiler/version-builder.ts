@@ -6,6 +6,7 @@
  */
 import { operandsOf, variablesOf, variablesOfTerms } from './core-rule.ts';
 import type { CoreAtom, CoreLiteral, CoreRule } from './core-rule.ts';
+import { columnsBeside, commonColumn } from './intersections.ts';
 import type { ColumnUse, Match, Purpose, Step, Version, View } from './plan.ts';
 import type { Operand, Term } from './stratified.ts';
 import { sameValue } from '../value/value.ts';
@@ -80,6 +81,8 @@ class VersionBuilder {
   readonly #ranks: number[] = [];
   /** Two instances may have other ranks: an atom that takes one has several rows to match. */
   #ranksVary = false;
+  /** How often the steps so far are expected to go on. */
+  #passes = 1;
   #registerCount: number;
 
   constructor(rule: CoreRule, request: VersionRequest) {
@@ -154,6 +157,8 @@ class VersionBuilder {
 
   /** The next literal: a filter that is ready, else the atom with the fewest rows to expect. */
   #choose(waiting: readonly Waiting[]): Waiting {
+    const intersected = waiting.find(({ literal }) => this.#commonColumn(literal) !== undefined);
+    if (intersected !== undefined) return intersected;
     const filter = waiting.find(
       ({ literal }) =>
         literal.kind !== 'each' && (this.#isFilter(literal) || this.#isQuestion(literal, waiting)),
@@ -171,6 +176,16 @@ class VersionBuilder {
     }
     if (best === undefined) throw new Error('the rule is not safe');
     return best;
+  }
+
+  /** Of an atom that is asked right behind a lookup: where it reads the one value of that. */
+  #commonColumn(literal: CoreLiteral): number | undefined {
+    if (literal.kind !== 'atom' || !literal.terms.every((term) => this.#isBound(term))) {
+      return undefined;
+    }
+    const lookup = this.#steps.findLast((step) => step.op !== 'probe');
+    const registers = literal.terms.map((term) => (term.kind === 'variable' ? term.index : -1));
+    return commonColumn(lookup, registers);
   }
 
   #expectedRows(atom: CoreAtom): number {
@@ -296,6 +311,7 @@ class VersionBuilder {
     const { relation, negated } = atom;
     if (atom.terms.every((term) => this.#isBound(term))) {
       const registers = atom.terms.map((term) => this.#register(term as Operand));
+      this.#askForGroup(atom, registers);
       const rank = negated ? {} : this.#takeRank(atom);
       this.#steps.push({ op: 'probe', relation, view, isAbsent: negated, ...rank, registers });
       return;
@@ -305,15 +321,32 @@ class VersionBuilder {
     );
     const index =
       boundColumns.length === 0 ? undefined : this.#request.index(relation, boundColumns);
+    const expected = this.#expectedRows(atom);
     const keyColumns = index?.columns ?? [];
     const keys = keyColumns.map((column) => this.#register(atom.terms[column] as Operand));
     const isKey = new Set(keyColumns);
     const match = negated ? 'absent' : this.#match(atom, waiting);
     const uses = this.#columnUses(atom.terms, (column) => !isKey.has(column));
     const rank = negated ? {} : this.#takeRank(atom);
+    if (match === 'each') this.#passes *= expected;
     const iteration = { relation, view, match, ...rank, ...uses };
     if (index === undefined) this.#steps.push({ op: 'scan', ...iteration });
     else this.#steps.push({ op: 'lookup', index: index.index, keys, ...iteration });
+  }
+
+  /**
+   * From scratch, where about as many rows are asked for as there are, an index pays that the probe
+   * itself does not need.
+   */
+  #askForGroup({ relation }: CoreAtom, registers: readonly number[]): void {
+    if (this.#request.purpose !== 'full' || this.#passes < this.#request.size(relation)) return;
+    const column = commonColumn(
+      this.#steps.findLast((step) => step.op !== 'probe'),
+      registers,
+    );
+    if (column !== undefined) {
+      this.#request.index(relation, columnsBeside(registers.length, column));
+    }
   }
 
   /**

@@ -105,6 +105,9 @@ export interface CoreExports {
   relationSlots(): number;
   /** 0 auto, 1 rows, 2 bits, 3 bits for one round, then rows. */
   chooseLayout(choice: number): void;
+  /** 0 auto, 1 never, 2 wherever they can be. */
+  chooseIntersections(choice: number): void;
+  intersectionCount(): bigint;
   denseUnitCount(): number;
   sweepCount(): number;
   keptTableCount(): number;

@@ -6,6 +6,9 @@ import type { TableKey } from '../compiler/stratified.ts';
  */
 export type Layout = 'auto' | 'rows' | 'bits';
 
+/** For tests: where they pay, never, wherever they can be. The answers are the same. */
+export type Intersections = 'auto' | 'never' | 'always';
+
 /** What an engine is given: its turns of the event loop, and its limits. */
 export interface WasmEngineOptions {
   /** A turn of the event loop. */
@@ -24,4 +27,6 @@ export interface WasmEngineOptions {
   readonly memoryBytesMax?: number;
   /** Absent: `auto`. The answers are the same. */
   readonly layout?: Layout;
+  /** Whether rows of cyclic bodies are found by intersections of groups; absent: where it pays. */
+  readonly intersections?: Intersections;
 }

@@ -37,7 +37,7 @@ import { runVersion } from './query-run.ts';
 import type { Effort } from './query-run.ts';
 import { CoreFailure, coreFailure, transactionFailure } from './failures.ts';
 import { encodeQuery, IndexDemand } from './query-encoder.ts';
-import type { Layout, WasmEngineOptions } from './engine-options.ts';
+import type { Intersections, Layout, WasmEngineOptions } from './engine-options.ts';
 import { nextSlice, SLICE_STEPS, StepCounts, viewOfUnit, SLICE_MS } from './slices.ts';
 import { limitSharedViews, viewLimit } from './view-limits.ts';
 
@@ -49,6 +49,8 @@ const QUERY_STEPS_MAX = 2_000_000_000;
 const PAGE_BYTES = 65_536;
 /** By the core's number (engine-as/dense.ts). */
 const LAYOUTS: readonly Layout[] = ['auto', 'rows', 'bits'];
+/** By the core's number (engine-as/intersection.ts). */
+const INTERSECTIONS: readonly Intersections[] = ['auto', 'never', 'always'];
 
 export async function createWasmEngine(
   wasm: CoreSource,
@@ -57,6 +59,7 @@ export async function createWasmEngine(
   const pagesMax = Math.floor((options.memoryBytesMax ?? 0) / PAGE_BYTES);
   const core = await Core.create(wasm, pagesMax);
   core.exports.chooseLayout(LAYOUTS.indexOf(options.layout ?? 'auto'));
+  core.exports.chooseIntersections(INTERSECTIONS.indexOf(options.intersections ?? 'auto'));
   return new WasmEngine(core, options);
 }
 

@@ -6,6 +6,7 @@ import type { CoreLiteral, CoreRule } from '../compiler/core-rule.ts';
 import { printValue } from '../compiler/print-value.ts';
 import type { Plan, Step, Unit, UnitRule, Version } from '../compiler/plan.ts';
 import type { Operand, Term } from '../compiler/stratified.ts';
+import { intersectedProbes } from '../compiler/intersections.ts';
 import { expectedRows } from '../compiler/version-builder.ts';
 import type { PolicyTexts } from './program-index.ts';
 import { RuleLines } from './program-index.ts';
@@ -13,7 +14,8 @@ import { RuleLines } from './program-index.ts';
 export interface StepDocument {
   /** `tc(x, y)`, `not down(y)`, `c = e + d` … */
   readonly text: string;
-  readonly how: 'scan' | 'index' | 'row' | 'test';
+  /** `group`: the rows of a key, intersected with those of the lookup before. */
+  readonly how: 'scan' | 'index' | 'row' | 'group' | 'test';
   /** Columns of the index, from 1. */
   readonly index?: readonly bigint[];
   /** One match is enough. */
@@ -273,10 +275,14 @@ class PlanPrinter {
     const register = registerNames(rule, version);
     const steps: StepDocument[] = [];
     let drivenBy: string | undefined;
-    for (const step of version.steps) {
+    const groups = intersectedProbes(
+      version.steps,
+      (relation) => this.plan.relations[relation]?.indexes ?? [],
+    );
+    for (const [place, step] of version.steps.entries()) {
       if (step.op === 'delta') drivenBy = this.#columns(version.source ?? 0, step, register);
       else if (step.op !== 'head' && step.op !== 'emit') {
-        steps.push(this.#step(step, register, version));
+        steps.push(this.#step(step, register, version, groups.get(place)));
       }
     }
     return {
@@ -290,13 +296,17 @@ class PlanPrinter {
     step: Exclude<Step, { op: 'delta' | 'head' | 'emit' }>,
     register: (number: number) => string,
     { constants }: Version,
+    group: readonly number[] | undefined,
   ): StepDocument {
     if (step.op !== 'scan' && step.op !== 'lookup' && step.op !== 'probe') {
       return { text: testText(step, register), how: 'test' };
     }
     if (step.op === 'probe') {
       const atom = this.#atom(step.relation, step.registers.map(register));
-      return { text: step.isAbsent ? `not ${atom}` : atom, how: 'row' };
+      const text = step.isAbsent ? `not ${atom}` : atom;
+      return group === undefined
+        ? { text, how: 'row' }
+        : { text, how: 'group', index: fromOne(group) };
     }
     const isConstant = (number: number): boolean =>
       constants.some((constant) => constant.register === number);

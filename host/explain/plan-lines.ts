@@ -72,6 +72,9 @@ function ruleLines(rule: RulePlanDocument, { updates }: PlanLineOptions): string
 function stepText({ text, how, index, once, rows }: StepDocument): string {
   if (how === 'test') return text;
   if (how === 'row') return `${text}  one row looked up`;
+  if (how === 'group') {
+    return `${text}  intersected with the rows above, index (${index?.join(', ') ?? ''})`;
+  }
   const by = how === 'index' ? `index (${index?.join(', ') ?? ''})` : 'all rows';
   const many =
     once === true ? 'the first match' : `about ${rows ?? 0n} ${rows === 1n ? 'row' : 'rows'}`;

@@ -279,3 +279,23 @@ test('a query is one version over tables by name', () => {
   const absent = version.steps[1];
   assert.ok(absent?.op === 'lookup' && absent.match === 'absent');
 });
+
+test('what a group answers is asked right behind its lookup, and has an index from scratch', () => {
+  const text = 'q(x, y, z) :- s:e(x, y), s:e(y, z), x != z, not s:w(x, z, x), s:e(x, z).';
+  const cyclic = plan(text);
+  const [full] = versionsOf(cyclic, 'p:q', 'full');
+  assert.ok(full !== undefined);
+  const steps = ['scan s:e', 'lookup s:e [0]', 'probe s:w', 'probe s:e', 'compare', 'emit'];
+  assert.deepEqual(showSteps(cyclic, full), steps);
+  assert.deepEqual(relation(cyclic, 's:w').indexes.map(String), ['0,2']);
+  // An index that only a probe from scratch would use is not for a table that is much larger.
+  const sizes = new Map([
+    ['s:a', 2],
+    ['s:e', 10],
+    ['s:w', 1_000_000],
+  ]);
+  const open = 'q(x, z) :- s:a(x), s:e(x, y), s:e(y, z), not s:w(x, z, 1).';
+  const columns = (from: Plan): string[] => relation(from, 's:w').indexes.map(String);
+  assert.deepEqual(columns(plan(open, { sizes, batchOnly: true })), []);
+  assert.deepEqual(columns(plan(open, { batchOnly: true })), ['0,2']);
+});

@@ -104,6 +104,26 @@ test('parts that rules share are told in words, with who reads them', () => {
   assert.deepEqual(alone, { text: `not ${shared[0]?.tables[0]}(x)`, how: 'row' });
 });
 
+test('groups that are intersected are told', () => {
+  const text = 'tri(x, y, z) :- edge(x, y), edge(y, z), edge(x, z), not edge(z, x).';
+  const program = programOf({ p: text }, [], { externalTables: new Set(['p:edge']) });
+  const plan = planDocument(lower(program, { isExplained: true }), { policies: [] });
+  const steps = plan.units[0]?.rules[0]?.versions[0]?.steps ?? [];
+  assert.deepEqual(
+    steps.map(({ how, index }) => [how, index?.join()]),
+    [
+      ['scan', undefined],
+      ['index', '1'],
+      ['group', '1'],
+      ['group', '2'],
+    ],
+  );
+  assert.match(
+    planLines(plan).join('\n'),
+    /3\. p:edge\(x, z\) {2}intersected with the rows above, index \(1\)\n/,
+  );
+});
+
 test('updates are shown where they are asked for', () => {
   const plan = documentOf();
   const { units } = { units: [unitOf(plan, 'p:reach')] };

@@ -54,6 +54,27 @@ export async function bitsKinds(): Promise<EngineKind[]> {
   ];
 }
 
+/** The core that intersects groups wherever it can, however few rows they have. */
+export async function intersectingKind(): Promise<EngineKind> {
+  return intersecting('wasm-intersecting', 0);
+}
+
+/** And the same with marks that are kept when the key changes. */
+export async function staleMarksKind(): Promise<EngineKind> {
+  return intersecting('stale marks', 11);
+}
+
+async function intersecting(name: string, sabotage: number): Promise<EngineKind> {
+  const bytes = await readFile('build/core.debug.wasm');
+  const create = async (): Promise<Engine> => {
+    const engine = await createWasmEngine(bytes, { yield: async () => undefined });
+    engine.core.exports.chooseIntersections(2);
+    engine.core.exports.sabotage(sabotage);
+    return engine;
+  };
+  return { name, create, lower, lowerQuery, prove };
+}
+
 /** The core with proofs in which something is not as the rules have it. */
 export async function wrongProofsKind(
   name: string,

@@ -36,13 +36,16 @@ const QUESTION_SEEDS = 4;
 const BEST_SEEDS = 3;
 /** And one of so many has functions, values of all kinds, and tables with keys. */
 const CALL_SEEDS = 5;
+/** And one of so many has circles of variables. */
+const CYCLE_SEEDS = 7;
 
 /** A seed's program and `batches` batches for it; `large`: with some hundred rows a table. */
 export function generateCase(seed: number, batches: number, large = false): FuzzCase {
   const questions = seed % QUESTION_SEEDS === 1;
   const best = seed % BEST_SEEDS === 2;
   const calls = seed % CALL_SEEDS === 3;
-  const program = generateProgram(randomOf(seed, 0), { large, questions, best, calls });
+  const cycles = seed % CYCLE_SEEDS === 4;
+  const program = generateProgram(randomOf(seed, 0), { large, questions, best, calls, cycles });
   const scale = large ? LARGE_SCALE : 1;
   const updates = new UpdateGenerator(randomOf(seed, 1), program, scale);
   const random = randomOf(seed, 2);

@@ -7,7 +7,9 @@ import type { ProofNode } from '../../host/explain/proof.ts';
 import {
   bitsKinds,
   engineKinds,
+  intersectingKind,
   sabotagedKind,
+  staleMarksKind,
   uncountedKind,
   wrongProofsKind,
 } from './engines.ts';
@@ -36,7 +38,7 @@ const OLD_SEEDS: readonly { readonly seed: number; readonly large?: boolean }[] 
   { seed: 15, large: true },
 ];
 
-for (const kind of [...(await engineKinds()), ...(await bitsKinds())]) {
+for (const kind of [...(await engineKinds()), ...(await bitsKinds()), await intersectingKind()]) {
   const batches = BATCHES[kind.name] ?? 1_000;
   test(`${kind.name}: seeds that once failed`, async () => {
     for (const old of OLD_SEEDS) await compareEngines(kind, { ...old, batches: 1 });
@@ -108,6 +110,11 @@ test('the core over bits without weights is found', async () => {
     seed: 1,
     batches: CONTROL_BATCHES,
   });
+  await assert.rejects(failure, FuzzFailure);
+});
+
+test('the core with marks of another key is found', async () => {
+  const failure = compareEngines(await staleMarksKind(), { seed: 1, batches: CONTROL_BATCHES });
   await assert.rejects(failure, FuzzFailure);
 });
 

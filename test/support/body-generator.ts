@@ -2,6 +2,7 @@
 import { formatValue } from '../../host/value/value.ts';
 import type { Value } from '../../host/value/value.ts';
 import { functionLiteral } from './function-literals.ts';
+import { shuffled } from './prng.ts';
 import type { GeneratedTable } from './program-generator.ts';
 import type { Random } from './random.ts';
 
@@ -43,6 +44,27 @@ export class BodyGenerator {
       return end;
     };
     this.literals.push(atomText(table, this.#policy, term));
+  }
+
+  /** An atom over variables x`from` and x`to`, either way; more columns take what there is. */
+  edge(table: GeneratedTable, from: number, to: number, sign: '' | 'not ' = ''): void {
+    const ends = shuffled(this.#random, [`x${from}`, `x${to}`]);
+    let column = 0;
+    const term = (): string => {
+      const end = ends[column++];
+      if (end === undefined || (sign !== '' && !this.#bound.includes(end))) {
+        return sign === '' ? this.#bindingTerm() : this.operand();
+      }
+      if (!this.#bound.includes(end)) this.#bound.push(end);
+      return end;
+    };
+    this.literals.push(`${sign}${atomText(table, this.#policy, term)}`);
+  }
+
+  /** The terms of a head: the corners of a circle, then any. */
+  cornerTerms(): () => string {
+    const corners = this.#bound.filter((name) => /^x\d$/.test(name)).sort();
+    return () => corners.shift() ?? this.operand();
   }
 
   /** The terms of a head: the chain's first and last variable, then any. */

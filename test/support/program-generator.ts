@@ -48,6 +48,8 @@ export interface ProgramOptions {
   readonly questions?: boolean;
   /** All aggregates, and recursion through min and max. */
   readonly best?: boolean;
+  /** Bodies in which variables go round in a circle. */
+  readonly cycles?: boolean;
   /** Functions and values of all kinds, all aggregates, tables with keys. */
   readonly calls?: boolean;
 }
@@ -111,6 +113,7 @@ class ProgramGenerator {
   readonly #asks: boolean;
   readonly #hasBest: boolean;
   readonly #calls: boolean;
+  readonly #hasCycles: boolean;
   readonly #values: readonly Value[];
   readonly #statements = new Map<string, string[]>(POLICIES.map((name) => [name, []]));
   readonly #lower: GeneratedTable[] = [];
@@ -122,6 +125,7 @@ class ProgramGenerator {
     this.#asks = options.questions === true;
     this.#hasBest = options.best === true;
     this.#calls = options.calls === true;
+    this.#hasCycles = options.cycles === true;
     this.#values = values ?? this.#chooseValues();
   }
 
@@ -187,6 +191,7 @@ class ProgramGenerator {
       }
       for (let count = between(random, 1, 2); count > 0; count--) {
         if (this.#asks && random.chance(0.5)) statements.push(this.#question(table, []));
+        else if (this.#hasCycles && random.chance(0.6)) statements.push(this.#cycle(table, []));
         else statements.push(isChain ? this.#chain(table, []) : this.#rule(table, []));
       }
       for (
@@ -198,6 +203,7 @@ class ProgramGenerator {
         count--
       ) {
         if (this.#asks && random.chance(0.5)) statements.push(this.#question(table, tables));
+        else if (this.#hasCycles && random.chance(0.6)) statements.push(this.#cycle(table, tables));
         else statements.push(isChain ? this.#chain(table, tables) : this.#rule(table, tables));
       }
     }
@@ -277,6 +283,29 @@ class ProgramGenerator {
     if (random.chance(0.15)) body.negation(random.pick(this.#lower));
     if (random.chance(0.1)) body.comparison();
     const text = atomText(head, head.owner, body.chainTerms());
+    return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
+  }
+
+  /**
+   * `d(x0, x1, x2) :- t(x0, x1), u(x1, x2), v(x0, x2), not w(x1, x0)`: circles of three or four,
+   * with chords, some of them negated.
+   */
+  #cycle(head: GeneratedTable, component: readonly GeneratedTable[]): string {
+    const random = this.#random;
+    const body = new BodyGenerator(random, this.#values, head.owner);
+    const length = this.#isLarge ? 3 : between(random, 3, 4);
+    const own = component.length > 0 ? random.int(length) : -1;
+    const wide = this.#lower.filter(({ arity }) => arity > 1);
+    const any = wide.length > 0 ? wide : this.#lower;
+    for (let at = 0; at < length; at++) {
+      const table = random.pick(at === own ? component : any);
+      body.edge(table, at, (at + 1) % length);
+    }
+    if (random.chance(0.4)) body.edge(random.pick(any), random.int(length), random.int(length));
+    if (random.chance(0.5)) {
+      body.edge(random.pick(any), random.int(length), random.int(length), 'not ');
+    }
+    const text = atomText(head, head.owner, body.cornerTerms());
     return `${text} :- ${shuffled(random, body.literals).join(', ')}.`;
   }
 
