@@ -384,15 +384,7 @@ function blockBits(block: u32): u32 {
 
 /** Bits of a record. */
 export function countBits(record: u32): u32 {
-  let bits: u32 = 0;
-  for (let s: u32 = 0; s < summaryWords; s++) {
-    let summary = load<u64>(record + (s << 3));
-    while (summary != 0) {
-      bits += blockBits(blockOf(record, (s << 6) + (ctz(summary) as u32)));
-      summary &= summary - 1;
-    }
-  }
-  return bits;
+  return wideBits(record, summaryWords);
 }
 
 /** Takes a row out of a matrix; its record belongs to the caller. */

@@ -8,8 +8,8 @@
  *   list      in the end, the new rows come into sets and indexes (listing.ts)
  *   merge     or, where rows stand, they are brought to what was found (dense-merge.ts)
  *
- * All rounds are in step, so the round in which a row comes is 1 + the largest rank in the body
- * that gives it (row-store.ts).
+ * Rounds and turns are counted, and the number of the one in which a row comes is its rank: more
+ * than the ranks in the body that gave it (row-store.ts).
  *
  * Where rows need no ranks, one row of bits after another goes through the rules instead, in an
  * order in which most come once (dense-sweep.ts), and what nobody needs as rows stays bits
@@ -67,7 +67,15 @@ import {
   takeNumber,
 } from './dense-list';
 import { beginMerge, createFound, dropMerge, stepMerge } from './dense-merge';
-import { DensePlan, DenseTable, denseVersionAt, matrixOf, needBit, tableAt } from './dense-plan';
+import {
+  DensePlan,
+  DenseTable,
+  DenseVersion,
+  denseVersionAt,
+  matrixOf,
+  needBit,
+  tableAt,
+} from './dense-plan';
 import { driveBy, runVersion, startVersion } from './dense-run';
 import {
   beginSweep,
@@ -454,20 +462,22 @@ function beginRound(): void {
 
 function runRound(limit: u64): u32 {
   while (at < plan.versionCount) {
-    const version = denseVersionAt(plan, at);
-    if (!running) {
-      startVersion(version, numbering);
-      running = true;
-    }
-    const status = runVersion(version, limit);
-    if (status != STATUS_DONE || poolEnded) return status;
-    running = false;
+    const status = runRule(denseVersionAt(plan, at), limit);
+    if (running) return status;
     at += 1;
   }
   stage = STAGE_MERGE;
   at = 0;
   rowAt = 0;
   return STATUS_DONE;
+}
+
+/** Begins a rule or goes on with it; it is `running` until its end. */
+function runRule(version: DenseVersion, limit: u64): u32 {
+  if (!running) startVersion(version, numbering);
+  const status = runVersion(version, limit);
+  running = status != STATUS_DONE || poolEnded;
+  return status;
 }
 
 /* Its end: what came by the other column joins the main one, then new bits become rows. */
@@ -609,13 +619,8 @@ function sweep(limit: u64): u32 {
     while (versionAt < plan.versionCount) {
       const version = denseVersionAt(plan, versionAt);
       if (changetype<usize>(version.source) == changetype<usize>(tableAt(plan, at))) {
-        if (!running) {
-          startVersion(version, numbering);
-          running = true;
-        }
-        const status = runVersion(version, limit);
-        if (status != STATUS_DONE || poolEnded) return status;
-        running = false;
+        const status = runRule(version, limit);
+        if (running) return status;
       }
       versionAt += 1;
     }

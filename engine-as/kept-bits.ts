@@ -1,9 +1,10 @@
 /*
  * Rows that an evaluation over bits (dense.ts) found and that nothing has looked at: they stay bits
  * behind their relation, which counts them, until somebody reads it; then they are appended, for
- * `listing.ts` to find. Only relations of a batch, whose rows have neither ranks nor readers in the
- * program, are kept so. The relations of a unit share the memory of its bits. Their values are held
- * by the rows they were found from: a transaction makes rows of all bits before any change.
+ * `listing.ts` to find. Only relations of a batch, which have no ranks, are kept so; units over
+ * bits read them as they are. The relations of a unit share the memory of its bits. Their values
+ * are held by the rows they were found from: a transaction makes rows of all bits before any
+ * change.
  */
 import { RELATION_DIGEST_ALL, RELATION_POSITIONS, RELATION_RANKED, ROW_LIVE, ROW_OLD } from './abi';
 import {

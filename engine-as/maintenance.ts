@@ -6,7 +6,7 @@
  * or it is a base row.
  *
  * Recursive units: a row has a weight for its exit rules (no body row of the component) and a rank,
- * 1 + the largest rank in the body that first derived it (0 from an exit rule). Invariant: every
+ * above the largest one in the body that first derived it (0 from an exit rule). Invariant: every
  * row is held by a base row or an exit rule, or by an instance whose component rows all have
  * smaller ranks. Such support is well founded, so rows cannot hold each other up in a circle, and a
  * delete looks only at rows whose support broke (ranks in place of DRed's over-deletion; cf. Motik
