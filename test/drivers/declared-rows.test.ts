@@ -101,7 +101,7 @@ test('the first row that does not fit is named, with its place', async () => {
   assert.deepEqual(check('t', [1n, 'a'], [null, 'b']), {
     table: 's:t',
     rowIndex: 1,
-    column: 0,
+    columnIndex: 0,
     columnName: 'x',
   });
   assert.deepEqual(check('t', [1n, 'a'], [2n, 'b'], [3n, 4n]), {
