@@ -107,7 +107,7 @@ test('the first row that does not fit is named, with its place', async () => {
   assert.deepEqual(check('t', [1n, 'a'], [2n, 'b'], [3n, 4n]), {
     table: 's:t',
     rowIndex: 2,
-    column: 1,
+    columnIndex: 1,
     columnName: 'y',
   });
   assert.deepEqual(check('t', [1n]), { table: 's:t', rowIndex: 0, arity: 2, columns: 1 });
