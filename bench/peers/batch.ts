@@ -81,13 +81,17 @@ const SOUFFLE_TARGETS: Readonly<Record<string, Target>> = {
 const NON_LINEAR: Readonly<Record<string, string>> = { 'tcn rand 1000 3000': 'tc rand 1000 3000' };
 const NON_LINEAR_TARGET: Target = { atMost: 1.5 };
 
-/** `suite`: the name of the table of fixpoints. */
+/**
+ * `suite`: the name of the table of fixpoints. `part`: how the names of the workloads begin, where
+ * these are not all of them; the mean of a part does not take the place of the whole one.
+ */
 export async function measureBatch(
   suite: string,
   workloads: readonly Workload[],
   contestants: readonly Contestant[],
   effort: Effort,
   onStep: (step: string) => void,
+  part = '',
 ): Promise<SuiteResult[]> {
   const all = new Map<string, Standings>();
   for (const workload of workloads) {
@@ -99,7 +103,7 @@ export async function measureBatch(
   });
   const processes = [...all].map(([name, standings]) => processEntry(name, standings));
   return [
-    { suite, entries: [...fixpoints, geomeanEntry(fixpoints)] },
+    { suite, entries: [...fixpoints, geomeanEntry(fixpoints, part)] },
     { suite: `${suite}, whole processes`, entries: processes },
   ];
 }
@@ -148,7 +152,7 @@ function ratio(value: number, target: Target | undefined): Figure {
 }
 
 /** Of the ratios that were measured; a program counts once, not once a form. */
-function geomeanEntry(entries: readonly Entry[]): Entry {
+function geomeanEntry(entries: readonly Entry[], part: string): Entry {
   const figures: Record<string, Figure> = {};
   for (const { against, own, geomean } of RACES) {
     const name = raceName(against, own);
@@ -157,7 +161,7 @@ function geomeanEntry(entries: readonly Entry[]): Entry {
       .flatMap((entry) => entry.figures[name]?.value ?? []);
     if (ratios.length > 0) figures[name] = ratio(geometricMean(ratios), geomean);
   }
-  return { name: 'geometric mean', figures };
+  return { name: part === '' ? 'geometric mean' : `geometric mean of ${part}`, figures };
 }
 
 export function geometricMean(ratios: readonly number[]): number {

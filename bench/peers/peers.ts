@@ -35,11 +35,11 @@ const SMALL_EFFORT = { ...EFFORT, rounds: 3, limitMs: 60_000, repeatMsMax: 5_000
 const PARTS: Readonly<Record<string, Measure>> = {
   batch: (only, onStep) => {
     const workloads = BATCH_WORKLOADS.filter(({ name }) => name.startsWith(only));
-    return measureBatch('peers batch', workloads, CONTESTANTS, EFFORT, onStep);
+    return measureBatch('peers batch', workloads, CONTESTANTS, EFFORT, onStep, only);
   },
   small: (only, onStep) => {
     const workloads = SMALL_WORKLOADS.filter(({ name }) => name.startsWith(only));
-    return measureBatch('peers small', workloads, SMALL_CONTESTANTS, SMALL_EFFORT, onStep);
+    return measureBatch('peers small', workloads, SMALL_CONTESTANTS, SMALL_EFFORT, onStep, only);
   },
   updates: async (only, onStep) => {
     const cases = UPDATE_CASES.filter(({ workload }) => workload.name.startsWith(only));
