@@ -45,18 +45,20 @@ import {
   openPool,
   poolBytes,
   poolEnded,
+  recordBytesOf,
   recordOf,
   setBit,
 } from './bit-matrix';
 import { KEPT_FAILED, KEPT_NOTHING, keepTables, makeRows } from './dense-end';
 import {
   countDenseUnit,
+  isForcedToBits,
+  layout,
   LAYOUT_AGAIN,
   LAYOUT_AUTO,
   LAYOUT_BITS,
   LAYOUT_LEAVE,
   LAYOUT_ROWS,
-  layout,
 } from './bits-choice';
 import {
   beginLists,
@@ -229,7 +231,10 @@ export function stepDense(limit: u64): u32 {
         break;
       case STAGE_VALUES:
         if (!collectValues()) return leave();
-        if (listsEnded) stage = STAGE_LISTS;
+        if (listsEnded) {
+          if (isTooSparse()) return leave();
+          stage = STAGE_LISTS;
+        }
         break;
       case STAGE_LISTS:
         status = makeLists();
@@ -350,6 +355,18 @@ function isToBeLeft(): bool {
   let rows: u32 = 0;
   for (let i: u32 = 0; i < plan.tableCount; i++) rows += tableAt(plan, i).relation.liveNew;
   return poolBytes > POOL_BYTES_MIN && (poolBytes - POOL_BYTES_MIN) / POOL_BYTES_ROW > rows;
+}
+
+/** True where the rows to begin with alone would take more than bits may. */
+function isTooSparse(): bool {
+  if (isForcedToBits()) return false;
+  let rows: u32 = 0;
+  for (let i: u32 = 0; i < plan.tableCount; i++) {
+    const relation = tableAt(plan, i).relation;
+    if (relation.arity == 2) rows += min(relation.recent.length, numbering.length);
+  }
+  const bytes = (rows as u64) * (recordBytesOf(numbering.length) as u64);
+  return bytes > (POOL_BYTES_MIN as u64) + (rows as u64) * (POOL_BYTES_ROW as u64);
 }
 
 /* Numbers for the cells of the component's rows, of constants and of rows outside. */

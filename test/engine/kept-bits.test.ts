@@ -198,3 +198,20 @@ test('kept bits: a batch tells what its new plan changes', async () => {
   const [delta] = result.deltas;
   assert.deepEqual([delta?.insert.count, delta?.delete.count], [0, 90_000 - 5050]);
 });
+
+test('bits that would be mostly empty are not begun', async () => {
+  const random = randomFrom(SEED);
+  const nodes = 130_000;
+  const edges = Array.from({ length: 80_000 }, () => [random.int(nodes), random.int(nodes)]);
+  const changes = [inserts('s:e', 2, intRows(edges))];
+  const memoryOf = async (layout: 'auto' | 'rows' | 'bits'): Promise<number> => {
+    const engine = await createEngine({ layout });
+    succeeded(await engine.transact({ plan: RING_PLAN, changes }));
+    const { memoryBytes } = engine.stats();
+    engine.close();
+    return memoryBytes;
+  };
+  const rows = await memoryOf('rows');
+  assert.equal(await memoryOf('auto'), rows);
+  assert.ok((await memoryOf('bits')) > rows * 2, 'control');
+});
