@@ -57,6 +57,11 @@ async function activeOne(cluster: Cluster): Promise<ClusterNode> {
   return (await active(cluster)) ?? activeOne(cluster);
 }
 
+async function standsBy(node: ClusterNode): Promise<void> {
+  const isStandby = async (): Promise<boolean> => (await node.status())?.['role'] === 'standby';
+  await until(isStandby, `${node.id} is no standby`);
+}
+
 test('when the active node is killed the standby goes on, and no row is missed or flickers', async (t) => {
   await sourceTest(t, async (cluster, files) => {
     await shows(cluster, 1);
@@ -68,7 +73,7 @@ test('when the active node is killed the standby goes on, and no row is missed o
     await shows(cluster, 3);
     assert.notEqual(await activeOne(cluster), first);
     await first.start();
-    assert.equal((await first.status())?.['role'], 'standby');
+    await standsBy(first);
     writeVersion(files, 4);
     await shows(cluster, 4);
     return 4;
@@ -85,8 +90,7 @@ test('what a paused node says when it is back changes nothing', async (t) => {
     writeVersion(files, 3);
     await shows(cluster, 3);
     zombie.resume();
-    const gaveUp = async (): Promise<boolean> => (await zombie.status())?.['role'] === 'standby';
-    await until(gaveUp, 'the node that was paused believes to be active');
+    await standsBy(zombie);
     writeVersion(files, 4);
     await shows(cluster, 4);
     return 4;
