@@ -520,9 +520,9 @@ function modeOfFull(unit: Unit): u32 {
   return unit.kind == UNIT_COUNTING ? MODE_COUNT_FRESH : MODE_EXIT_FRESH;
 }
 
-/** One rule gives all rows of the unit, and each once. It may be half through. */
+/** In a batch: one rule gives all rows of the unit, and each once. It may be half through. */
 function givesNewRows(unit: Unit): bool {
-  if (unit.kind != UNIT_COUNTING || unit.relationCount != 1) return false;
+  if (unit.kind != UNIT_COUNTING || unit.relationCount != 1 || !isOfBatch(unit)) return false;
   const relation = unitRelation(unit, 0);
   if (!relation.fresh || min(relation.top, relation.unlistedFrom) != 0) return false;
   let rules = 0;
